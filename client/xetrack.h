@@ -1,0 +1,426 @@
+/*
+ * libxetrack: log benchmark rows to xetrackd and ask it questions.
+ *
+ *     xt_client *xt;
+ *     xt_run *run;
+ *     xt_open(&xt, "benchmark.db", NULL);
+ *     xt_run_start(&run, xt, &(xt_run_options){.table = "predictions",
+ *                                              XT_PARAMS(XT("model", "zstd"), XT("level", 3))});
+ *     xt_log(run, XT("input_id", 7), XT("ratio", 2.91), XT("ok", true));
+ *     xt_run_finish(run, XT_FINISHED);
+ *     xt_close(xt);
+ *
+ * Every function returns XT_OK (0) or one of enum xt_status; xt_error() has the
+ * sentence. Functions of one client may be called from any thread (one mutex per
+ * client). After fork() a child may go on with its parent's handles: it gets a
+ * connection and an identity of its own at its first call, and never touches what
+ * the parent had in flight. The library starts no threads, installs no signal
+ * handlers, prints nothing and keeps no global state.
+ *
+ * Strings are UTF-8 and copied unless said otherwise. Times are milliseconds
+ * unless said otherwise; a timeout of XT_FOREVER never ends, 0 does not wait.
+ */
+#ifndef XETRACK_H
+#define XETRACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define XT_API __attribute__((visibility("default")))
+#else
+#define XT_API
+#endif
+
+typedef struct xt_client xt_client; /* a connection to one database, with its unacknowledged rows */
+typedef struct xt_run xt_run;       /* one run: a track_id, a table, parameters */
+typedef struct xt_cursor xt_cursor; /* an open query */
+
+/* What a call came to. Values are stable. */
+enum xt_status {
+	XT_OK = 0,
+	XT_DONE = 1,         /* xt_cursor_next: no more rows */
+	XT_EINVAL = -1,      /* an argument that cannot be; the message names it */
+	XT_ENOMEM = -2,      /* out of memory */
+	XT_ECONNECT = -3,    /* no daemon could be reached or started */
+	XT_ENODB = -4,       /* the database does not exist and may not be created */
+	XT_EDOWN = -5,       /* the daemon was stopped on purpose by `xtctl down` */
+	XT_ETIMEOUT = -6,    /* the time given ran out; nothing is lost, call again */
+	XT_EINTR = -7,       /* a signal interrupted the wait; call again, or stop */
+	XT_EFULL = -8,       /* the window of unacknowledged rows is full and the daemon takes none */
+	XT_EREJECTED = -9,   /* rows were rejected; the message has the first reason */
+	XT_EREQUEST = -10,   /* the daemon refused the request; xt_error_code() has its code */
+	XT_EPROTOCOL = -11,  /* the daemon's bytes make no sense, or no common protocol version */
+	XT_EPEER = -12,      /* the socket's owner is neither this user, the file's owner nor root */
+	XT_ELOST = -13,      /* the connection broke and the request's fate is unknown */
+	XT_ERESTORED = -14,  /* the database was replaced by an older one; unacknowledged rows were sent again */
+};
+
+/* ---- values ----------------------------------------------------------- */
+
+enum xt_type {
+	XT_T_NULL,
+	XT_T_BOOL,
+	XT_T_INT,
+	XT_T_UINT, /* sent as it is; 2^63 and more is rejected as out_of_range */
+	XT_T_REAL, /* NaN becomes NULL, infinities stay */
+	XT_T_TEXT,
+	XT_T_BLOB,
+	XT_T_ARRAY,   /* of values: stored as JSON text */
+	XT_T_MAP,     /* of fields: stored as JSON text */
+	XT_T_INTS,    /* array of int64_t */
+	XT_T_REALS,   /* array of double */
+};
+
+typedef struct xt_value xt_value;
+typedef struct xt_field xt_field;
+
+/* A value. Everything it points to is borrowed for the length of the call it is passed to. */
+struct xt_value {
+	enum xt_type type;
+	union {
+		bool boolean;
+		int64_t integer;
+		uint64_t uinteger;
+		double real;
+		const char *text;        /* XT_T_TEXT: n bytes, UTF-8, need not be NUL-terminated */
+		const void *blob;        /* XT_T_BLOB: n bytes */
+		const xt_value *items;   /* XT_T_ARRAY: n values */
+		const xt_field *fields;  /* XT_T_MAP: n fields */
+		const int64_t *integers; /* XT_T_INTS: n numbers */
+		const double *reals;     /* XT_T_REALS: n numbers */
+	} as;
+	size_t n;
+};
+
+/* A key and its value. Keys are UTF-8, NUL-terminated. */
+struct xt_field {
+	const char *key;
+	xt_value value;
+};
+
+static inline xt_value xt_null(void)
+{
+	xt_value v = {XT_T_NULL, {0}, 0};
+	return v;
+}
+static inline xt_value xt_bool(bool b)
+{
+	xt_value v = {XT_T_BOOL, {0}, 0};
+	v.as.boolean = b;
+	return v;
+}
+static inline xt_value xt_int(int64_t i)
+{
+	xt_value v = {XT_T_INT, {0}, 0};
+	v.as.integer = i;
+	return v;
+}
+static inline xt_value xt_uint(uint64_t u)
+{
+	xt_value v = {XT_T_UINT, {0}, 0};
+	v.as.uinteger = u;
+	return v;
+}
+static inline xt_value xt_real(double d)
+{
+	xt_value v = {XT_T_REAL, {0}, 0};
+	v.as.real = d;
+	return v;
+}
+/* n bytes of UTF-8 text. */
+static inline xt_value xt_textn(const char *s, size_t n)
+{
+	xt_value v = {XT_T_TEXT, {0}, n};
+	v.as.text = s;
+	return v;
+}
+/* NUL-terminated text; NULL is the null value. */
+static inline xt_value xt_text(const char *s)
+{
+	return s ? xt_textn(s, strlen(s)) : xt_null();
+}
+/* n bytes as they are. */
+static inline xt_value xt_blob(const void *data, size_t n)
+{
+	xt_value v = {XT_T_BLOB, {0}, n};
+	v.as.blob = data;
+	return v;
+}
+static inline xt_value xt_array(const xt_value *items, size_t n)
+{
+	xt_value v = {XT_T_ARRAY, {0}, n};
+	v.as.items = items;
+	return v;
+}
+static inline xt_value xt_map(const xt_field *fields, size_t n)
+{
+	xt_value v = {XT_T_MAP, {0}, n};
+	v.as.fields = fields;
+	return v;
+}
+static inline xt_value xt_ints(const int64_t *numbers, size_t n)
+{
+	xt_value v = {XT_T_INTS, {0}, n};
+	v.as.integers = numbers;
+	return v;
+}
+static inline xt_value xt_reals(const double *numbers, size_t n)
+{
+	xt_value v = {XT_T_REALS, {0}, n};
+	v.as.reals = numbers;
+	return v;
+}
+static inline xt_value xt_value_same(xt_value v)
+{
+	return v;
+}
+
+static inline xt_field xt_field_of(const char *key, xt_value value)
+{
+	xt_field f = {key, value};
+	return f;
+}
+
+/* C11's `true` and `false` are ints: told apart by how the argument was spelled. */
+static inline xt_value xt_int_spelled(int64_t i, const char *spelling)
+{
+	if (strcmp(spelling, "true") == 0 || strcmp(spelling, "false") == 0)
+		return xt_bool(i != 0);
+	return xt_int(i);
+}
+
+#ifndef __cplusplus
+/* clang-format off */
+/* One field of a row, typed by its value: XT("loss", 0.25), XT("ok", true), XT("name", "a"),
+ * XT("blob", xt_blob(p, n)), XT("nothing", xt_null()). */
+#define XT(key, v)                                                                                  \
+	xt_field_of((key), _Generic((v),                                                            \
+		bool: xt_of_bool_, char: xt_of_int_, signed char: xt_of_int_, unsigned char: xt_of_int_, \
+		short: xt_of_int_, unsigned short: xt_of_int_, int: xt_of_int_, unsigned: xt_of_int_,  \
+		long: xt_of_int_, long long: xt_of_int_,                                            \
+		unsigned long: xt_of_uint_, unsigned long long: xt_of_uint_,                          \
+		float: xt_of_real_, double: xt_of_real_,                                              \
+		char *: xt_of_text_, const char *: xt_of_text_,                                       \
+		xt_value: xt_of_value_)((v), #v))
+/* clang-format on */
+
+static inline xt_value xt_of_bool_(bool b, const char *s)
+{
+	(void)s;
+	return xt_bool(b);
+}
+static inline xt_value xt_of_int_(int64_t i, const char *s)
+{
+	return xt_int_spelled(i, s);
+}
+static inline xt_value xt_of_uint_(uint64_t u, const char *s)
+{
+	(void)s;
+	return xt_uint(u);
+}
+static inline xt_value xt_of_real_(double d, const char *s)
+{
+	(void)s;
+	return xt_real(d);
+}
+static inline xt_value xt_of_text_(const char *t, const char *s)
+{
+	(void)s;
+	return xt_text(t);
+}
+static inline xt_value xt_of_value_(xt_value v, const char *s)
+{
+	(void)s;
+	return v;
+}
+
+#define XT_COUNT_(...) (sizeof((const xt_field[]){__VA_ARGS__}) / sizeof(xt_field))
+
+/* A nested value for XT(): XT("config", XT_MAP(XT("lr", 0.1), XT("layers", 3))). */
+#define XT_MAP(...) xt_map((const xt_field[]){__VA_ARGS__}, XT_COUNT_(__VA_ARGS__))
+
+/* Initialises `params` and `n_params` of xt_run_options. */
+#define XT_PARAMS(...) .params = (const xt_field[]){__VA_ARGS__}, .n_params = XT_COUNT_(__VA_ARGS__)
+
+/* Logs one row: xt_log(run, XT("loss", 0.25), XT("epoch", 3)). See xt_log_fields. */
+#define xt_log(run, ...) xt_log_fields((run), (const xt_field[]){__VA_ARGS__}, XT_COUNT_(__VA_ARGS__))
+#endif
+
+/* ---- connection ------------------------------------------------------- */
+
+#define XT_FOREVER (-1)
+
+/* A row that the daemon could not store. Strings live until the callback returns. */
+typedef struct xt_rejection {
+	uint64_t seq;        /* the row's sequence number: what xt_last_seq() said after it was logged */
+	const char *code;    /* stable code, such as "too_many_columns" */
+	const char *message; /* a sentence */
+	const char *field;   /* the key it is about, or "" */
+} xt_rejection;
+
+/* Options of xt_open; a zeroed struct, or NULL, has the defaults. */
+typedef struct xt_options {
+	bool read_only;            /* never create the database; a missing one is XT_ENODB */
+	bool no_autostart;         /* never start a daemon (also: XETRACK_AUTOSTART=0) */
+	bool revive;               /* start the daemon although `xtctl down` holds it: what `up` does */
+	int connect_timeout_ms;    /* for connecting and starting; 0: 10,000 */
+	int full_timeout_ms;       /* how long a call may block on a full window; 0: forever */
+	size_t window_bytes;       /* most bytes of unacknowledged rows; 0: 8 MiB */
+	const char *name;          /* what `xtctl status` calls this client; NULL: the program's name */
+	/* Called for every rejected row, from within whatever call reads the rejection, with the
+	 * client locked: it must not call the library with the same client. */
+	void (*on_reject)(const xt_rejection *rejection, void *user);
+	/* Called for warnings, such as a column whose type was widened. Same rules. */
+	void (*on_warning)(const char *code, const char *message, void *user);
+	void *user; /* handed to the callbacks */
+} xt_options;
+
+/*
+ * Opens a client on a database file: connects to its daemon, or starts it. The file is
+ * created by the daemon unless read_only is set. On failure *ret_client is still set when
+ * memory allowed, so that xt_error() can tell why; free it with xt_close() all the same.
+ */
+XT_API int xt_open(xt_client **ret_client, const char *database, const xt_options *options);
+
+/*
+ * Flushes (for at most 30 s), says goodbye and frees the client and its runs. NULL is
+ * allowed. XT_OK; XT_EREJECTED when any row of this client was rejected; XT_ETIMEOUT,
+ * XT_ECONNECT when rows could not be delivered. The client is gone in any case; the reason
+ * is copied to `message` (size bytes, may be NULL) since xt_error() can no longer be asked.
+ */
+XT_API int xt_close_message(xt_client *client, char *message, size_t size);
+XT_API int xt_close(xt_client *client);
+
+/* The last failure's sentence, "" when there was none. Valid until the client's next call. */
+XT_API const char *xt_error(const xt_client *client);
+
+/* The last failure's stable code from the daemon ("sql_error"), or "". Same lifetime. */
+XT_API const char *xt_error_code(const xt_client *client);
+
+/* Name of a status: "XT_OK", "XT_EFULL". Static. */
+XT_API const char *xt_status_name(int status);
+
+/* Waits until everything logged so far is on disk. XT_OK, XT_EREJECTED when rows were rejected
+ * since the last flush (the rest is stored), XT_ETIMEOUT, XT_EINTR, XT_ECONNECT. */
+XT_API int xt_flush(xt_client *client, int timeout_ms);
+
+/* Sequence number of the last row or request, the highest one acknowledged, and how many rows
+ * were rejected so far. */
+XT_API uint64_t xt_last_seq(const xt_client *client);
+XT_API uint64_t xt_acked_seq(const xt_client *client);
+XT_API uint64_t xt_rejected(const xt_client *client);
+
+/* ---- runs and rows ---------------------------------------------------- */
+
+enum xt_run_status { XT_FINISHED, XT_FAILED };
+
+/* Options of xt_run_start; a zeroed struct, or NULL, has the defaults. */
+typedef struct xt_run_options {
+	const char *table;      /* NULL: "events" */
+	const char *track_id;   /* resumes, or names, this run; NULL: the daemon allots a name */
+	const xt_field *params; /* added to every row of the run (a row's own key wins); copied */
+	size_t n_params;
+} xt_run_options;
+
+/* Starts a run; waits for the daemon's answer. The run belongs to the client. */
+XT_API int xt_run_start(xt_run **ret_run, xt_client *client, const xt_run_options *options);
+
+/* A handle on a run that was started elsewhere (another worker's): asks nobody, ends nothing.
+ * Also for a second table of the same run. Belongs to the client. */
+XT_API int xt_run_join(xt_run **ret_run, xt_client *client, const char *track_id,
+		       const xt_run_options *options);
+
+/* The run's track_id. Lives as long as the run. */
+XT_API const char *xt_run_id(const xt_run *run);
+
+/* Ends the run and frees the handle, also on failure; waits for the daemon's answer. */
+XT_API int xt_run_finish(xt_run *run, enum xt_run_status status);
+
+/* Frees a handle without ending the run. */
+XT_API void xt_run_free(xt_run *run);
+
+/*
+ * Logs one row and hands it to the kernel; does not wait for the disk. Blocks only while the
+ * window is full (see full_timeout_ms). Fields are borrowed for the call. A key that occurs
+ * twice: the row is XT_EINVAL. XT_OK, XT_EINVAL, XT_EFULL, XT_EINTR, XT_ENOMEM, XT_ECONNECT.
+ */
+XT_API int xt_log_fields(xt_run *run, const xt_field *fields, size_t n_fields);
+
+/*
+ * Logs n_rows rows of the same columns in one message: values[row * n_columns + column].
+ * Run parameters are added to each. Large batches are cut into messages by the library.
+ */
+XT_API int xt_log_rows(xt_run *run, const char *const *columns, size_t n_columns, const xt_value *values,
+		       size_t n_rows);
+
+/* Sets a value over the whole run, "back in time". ret_changed may be NULL. */
+XT_API int xt_run_set(xt_run *run, const char *key, xt_value value, uint64_t *ret_changed);
+
+/* ---- questions and changes -------------------------------------------- */
+
+/* Options of xt_set. */
+typedef struct xt_set_options {
+	const char *table;            /* NULL: "events" */
+	const char *track_id;         /* NULL: every run of the table */
+	const char *where_key;        /* NULL: every row; else only rows whose column … */
+	xt_value where_value;         /* … has this value */
+} xt_set_options;
+
+XT_API int xt_set(xt_client *client, const char *key, xt_value value, const xt_set_options *options,
+		  uint64_t *ret_changed);
+
+/* Deletes a run: its rows in `table`, or in all tables when NULL. A run that is still running
+ * needs force. */
+XT_API int xt_delete_run(xt_client *client, const char *track_id, const char *table, bool force,
+			 uint64_t *ret_deleted);
+
+/*
+ * Runs a reading statement. It sees everything this client logged before it. args: values of
+ * the statement's parameters, may be NULL. timeout_ms: for each page, 0: the daemon's default
+ * (60,000). Close the cursor before the client.
+ */
+XT_API int xt_query(xt_cursor **ret_cursor, xt_client *client, const char *sql, const xt_value *args,
+		    size_t n_args, int timeout_ms);
+
+/* Number, names and declared types ("" for expressions) of the columns; live as long as the cursor. */
+XT_API size_t xt_cursor_columns(const xt_cursor *cursor);
+XT_API const char *xt_cursor_name(const xt_cursor *cursor, size_t column);
+XT_API const char *xt_cursor_type(const xt_cursor *cursor, size_t column);
+
+/* Steps to the next row: XT_OK, XT_DONE or an error. *ret_row has xt_cursor_columns() values that
+ * live until the next call on the cursor; text is not NUL-terminated. XT_EINTR: a signal came
+ * while waiting; call again, or close the cursor, which cancels the statement in the daemon. */
+XT_API int xt_cursor_next(xt_cursor *cursor, const xt_value **ret_row);
+
+/* Ends the query, cancelling it when rows are left, and frees the cursor. NULL is allowed. */
+XT_API void xt_cursor_close(xt_cursor *cursor);
+
+/* Runs one writing statement in a transaction of its own. */
+XT_API int xt_exec(xt_client *client, const char *sql, const xt_value *args, size_t n_args, int timeout_ms,
+		   uint64_t *ret_changed);
+
+/*
+ * `tables`, `columns` and `status` of docs/protocol.md as rows: read them with xt_cursor_next().
+ * tables: name, rows, columns, runs. columns: name, type, key. status: one row, a column a field.
+ */
+XT_API int xt_tables(xt_cursor **ret_cursor, xt_client *client);
+XT_API int xt_columns(xt_cursor **ret_cursor, xt_client *client, const char *table);
+XT_API int xt_daemon_status(xt_cursor **ret_cursor, xt_client *client);
+
+/* Drains and stops the daemon and waits until it has gone. hold: nobody starts it again until `up`. */
+XT_API int xt_shutdown(xt_client *client, bool hold);
+
+/* Version of the library, "0.1.0". */
+XT_API const char *xt_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
