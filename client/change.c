@@ -1,0 +1,201 @@
+#include "client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define GONE_MS	     60000 /* for a daemon to drain and leave */
+#define NAP_MS	     10
+#define LONGEST_EXEC 3600000 /* `timeout_ms` of exec, at most */
+
+/* ---- values over rows ---------------------------------------------------- */
+
+static int set(struct xt_client *c, const char *key, const xt_value *value, const xt_set_options *o,
+	       uint64_t *ret_changed)
+{
+	struct params_set p = {.key = span_str(key)};
+	struct buf to = {0}, where = {0};
+	struct result_set result;
+	struct call call = {0};
+
+	if (!key)
+		return client_fail(c, XT_EINVAL, "no key was given");
+	if (o && o->table) {
+		p.has |= PARAM_BIT(set, table);
+		p.table = span_str(o->table);
+	}
+	if (o && o->track_id) {
+		p.has |= PARAM_BIT(set, track_id);
+		p.track_id = span_str(o->track_id);
+	}
+	int r = pack_to(c, &to, key, value);
+	if (r == XT_OK && o && o->where_key) {
+		r = pack_to(c, &where, o->where_key, &o->where_value);
+		p.has |= PARAM_BIT(set, where_key) | PARAM_BIT(set, where_value);
+		p.where_key = span_str(o->where_key);
+		p.where_value = buf_span(&where);
+	}
+	p.value = buf_span(&to);
+	if (r == XT_OK)
+		r = call_run(c, METHOD_set, &p, &call, &result, NEVER);
+	if (r == XT_OK && ret_changed)
+		*ret_changed = result.changed;
+	call_done(&call);
+	buf_done(&to);
+	buf_done(&where);
+	return r;
+}
+
+int xt_set(xt_client *client, const char *key, xt_value value, const xt_set_options *options,
+	   uint64_t *ret_changed)
+{
+	client_enter(client);
+	return client_leave(client, set(client, key, &value, options, ret_changed));
+}
+
+int xt_run_set(xt_run *run, const char *key, xt_value value, uint64_t *ret_changed)
+{
+	return xt_set(run->client, key, value, &(xt_set_options){.table = run->table, .track_id = run->id},
+		      ret_changed);
+}
+
+/* ---- deleting, SQL -------------------------------------------------------- */
+
+int xt_delete_run(xt_client *client, const char *track_id, const char *table, bool force,
+		  uint64_t *ret_deleted)
+{
+	struct params_delete_run p = {
+		.has = PARAM_BIT(delete_run, force), .track_id = span_str(track_id), .force = force};
+	struct result_delete_run result;
+	struct call call = {0};
+
+	if (table) {
+		p.has |= PARAM_BIT(delete_run, table);
+		p.table = span_str(table);
+	}
+	client_enter(client);
+	int r = call_run(client, METHOD_delete_run, &p, &call, &result, NEVER);
+	if (r == XT_OK && ret_deleted)
+		*ret_deleted = result.deleted;
+	call_done(&call);
+	return client_leave(client, r);
+}
+
+static int exec(struct xt_client *c, struct params_exec *p, const xt_value *args, size_t n_args,
+		uint64_t *ret_changed)
+{
+	struct result_exec result;
+	struct call call = {0};
+	struct buf packed = {0};
+	int r = XT_OK;
+
+	if (n_args > 0) {
+		r = pack_to(c, &packed, "args", &(xt_value){XT_T_ARRAY, {.items = args}, n_args});
+		p->has |= PARAM_BIT(exec, args);
+		p->args = buf_span(&packed);
+	}
+	if (r == XT_OK)
+		r = call_run(c, METHOD_exec, p, &call, &result, NEVER);
+	if (r == XT_OK && ret_changed)
+		*ret_changed = result.changed;
+	call_done(&call);
+	buf_done(&packed);
+	return r;
+}
+
+int xt_exec(xt_client *client, const char *sql, const xt_value *args, size_t n_args, int timeout_ms,
+	    uint64_t *ret_changed)
+{
+	struct params_exec p = {.sql = span_str(sql)};
+
+	if (timeout_ms != 0) {
+		p.has |= PARAM_BIT(exec, timeout_ms);
+		p.timeout_ms =
+			timeout_ms < 0 || timeout_ms > LONGEST_EXEC ? LONGEST_EXEC : (uint64_t)timeout_ms;
+	}
+	client_enter(client);
+	return client_leave(client, exec(client, &p, args, n_args, ret_changed));
+}
+
+/* ---- stopping the daemon -------------------------------------------------- */
+
+/* True when the lock file names another process, which the one we wait for must have left it to. */
+static bool other_holder(int fd, uint64_t pid)
+{
+	char text[PATH_MAX + 64];
+	unsigned long long holder = 0;
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	const char *line = strstr(text, "\npid ");
+	return line && sscanf(line, "\npid %llu", &holder) == 1 && holder != pid;
+}
+
+/* Waits for the daemon's lock on the database. Its process id would not do: it may live in another PID
+ * namespace, or stay a zombie that nobody reaps. Called without the mutex. */
+static int wait_unlocked(const struct place *p, uint64_t pid, int64_t deadline)
+{
+	int fd = open(p->lock, O_RDONLY | O_CLOEXEC), r = XT_OK;
+
+	if (fd < 0)
+		return XT_OK; /* there is no such file any more, so nobody holds it */
+	/* Shared, so that several who wait do not take each other for the daemon. */
+	while (r == XT_OK && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK &&
+	       !(pid && other_holder(fd, pid))) {
+		if (now_ms() >= deadline)
+			r = XT_ETIMEOUT;
+		else if (poll(NULL, 0, NAP_MS) < 0 && errno == EINTR)
+			r = XT_EINTR;
+	}
+	close(fd);
+	return r;
+}
+
+/* Waits until the daemon has closed this connection. Acknowledgements still arrive meanwhile. */
+static int wait_closed(struct xt_client *c, unsigned epoch, int64_t deadline)
+{
+	int r = XT_OK;
+
+	while (r == XT_OK && c->fd >= 0 && c->epoch == epoch)
+		r = pump_wait(c, deadline);
+	return c->fd < 0 || c->epoch != epoch ? XT_OK : r;
+}
+
+static int not_gone(struct xt_client *c, int status, uint64_t pid)
+{
+	return client_fail(c, status, "%s the daemon (process %llu) had gone; it is stopping",
+			   status == XT_EINTR ? "a signal came before" : "the time ran out before",
+			   (unsigned long long)pid);
+}
+
+int xt_shutdown(xt_client *client, bool hold)
+{
+	struct params_shutdown p = {.has = PARAM_BIT(shutdown, hold), .hold = hold};
+	int64_t deadline = deadline_in(GONE_MS);
+	struct result_shutdown result = {0};
+	struct call call = {0};
+	struct place place;
+	struct xt_err err;
+
+	client_enter(client);
+	int r = call_run(client, METHOD_shutdown, &p, &call, &result, deadline);
+	call_done(&call);
+	if (r == XT_ELOST && !hold)
+		r = XT_OK; /* it left before it could answer, perhaps because another client stopped it */
+	if (r != XT_OK)
+		return client_leave(client, r);
+	unsigned epoch = client->epoch;
+	r = wait_closed(client, epoch, deadline);
+	if (r == XT_OK && place_find(&place, client->database, &err) < 0)
+		return client_leave(client, client_fail_err(client, XT_ECONNECT, &err));
+	client_leave(client, r);
+	if (r == XT_OK)
+		r = wait_unlocked(&place, result.pid, deadline);
+	client_enter(client);
+	return client_leave(client, r == XT_OK ? r : not_gone(client, r, result.pid));
+}

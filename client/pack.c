@@ -1,0 +1,233 @@
+#include "client.h"
+
+#include <endian.h>
+
+/* ---- heads ------------------------------------------------------------ */
+
+static uint8_t *head16(uint8_t *p, uint8_t tag, size_t n)
+{
+	*p++ = tag;
+	*p++ = (uint8_t)(n >> 8);
+	*p++ = (uint8_t)n;
+	return p;
+}
+
+static uint8_t *head32(uint8_t *p, uint8_t tag, size_t n)
+{
+	*p = tag;
+	put_be32(p + 1, (uint32_t)n);
+	return p + 5;
+}
+
+uint8_t *pack_array(uint8_t *p, size_t n)
+{
+	if (n < 16) {
+		*p = (uint8_t)(0x90 | n);
+		return p + 1;
+	}
+	return n <= UINT16_MAX ? head16(p, 0xdc, n) : head32(p, 0xdd, n);
+}
+
+uint8_t *pack_map(uint8_t *p, size_t n)
+{
+	if (n < 16) {
+		*p = (uint8_t)(0x80 | n);
+		return p + 1;
+	}
+	return n <= UINT16_MAX ? head16(p, 0xde, n) : head32(p, 0xdf, n);
+}
+
+uint8_t *pack_str(uint8_t *p, const char *s, size_t n)
+{
+	if (n < 32)
+		*p++ = (uint8_t)(0xa0 | n);
+	else if (n <= UINT8_MAX) {
+		*p++ = 0xd9;
+		*p++ = (uint8_t)n;
+	} else
+		p = n <= UINT16_MAX ? head16(p, 0xda, n) : head32(p, 0xdb, n);
+	if (n)
+		memcpy(p, s, n);
+	return p + n;
+}
+
+static uint8_t *pack_bin(uint8_t *p, const void *data, size_t n)
+{
+	if (n <= UINT8_MAX) {
+		*p++ = 0xc4;
+		*p++ = (uint8_t)n;
+	} else
+		p = n <= UINT16_MAX ? head16(p, 0xc5, n) : head32(p, 0xc6, n);
+	if (n)
+		memcpy(p, data, n);
+	return p + n;
+}
+
+/* ---- scalars ---------------------------------------------------------- */
+
+static uint8_t *pack_uint(uint8_t *p, uint64_t u)
+{
+	if (u < 128) {
+		*p = (uint8_t)u;
+		return p + 1;
+	}
+	if (u <= UINT16_MAX)
+		return head16(p, 0xcd, u);
+	if (u <= UINT32_MAX)
+		return head32(p, 0xce, u);
+	*p = 0xcf;
+	put_be64(p + 1, u);
+	return p + 9;
+}
+
+static uint8_t *pack_int(uint8_t *p, int64_t i)
+{
+	if (i >= 0)
+		return pack_uint(p, (uint64_t)i);
+	if (i >= -32) {
+		*p = (uint8_t)i;
+		return p + 1;
+	}
+	if (i >= INT32_MIN)
+		return head32(p, 0xd2, (uint32_t)(int32_t)i);
+	*p = 0xd3;
+	put_be64(p + 1, (uint64_t)i);
+	return p + 9;
+}
+
+static uint8_t *pack_real(uint8_t *p, double d)
+{
+	uint64_t u;
+
+	memcpy(&u, &d, sizeof(u));
+	*p = 0xcb;
+	put_be64(p + 1, u);
+	return p + 9;
+}
+
+/* ---- values ----------------------------------------------------------- */
+
+static uint8_t *pack_container(uint8_t *p, const xt_value *v)
+{
+	p = v->type == XT_T_MAP ? pack_map(p, v->n) : pack_array(p, v->n);
+	for (size_t i = 0; i < v->n; i++) {
+		switch (v->type) {
+		case XT_T_INTS:
+			p = pack_int(p, v->as.integers[i]);
+			break;
+		case XT_T_REALS:
+			p = pack_real(p, v->as.reals[i]);
+			break;
+		case XT_T_ARRAY:
+			p = pack_value(p, &v->as.items[i]);
+			break;
+		default:
+			p = pack_str(p, v->as.fields[i].key, strlen(v->as.fields[i].key));
+			p = pack_value(p, &v->as.fields[i].value);
+		}
+	}
+	return p;
+}
+
+uint8_t *pack_value(uint8_t *p, const xt_value *v)
+{
+	switch (v->type) {
+	case XT_T_NULL:
+		*p = 0xc0;
+		return p + 1;
+	case XT_T_BOOL:
+		*p = v->as.boolean ? 0xc3 : 0xc2;
+		return p + 1;
+	case XT_T_INT:
+		return pack_int(p, v->as.integer);
+	case XT_T_UINT:
+		return pack_uint(p, v->as.uinteger);
+	case XT_T_REAL:
+		return pack_real(p, v->as.real);
+	case XT_T_TEXT:
+		return pack_str(p, v->as.text, v->n);
+	case XT_T_BLOB:
+		return pack_bin(p, v->as.blob, v->n);
+	default:
+		return pack_container(p, v);
+	}
+}
+
+/* ---- measuring -------------------------------------------------------- */
+
+static const char *measure_nested(const xt_value *v, unsigned depth, size_t *bytes, size_t *items)
+{
+	const char *why = NULL;
+
+	if (depth == 0)
+		return "has too many arrays and maps inside each other";
+	if (v->n > ROW_ITEMS)
+		return "has more than 65,000 items; store it as a blob";
+	if (v->n > 0 && !v->as.items)
+		return "is NULL but has a length";
+	*bytes += 5;
+	if (v->type == XT_T_INTS || v->type == XT_T_REALS) {
+		*bytes += 9 * v->n;
+		*items += v->n;
+		return NULL;
+	}
+	for (size_t i = 0; i < v->n && !why; i++) {
+		if (v->type == XT_T_ARRAY) {
+			why = pack_measure(&v->as.items[i], depth - 1, bytes, items);
+			continue;
+		}
+		const xt_field *f = &v->as.fields[i];
+		if (!f->key)
+			return "has a NULL key";
+		*bytes += 5 + strlen(f->key);
+		*items += 1;
+		why = pack_measure(&f->value, depth - 1, bytes, items);
+	}
+	return why;
+}
+
+const char *pack_measure(const xt_value *v, unsigned depth, size_t *bytes, size_t *items)
+{
+	*items += 1;
+	switch (v->type) {
+	case XT_T_NULL:
+	case XT_T_BOOL:
+	case XT_T_INT:
+	case XT_T_UINT:
+	case XT_T_REAL:
+		*bytes += 9;
+		return NULL;
+	case XT_T_TEXT:
+	case XT_T_BLOB:
+		if (v->n > 0 && !v->as.blob)
+			return "is NULL but has a length";
+		if (v->n > UINT32_MAX)
+			return "is longer than 4 GiB";
+		*bytes += 5 + v->n;
+		return NULL;
+	case XT_T_ARRAY:
+	case XT_T_MAP:
+	case XT_T_INTS:
+	case XT_T_REALS:
+		return measure_nested(v, depth, bytes, items);
+	}
+	return "has a type that does not exist";
+}
+
+int pack_to(struct xt_client *c, struct buf *out, const char *what, const xt_value *v)
+{
+	size_t bytes = 0, items = 0;
+	const char *why = pack_measure(v, ROW_DEPTH, &bytes, &items);
+
+	if (!why && items > ROW_ITEMS)
+		why = "has more than 65,000 items";
+	if (why)
+		return client_fail(c, XT_EINVAL, "'%s' %s", what, why);
+	if (bytes > XT_MAX_FRAME)
+		return client_fail(c, XT_EINVAL, "'%s' has %zu bytes, a message holds %d", what, bytes,
+				   XT_MAX_FRAME);
+	if (buf_reserve(out, bytes) < 0)
+		return client_fail(c, XT_ENOMEM, "out of memory");
+	out->len = (size_t)(pack_value(out->data + out->len, v) - out->data);
+	return XT_OK;
+}

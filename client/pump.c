@@ -1,0 +1,223 @@
+#include "client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define READ_BYTES 65536u
+#define SLICE_MS   200 /* longest nap: another thread may have put bytes in the window meanwhile */
+
+/* ---- what arrives ----------------------------------------------------- */
+
+static void acknowledge(struct xt_client *c, uint64_t seq)
+{
+	if (seq > c->acked && seq <= c->last_seq)
+		c->acked = seq;
+}
+
+/* Refused only because the daemon leaves: it closes, and what was not done is sent to the next one. */
+static bool only_leaving(const struct call *k, const struct wire_msg *m)
+{
+	struct xt_err err;
+
+	if (m->error.len <= 1 || wire_decode_error(m->error, &err) < 0)
+		return false;
+	return err.code == XT_E_stopping || err.code == XT_E_file_replaced ||
+	       (k->seq && err.code == XT_E_io_error);
+}
+
+static void on_response(struct xt_client *c, const struct wire_msg *m)
+{
+	for (struct call *k = c->calls; k; k = k->next) {
+		if (k->msgid != m->msgid || k->done)
+			continue;
+		if (only_leaving(k, m))
+			return;
+		call_answer(k, m->error, m->result);
+		if (k->seq) {
+			acknowledge(c, k->seq);
+			if (k->seq > c->confirm)
+				c->confirm = k->seq;
+		}
+		return;
+	}
+	if (m->msgid == 0 && m->error.len > 1) /* nobody's: why the daemon is about to close */
+		(void)!wire_decode_error(m->error, &c->stream);
+}
+
+static void on_answer(struct xt_client *c, const struct params_answer *p)
+{
+	for (struct call *k = c->calls; k; k = k->next)
+		if (k->seq == p->seq && !k->done)
+			call_answer(k, p->error, p->result);
+	acknowledge(c, p->seq);
+	if (p->seq > c->confirm)
+		c->confirm = p->seq;
+}
+
+static void on_reject(struct xt_client *c, const struct params_reject *p)
+{
+	char code[65], message[4097], field[4097];
+
+	if (p->seq > c->confirm)
+		c->confirm = p->seq;
+	if (p->seq <= c->reject_seq)
+		return; /* sent again, since it was not confirmed */
+	c->reject_seq = p->seq;
+	snprintf(code, sizeof(code), "%.*s", SPAN_ARG(p->code));
+	snprintf(message, sizeof(message), "%.*s", SPAN_ARG(p->message));
+	snprintf(field, sizeof(field), "%.*s", SPAN_ARG(p->field));
+	c->rejected++;
+	if (!c->reason[0])
+		snprintf(c->reason, sizeof(c->reason), "%.64s: %.500s", code, message);
+	if (!c->first_reason[0])
+		snprintf(c->first_reason, sizeof(c->first_reason), "%.64s: %.500s", code, message);
+	xt_rejection rejection = {.seq = p->seq, .code = code, .message = message, .field = field};
+	if (c->opt.on_reject)
+		c->opt.on_reject(&rejection, c->opt.user);
+}
+
+static void on_warning(struct xt_client *c, const struct params_warning *p)
+{
+	char code[65], message[4097];
+
+	snprintf(code, sizeof(code), "%.*s", SPAN_ARG(p->code));
+	snprintf(message, sizeof(message), "%.*s", SPAN_ARG(p->message));
+	if (c->opt.on_warning)
+		c->opt.on_warning(code, message, c->opt.user);
+}
+
+int pump_frame(struct xt_client *c, struct span body)
+{
+	union {
+		struct params_ack ack;
+		struct params_reject reject;
+		struct params_warning warning;
+		struct params_answer answer;
+	} p;
+	struct wire_msg m;
+	struct xt_err err;
+
+	/* SQLite keeps any bytes as text, so a result may hold what is not UTF-8: it is the caller's. */
+	if (wire_open(body, &m, &err) < 0 && err.code != XT_E_bad_utf8)
+		return -1;
+	if (m.kind == WIRE_RESPONSE) {
+		on_response(c, &m);
+		return 0;
+	}
+	if (!m.method || m.method->kind != KIND_EVENT || m.method->params.size > sizeof(p))
+		return 0; /* of a newer daemon */
+	if (wire_decode(&m.method->params, m.params, &p, &err) < 0)
+		return -1;
+	if (m.method->id == METHOD_ack)
+		acknowledge(c, p.ack.seq);
+	else if (m.method->id == METHOD_reject)
+		on_reject(c, &p.reject);
+	else if (m.method->id == METHOD_warning)
+		on_warning(c, &p.warning);
+	else if (m.method->id == METHOD_answer)
+		on_answer(c, &p.answer);
+	return 0;
+}
+
+int pump_parse(struct xt_client *c)
+{
+	size_t at = 0, size;
+	struct span body;
+	int r = 0;
+
+	while (r == 0) {
+		struct span rest = span_of(c->in.data + at, c->in.len - at);
+		enum frame_status s = frame_next(rest, XT_MAX_FRAME, &body, &size);
+		if (s == FRAME_MORE)
+			break;
+		if (s == FRAME_BAD || pump_frame(c, body) < 0)
+			r = xt_err_set(&c->stream, XT_E_bad_message, NULL,
+				       "the daemon's bytes make no sense");
+		else
+			at += size;
+	}
+	buf_consume(&c->in, at);
+	return r;
+}
+
+void pump_read(struct xt_client *c)
+{
+	c->unread = 0;
+	while (c->fd >= 0 && !c->reading) {
+		if (buf_reserve(&c->in, READ_BYTES) < 0) {
+			c->in.failed = false;
+			return;
+		}
+		ssize_t n = recv(c->fd, c->in.data + c->in.len, READ_BYTES, MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n > 0)
+			c->in.len += (size_t)n;
+		if (n <= 0 || pump_parse(c) < 0) {
+			link_drop(c);
+			break;
+		}
+		if ((size_t)n < READ_BYTES)
+			break;
+	}
+	window_trim(c);
+}
+
+/* ---- waiting ---------------------------------------------------------- */
+
+/* Another thread reads: it wakes us when something came. */
+static void wait_turn(struct xt_client *c, int ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += ms % 1000 * 1000000L;
+	t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000L;
+	t.tv_nsec %= 1000000000L;
+	pthread_cond_timedwait(&c->cond, &c->lock, &t);
+}
+
+/* Waits without the mutex; r: what poll said. */
+static int wait_fd(struct xt_client *c, int ms)
+{
+	bool unsent = !c->mute && c->window.sent < c->window.bytes.len;
+	struct pollfd p = {.fd = c->fd, .events = (short)(unsent ? POLLIN | POLLOUT : POLLIN)};
+
+	c->reading = true;
+	pthread_mutex_unlock(&c->lock);
+	int r = poll(&p, 1, ms); /* fd -1: a nap until the next try to connect */
+	int error = errno;
+	pthread_mutex_lock(&c->lock);
+	c->reading = false;
+	if (r > 0) {
+		if (p.revents & POLLOUT)
+			window_send(c);
+		if (p.revents & ~POLLOUT)
+			pump_read(c);
+	}
+	pthread_cond_broadcast(&c->cond);
+	return r < 0 && error == EINTR ? XT_EINTR : XT_OK;
+}
+
+int pump_wait(struct xt_client *c, int64_t deadline)
+{
+	int ms = poll_timeout(deadline, SLICE_MS);
+
+	if (c->fd < 0) {
+		int64_t nap = c->retry_at - now_ms();
+		if (nap < 0)
+			nap = 0;
+		if (nap < ms)
+			ms = (int)nap;
+	}
+	if (c->reading)
+		wait_turn(c, ms ? ms : 1);
+	else if (wait_fd(c, ms) == XT_EINTR)
+		return XT_EINTR;
+	return now_ms() >= deadline ? XT_ETIMEOUT : XT_OK;
+}

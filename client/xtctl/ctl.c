@@ -1,0 +1,193 @@
+#include "xtctl.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "text.h"
+
+/* A signal handler can reach nothing else. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+void ctl_catch_signals(void)
+{
+	/* No SA_RESTART: waiting calls must return. SA_RESETHAND: who presses again means it. */
+	struct sigaction stop = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+bool ctl_interrupted(void)
+{
+	return interrupted != 0;
+}
+
+const volatile sig_atomic_t *ctl_stop_flag(void)
+{
+	return &interrupted;
+}
+
+bool ctl_again(int status)
+{
+	return status == XT_EINTR && !interrupted;
+}
+
+/* ---- messages --------------------------------------------------------- */
+
+static void say(const struct ctl *ctl, const char *kind, const char *fmt, va_list ap)
+{
+	char *message = NULL;
+
+	if (vasprintf(&message, fmt, ap) < 0)
+		return;
+	fflush(ctl->out.file); /* on a terminal the data that came before stands before */
+	fprintf(stderr, "%s: %s", ctl->program, kind);
+	text_put(stderr, message, strlen(message), SIZE_MAX);
+	fputc('\n', stderr);
+	free(message);
+}
+
+int ctl_error(const struct ctl *ctl, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(ctl, "", fmt, ap);
+	va_end(ap);
+	return CTL_FAILED;
+}
+
+void ctl_note(const struct ctl *ctl, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(ctl, "note: ", fmt, ap);
+	va_end(ap);
+}
+
+int ctl_usage(const struct ctl *ctl, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(ctl, "", fmt, ap);
+	va_end(ap);
+	if (ctl->command)
+		fprintf(stderr, "usage: %s %s DB%s%s\ntry '%s %s --help'\n", ctl->program, ctl->command->name,
+			ctl->command->usage[0] ? " " : "", ctl->command->usage, ctl->program, ctl->command->name);
+	return CTL_USAGE;
+}
+
+int ctl_no_memory(const struct ctl *ctl)
+{
+	return ctl_error(ctl, "out of memory");
+}
+
+/* What can be done about an error of the daemon, by its code. */
+static const struct remedy {
+	const char *code, *command, *does;
+} remedies[] = {
+	{"no_such_table", "ls DB", "lists the tables"},
+	{"no_such_column", "columns DB", "lists a table's columns"},
+	{"no_such_run", "ls DB runs", "lists the runs"},
+	{"run_running", "delete --force", "deletes it all the same"},
+	{"timed_out", "sql --timeout SECONDS", "gives a statement more time"},
+};
+
+int ctl_fail(const struct ctl *ctl, const xt_client *client, int status)
+{
+	const char *message = xt_error(client)[0] ? xt_error(client) : xt_status_name(status);
+
+	if (ctl_interrupted())
+		return CTL_INTERRUPTED;
+	if (status == XT_ENODB)
+		return ctl_error(ctl, "%s; check the path ('%s up' and '%s log' create one)", message, ctl->program,
+				 ctl->program);
+	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
+		if (strcmp(remedies[i].code, xt_error_code(client)) == 0)
+			return ctl_error(ctl, "%s; '%s %s' %s", message, ctl->program, remedies[i].command,
+					 remedies[i].does);
+	return ctl_error(ctl, "%s", message);
+}
+
+bool ctl_confirm(const struct ctl *ctl, const char *fmt, ...)
+{
+	char answer[16];
+	va_list ap;
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return true;
+	va_start(ap, fmt);
+	char *question = NULL;
+	int n = vasprintf(&question, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return false;
+	fprintf(stderr, "%s: ", ctl->program);
+	text_put(stderr, question, strlen(question), SIZE_MAX);
+	fputs(" [y/N] ", stderr);
+	free(question);
+	return fgets(answer, sizeof(answer), stdin) && tolower((unsigned char)answer[0]) == 'y';
+}
+
+/* ---- the client ------------------------------------------------------- */
+
+xt_options ctl_reading(void)
+{
+	return (xt_options){.read_only = true};
+}
+
+int ctl_try_open(const struct ctl *ctl, const xt_options *options, xt_client **ret_client)
+{
+	xt_options named = *options;
+	int r;
+
+	named.name = ctl->program;
+	for (;;) {
+		r = xt_open(ret_client, ctl->database, &named);
+		if (!ctl_again(r))
+			return r;
+		xt_close(*ret_client);
+	}
+}
+
+int ctl_open(const struct ctl *ctl, const xt_options *options, xt_client **ret_client)
+{
+	xt_client *client = NULL;
+	int r = ctl_try_open(ctl, options, &client);
+
+	*ret_client = client;
+	if (r == XT_OK)
+		return CTL_OK;
+	*ret_client = NULL;
+	int status = ctl_fail(ctl, client, r);
+	xt_close(client);
+	return status;
+}
+
+bool ctl_nobody(const xt_client *client, int status)
+{
+	/* The library has no status of its own for it: XT_ECONNECT is also a daemon that hangs. */
+	return status == XT_EDOWN || (status == XT_ECONNECT && strstr(xt_error(client), "turned off"));
+}
+
+int ctl_close(const struct ctl *ctl, xt_client *client, int status)
+{
+	char message[1000];
+	int r = xt_close_message(client, message, sizeof(message));
+
+	if (r == XT_OK || status != CTL_OK)
+		return status;
+	return ctl_error(ctl, "%s", message[0] ? message : xt_status_name(r));
+}

@@ -1,0 +1,274 @@
+#include "xtctl.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command commands[] = {
+	{"up", "", "start the daemon, and create the database if need be",
+	 "Ends what 'down' began. Prints the daemon's pid and socket.", OPT_JSON, 0, 0, NULL, cmd_up},
+	{"down", "", "stop the daemon and keep it down until 'up'",
+	 "Everything it received is stored first. Says so when none runs; never starts one.", 0, 0, 0, NULL, cmd_down},
+	{"status", "", "what the daemon is doing",
+	 "Exit status 1 when it is not running; never starts one.", OPT_JSON, 0, 0, NULL, cmd_status},
+	{"ls", "[tables|runs]", "tables, or runs",
+	 "runs: all that are recorded, in the order they began; with --table those that have rows in it.\n"
+	 "duration is in seconds, up to now for a run that is not ended.",
+	 OPT_ROWS | OPT_TABLE, 0, 1, cmd_ls_is_arg, cmd_ls},
+	{"columns", "", "columns of a table", "", OPT_ROWS | OPT_TABLE, 0, 0, NULL, cmd_columns},
+	{"head", "", "first rows of a table", "", OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID, 0, 0, NULL, cmd_head},
+	{"tail", "", "last rows of a table, in the order they were logged", "",
+	 OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID, 0, 0, NULL, cmd_tail},
+	{"sql", "STATEMENT|-", "run an SQL statement",
+	 "- reads it from standard input. A statement that writes needs --write, or to be called as xt.\n"
+	 "COPY (SELECT ...) TO 'FILE.csv' writes a file. --arg values are typed as those of 'log'.",
+	 OPT_ROWS | OPT_ARG | OPT_WRITE | OPT_TIMEOUT, 1, 1, NULL, cmd_sql},
+	{"log", "KEY=VALUE... | --jsonl", "log a row, or a stream of rows; prints the track_id",
+	 "Values: integers, reals (nan and inf too), true, false, null; everything else is text.\n"
+	 "KEY:=JSON gives a value exactly: id:='\"007\"' is text, tags:='[\"a\"]' a list.\n"
+	 "--track-id adds to that run, and starts it if there is none.",
+	 OPT_TABLE | OPT_TRACK_ID | OPT_JSONL | OPT_SKIP_BAD, 0, -1, cmd_log_is_arg, cmd_log},
+	{"set", "KEY VALUE", "set a value over rows that are logged already",
+	 "Of one run (--track-id), where another column has a value (--where), or of the whole table.\n"
+	 "VALUE is typed as by 'log'; :=JSON gives it exactly.",
+	 OPT_JSON | OPT_TABLE | OPT_TRACK_ID | OPT_ALL | OPT_WHERE | OPT_YES, 2, 2, NULL, cmd_set},
+	{"delete", "TRACK_ID", "delete a run's rows, in all tables or one",
+	 "Asks on a terminal, unless --yes is given or it is called as xt. XETRACK_TABLE does not count here.",
+	 OPT_JSON | OPT_TABLE | OPT_FORCE | OPT_YES, 1, 1, NULL, cmd_delete},
+};
+
+/* ---- help ------------------------------------------------------------- */
+
+static void help(FILE *out, const char *program)
+{
+	fprintf(out,
+		"usage: %s COMMAND DB [ARGUMENTS]\n"
+		"Logs, queries and administers a benchmark database that xetrackd keeps.\n\n",
+		program);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	fprintf(out,
+		"\nDB is left out when XETRACK_DB names it; XETRACK_TABLE names another table than events.\n"
+		"'%s COMMAND --help' tells more, 'man xtctl' everything.\n",
+		program);
+}
+
+static void help_command(FILE *out, const char *program, const struct command *c)
+{
+	fprintf(out, "usage: %s %s DB%s%s\n%c%s.\n", program, c->name, c->usage[0] ? " " : "", c->usage,
+		c->summary[0] - 'a' + 'A', c->summary + 1);
+	if (c->help[0])
+		fprintf(out, "\n%s\n", c->help);
+	fputc('\n', out);
+	options_help(out, c->options | OPT_ALWAYS);
+}
+
+/* ---- which command ---------------------------------------------------- */
+
+static const struct command *find(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static unsigned least_of(unsigned a, unsigned b, unsigned c)
+{
+	unsigned least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+/* How many letters must be added, dropped or changed. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[16];
+	size_t n = strlen(b);
+
+	if (n >= sizeof(row) / sizeof(row[0]))
+		return 99;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = (unsigned)j;
+	for (unsigned i = 1; *a; a++, i++) {
+		unsigned corner = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			unsigned above = row[j];
+			row[j] = least_of(above + 1, row[j - 1] + 1, corner + (*a != b[j - 1]));
+			corner = above;
+		}
+	}
+	return row[n];
+}
+
+/* What people say elsewhere for the same thing; else the nearest name. */
+static const char *nearest(const char *name)
+{
+	static const char *const synonyms[][2] = {
+		{"start", "up"}, {"stop", "down"},   {"query", "sql"},   {"rm", "delete"},
+		{"list", "ls"},  {"runs", "ls"}, {"tables", "ls"}, {"schema", "columns"},
+	};
+	unsigned best = 3;
+	const char *found = NULL;
+
+	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++)
+		if (strcmp(name, synonyms[i][0]) == 0)
+			return synonyms[i][1];
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		unsigned d = distance(name, commands[i].name);
+		if (d < best && d < strlen(name)) {
+			best = d;
+			found = commands[i].name;
+		}
+	}
+	return found;
+}
+
+static int unknown(const struct ctl *ctl, const char *name)
+{
+	const char *near = nearest(name);
+
+	if (name[0] == '-')
+		ctl_error(ctl, "no option '%s' before the command; options follow it", name);
+	else if (access(name, F_OK) == 0)
+		ctl_error(ctl, "'%s' is a file; the command comes first: %s COMMAND DB", name, ctl->program);
+	else if (near)
+		ctl_error(ctl, "no command '%s'; did you mean '%s'?", name, near);
+	else
+		ctl_error(ctl, "no command '%s'; '%s help' lists them", name, ctl->program);
+	return CTL_USAGE;
+}
+
+/* ---- what it is to work on -------------------------------------------- */
+
+/* The database is the first argument, unless XETRACK_DB names it and nothing says otherwise. */
+static int find_database(struct ctl *ctl)
+{
+	const struct command *c = ctl->command;
+	const char *env = getenv("XETRACK_DB");
+	size_t least = (size_t)c->least, most = c->most < 0 ? SIZE_MAX : (size_t)c->most;
+	bool given = true;
+
+	if (env && env[0]) {
+		bool without = ctl->n_args <= most;
+		bool with = ctl->n_args > least && ctl->n_args - 1 <= most;
+		given = with && (!without || !c->is_arg || !c->is_arg(ctl->args[0]));
+	}
+	ctl->database = given ? (ctl->n_args > 0 ? ctl->args[0] : NULL) : env;
+	if (!ctl->database || !ctl->database[0])
+		return ctl_usage(ctl, "no database: give its path, or set XETRACK_DB");
+	if (given) {
+		ctl->args++;
+		ctl->n_args--;
+	}
+	if (ctl->n_args < least)
+		return ctl_usage(ctl, "%s is missing", c->usage);
+	if (ctl->n_args > most)
+		return ctl_usage(ctl, "one argument too many: '%s'", ctl->args[most]);
+	return CTL_OK;
+}
+
+static void find_table(struct ctl *ctl)
+{
+	const char *env = getenv("XETRACK_TABLE");
+
+	ctl->table = ctl->options.table ? ctl->options.table : env && env[0] ? env : "events";
+	ctl->table_named = ctl->options.table || (env && env[0]);
+}
+
+static int run_command(struct ctl *ctl, int argc, char **argv)
+{
+	char error[300];
+	char **args = NULL;
+	int status = CTL_USAGE;
+
+	if (options_parse(&ctl->options, ctl->command->options | OPT_ALWAYS, argc, argv, &args, &ctl->n_args, error,
+			  sizeof(error)) < 0) {
+		ctl_usage(ctl, "%s", error);
+		goto out;
+	}
+	ctl->args = args;
+	if (ctl->options.help) {
+		help_command(ctl->out.file, ctl->program, ctl->command);
+		status = CTL_OK;
+		goto out;
+	}
+	status = find_database(ctl);
+	if (status != CTL_OK)
+		goto out;
+	find_table(ctl);
+	if (ctl->options.engine)
+		ctl_note(ctl, "--engine=%s is ignored: xetrackd has one engine, SQLite", ctl->options.engine);
+	status = ctl->command->run(ctl);
+out:
+	options_done(&ctl->options);
+	free(args);
+	return status;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "";
+	bool wants_help = strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+
+	if (argc < 2) {
+		help(stderr, ctl->program);
+		return CTL_USAGE;
+	}
+	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0 || strcmp(word, "version") == 0) {
+		fprintf(ctl->out.file, "%s %s\n", ctl->program, xt_version());
+		return CTL_OK;
+	}
+	if (wants_help && argc < 3) {
+		help(ctl->out.file, ctl->program);
+		return CTL_OK;
+	}
+	ctl->command = find(wants_help ? argv[2] : word);
+	if (!ctl->command)
+		return unknown(ctl, wants_help ? argv[2] : word);
+	if (wants_help) {
+		help_command(ctl->out.file, ctl->program, ctl->command);
+		return CTL_OK;
+	}
+	return run_command(ctl, argc - 1, argv + 1);
+}
+
+/* The output's own failures decide where the command had none. */
+static int finish(struct ctl *ctl, int status)
+{
+	int error = out_close(&ctl->out);
+
+	if (error == EPIPE) /* the reader has seen enough: `| head` */
+		return status;
+	if (ctl_interrupted() && status != CTL_USAGE)
+		return CTL_INTERRUPTED;
+	if (error == 0 || error == EINTR)
+		return status;
+	fprintf(stderr, "%s: cannot write to standard output: %s\n", ctl->program, strerror(error));
+	return CTL_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	struct ctl ctl = {.program = "xtctl"};
+
+	setlocale(LC_CTYPE, "");
+	ctl_catch_signals();
+	if (argc > 0 && strcmp(slash ? slash + 1 : argv[0], "xt") == 0) {
+		ctl.program = "xt";
+		ctl.xt = true;
+	}
+	ctl.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	if (out_open(&ctl.out, STDOUT_FILENO, ctl_stop_flag()) < 0) {
+		fprintf(stderr, "%s: out of memory\n", ctl.program);
+		return CTL_FAILED;
+	}
+	return finish(&ctl, run(&ctl, argc, argv));
+}

@@ -1,0 +1,195 @@
+#include "xtctl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n, int timeout_ms, xt_cursor **ret)
+{
+	int r;
+
+	*ret = NULL;
+	do
+		r = xt_query(ret, client, sql, args, n, timeout_ms);
+	while (ctl_again(r));
+	return r;
+}
+
+int ctl_next(xt_cursor *cursor, const xt_value **ret_row)
+{
+	int r;
+
+	do
+		r = ctl_interrupted() ? XT_EINTR : xt_cursor_next(cursor, ret_row);
+	while (ctl_again(r));
+	return r;
+}
+
+/* ---- printing --------------------------------------------------------- */
+
+/* Rows until the end, a failure, or nobody reads them any more. The library's status. */
+static int copy_rows(struct format *f, struct out *out, xt_cursor *cursor)
+{
+	const xt_value *row;
+	int r = XT_OK;
+
+	while (r == XT_OK && out->error == 0) {
+		r = ctl_next(cursor, &row);
+		if (r == XT_OK && format_row(f, row) < 0)
+			r = XT_ENOMEM;
+	}
+	return r;
+}
+
+/* The cursor's names and types; 0, or -1 when out of memory. */
+static int columns_of(const xt_cursor *cursor, size_t n, const char ***ret_names, const char ***ret_types)
+{
+	const char **names = calloc(n + 1, sizeof(*names)), **types = calloc(n + 1, sizeof(*types));
+
+	if (!names || !types) {
+		free(names);
+		free(types);
+		return -1;
+	}
+	for (size_t i = 0; i < n; i++) {
+		names[i] = xt_cursor_name(cursor, i);
+		types[i] = xt_cursor_type(cursor, i);
+	}
+	*ret_names = names;
+	*ret_types = types;
+	return 0;
+}
+
+int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how, const xt_client *client,
+		 xt_cursor *cursor)
+{
+	size_t n = xt_cursor_columns(cursor);
+	const char **names, **types;
+	int r = XT_ENOMEM;
+
+	if (columns_of(cursor, n, &names, &types) < 0)
+		return ctl_no_memory(ctl);
+	struct format *f = format_new(out, how, n, names, types);
+	if (f) {
+		r = copy_rows(f, out, cursor);
+		if (format_end(f, r == XT_DONE) < 0)
+			r = XT_ENOMEM;
+		fflush(out->file); /* a failure of the output is told by whoever closes it */
+		if (out->error == 0 && format_hidden(f) > 0)
+			ctl_note(ctl, "%zu of %zu columns do not fit and are left out; --format json shows them, "
+				 "or name columns with sql", format_hidden(f), n);
+	}
+	format_free(f);
+	free(names);
+	free(types);
+	if (r == XT_ENOMEM)
+		return ctl_no_memory(ctl);
+	return r == XT_DONE || r == XT_OK ? CTL_OK : ctl_fail(ctl, client, r);
+}
+
+static struct format_options how_to_print(const struct ctl *ctl)
+{
+	return (struct format_options){
+		.kind = ctl->options.format, .no_header = ctl->options.no_header, .utf8 = ctl->utf8};
+}
+
+int ctl_print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor)
+{
+	struct format_options how = how_to_print(ctl);
+
+	return ctl_print_to(ctl, &ctl->out, &how, client, cursor);
+}
+
+/* 1234567 as "1,234,567". */
+static const char *grouped(uint64_t n, char ret[32])
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n), at = 0;
+
+	for (int i = 0; i < len; i++) {
+		if (i > 0 && (len - i) % 3 == 0)
+			ret[at++] = ',';
+		ret[at++] = digits[i];
+	}
+	ret[at] = '\0';
+	return ret;
+}
+
+int ctl_print_count(struct ctl *ctl, const char *done, uint64_t count)
+{
+	struct format_options how = how_to_print(ctl);
+	xt_value row = xt_uint(count);
+	char number[32];
+
+	if (ctl->options.format == FORMAT_TABLE) {
+		fprintf(ctl->out.file, "%s %s %s\n", grouped(count, number), count == 1 ? "row" : "rows", done);
+		return CTL_OK;
+	}
+	if (ctl->options.json)
+		how.kind = FORMAT_JSONL; /* one answer: one object, not a list of one */
+	struct format *f = format_new(&ctl->out, &how, 1, &done, (const char *[]){""});
+	int r = !f || format_row(f, &row) < 0 || format_end(f, true) < 0 ? ctl_no_memory(ctl) : CTL_OK;
+	format_free(f);
+	return r;
+}
+
+/* ---- tables ----------------------------------------------------------- */
+
+char *ctl_quote(const char *name)
+{
+	char *quoted = malloc(2 * strlen(name) + 3), *to = quoted;
+
+	if (!quoted)
+		return NULL;
+	*to++ = '"';
+	for (; *name; name++) {
+		if (*name == '"')
+			*to++ = '"';
+		*to++ = *name;
+	}
+	*to++ = '"';
+	*to = '\0';
+	return quoted;
+}
+
+bool ctl_no_table(const xt_client *client)
+{
+	return strcmp(xt_error_code(client), "no_such_table") == 0 || strstr(xt_error(client), "no such table");
+}
+
+static size_t column_of(const xt_cursor *cursor, const char *name)
+{
+	size_t n = xt_cursor_columns(cursor), i = 0;
+
+	while (i < n && strcmp(xt_cursor_name(cursor, i), name) != 0)
+		i++;
+	return i;
+}
+
+static int64_t number_of(const xt_value *v)
+{
+	return v->type == XT_T_UINT ? (int64_t)v->as.uinteger : v->type == XT_T_INT ? v->as.integer : 0;
+}
+
+char *ctl_other_table(const struct ctl *ctl, xt_client *client)
+{
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+	char *best = NULL;
+	int64_t most = -1;
+
+	if (ctl->table_named || xt_tables(&cursor, client) != XT_OK)
+		return NULL;
+	size_t n = xt_cursor_columns(cursor), name = column_of(cursor, "name"), rows = column_of(cursor, "rows");
+	while (name < n && rows < n && ctl_next(cursor, &row) == XT_OK) {
+		if (row[name].type != XT_T_TEXT || number_of(&row[rows]) <= most)
+			continue;
+		most = number_of(&row[rows]);
+		free(best);
+		best = strndup(row[name].as.text, row[name].n);
+	}
+	xt_cursor_close(cursor);
+	if (best)
+		ctl_note(ctl, "there is no table 'events'; this is '%s' (--table names another)", best);
+	return best;
+}

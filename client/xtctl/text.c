@@ -1,0 +1,249 @@
+#include "text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <utf8proc.h>
+
+int text_real(char ret[REAL_BYTES], double d)
+{
+	int n = 0;
+
+	if (isnan(d))
+		return snprintf(ret, REAL_BYTES, "nan");
+	if (isinf(d))
+		return snprintf(ret, REAL_BYTES, d > 0 ? "inf" : "-inf");
+	for (int digits = 15; digits <= 17; digits++) {
+		n = snprintf(ret, REAL_BYTES - 2, "%.*g", digits, d);
+		if (strtod(ret, NULL) == d)
+			break;
+	}
+	if (!strpbrk(ret, ".e")) {
+		strcpy(ret + n, ".0");
+		n += 2;
+	}
+	return n;
+}
+
+/* ---- characters ------------------------------------------------------- */
+
+/* Reorder what stands around them: a value could make a table read as something else. */
+static int is_direction(int32_t c)
+{
+	return c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
+/* Invisible, and of no use in a value: the byte order mark and the tag characters. */
+static int is_invisible(int32_t c)
+{
+	return c == 0xfeff || (c >= 0xe0000 && c <= 0xe007f);
+}
+
+static size_t escape_char(int32_t c, char escape[ESCAPE_BYTES])
+{
+	static const char from[] = "\n\t\r", to[] = "ntr";
+	const char *known = c > 0 && c < 0x80 ? strchr(from, c) : NULL;
+	int n;
+
+	if (known)
+		n = snprintf(escape, ESCAPE_BYTES, "\\%c", to[known - from]);
+	else if (c < 0x80)
+		n = snprintf(escape, ESCAPE_BYTES, "\\x%02x", (unsigned)c);
+	else if (c < 0x10000)
+		n = snprintf(escape, ESCAPE_BYTES, "\\u%04x", (unsigned)c);
+	else
+		n = snprintf(escape, ESCAPE_BYTES, "\\U%08x", (unsigned)c);
+	return (size_t)n;
+}
+
+size_t text_next(const char *s, size_t n, char escape[ESCAPE_BYTES], size_t *ret_width)
+{
+	unsigned char first = (unsigned char)s[0];
+	utf8proc_int32_t c;
+
+	escape[0] = '\0';
+	*ret_width = 1;
+	if (first >= 0x20 && first < 0x7f)
+		return 1;
+	utf8proc_ssize_t len = utf8proc_iterate((const utf8proc_uint8_t *)s, n < 4 ? (utf8proc_ssize_t)n : 4, &c);
+	if (len <= 0) {
+		*ret_width = (size_t)snprintf(escape, ESCAPE_BYTES, "\\x%02x", first);
+		return 1;
+	}
+	utf8proc_category_t category = utf8proc_category(c);
+	if (category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP ||
+	    is_direction(c) || is_invisible(c))
+		*ret_width = escape_char(c, escape);
+	else if (category == UTF8PROC_CATEGORY_CN)
+		*ret_width = 1; /* newer than the library's tables, or a noncharacter: a box on most terminals */
+	else
+		*ret_width = (size_t)utf8proc_charwidth(c);
+	return (size_t)len;
+}
+
+size_t text_put(FILE *f, const char *s, size_t n, size_t most)
+{
+	char escape[ESCAPE_BYTES];
+	size_t width = 0, from = 0, at = 0;
+
+	/* Characters without a width must not make a cell endless either. */
+	while (at < n && width <= most && at / 16 <= most) {
+		size_t w, len = text_next(s + at, n - at, escape, &w);
+		width += w;
+		if (escape[0]) {
+			fwrite_unlocked(s + from, 1, at - from, f);
+			fputs_unlocked(escape, f);
+			from = at + len;
+		}
+		at += len;
+	}
+	fwrite_unlocked(s + from, 1, at - from, f);
+	return width;
+}
+
+size_t text_width(const char *s, size_t n)
+{
+	size_t width;
+
+	text_fit(s, n, SIZE_MAX, &width);
+	return width;
+}
+
+size_t text_fit(const char *s, size_t n, size_t columns, size_t *ret_width)
+{
+	char escape[ESCAPE_BYTES];
+	size_t width = 0, at = 0;
+
+	while (at < n) {
+		size_t w, len = text_next(s + at, n - at, escape, &w);
+		if (w > columns - width)
+			break;
+		width += w;
+		at += len;
+	}
+	*ret_width = width;
+	return at;
+}
+
+/* ---- JSON ------------------------------------------------------------- */
+
+void hex_put(FILE *f, const void *data, size_t n, size_t most)
+{
+	static const char hex[] = "0123456789abcdef";
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < n && i < most; i++) {
+		putc_unlocked(hex[p[i] >> 4], f);
+		putc_unlocked(hex[p[i] & 15], f);
+	}
+}
+
+/* \uXXXX, in two halves beyond the first plane. */
+static void json_escape(FILE *f, const char *s, size_t len)
+{
+	utf8proc_int32_t c;
+
+	if (utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)len, &c) <= 0)
+		c = 0xfffd;
+	if (c == '\n' || c == '\t')
+		fputs_unlocked(c == '\n' ? "\\n" : "\\t", f);
+	else if (c < 0x10000)
+		fprintf(f, "\\u%04x", (unsigned)c);
+	else
+		fprintf(f, "\\u%04x\\u%04x", 0xd800u + ((unsigned)(c - 0x10000) >> 10),
+			0xdc00u + ((unsigned)(c - 0x10000) & 0x3ff));
+}
+
+void json_put_text(FILE *f, const char *s, size_t n)
+{
+	char escape[ESCAPE_BYTES];
+	size_t from = 0, at = 0, w;
+
+	putc_unlocked('"', f);
+	while (at < n) {
+		size_t len = text_next(s + at, n - at, escape, &w);
+		bool quoted = s[at] == '"' || s[at] == '\\';
+		if (quoted || escape[0]) {
+			fwrite_unlocked(s + from, 1, at - from, f);
+			from = at + (quoted ? 0 : len);
+			if (quoted)
+				putc_unlocked('\\', f);
+			else
+				json_escape(f, s + at, len);
+		}
+		at += len;
+	}
+	fwrite_unlocked(s + from, 1, n - from, f);
+	putc_unlocked('"', f);
+}
+
+static void json_put_real(FILE *f, double d)
+{
+	char text[REAL_BYTES];
+
+	if (isnan(d)) {
+		fputs_unlocked("null", f);
+	} else if (isinf(d)) {
+		fputs_unlocked(d > 0 ? "9e999" : "-9e999", f);
+	} else {
+		text_real(text, d);
+		fputs_unlocked(text, f);
+	}
+}
+
+static void json_put_list(FILE *f, const xt_value *v)
+{
+	putc_unlocked(v->type == XT_T_MAP ? '{' : '[', f);
+	for (size_t i = 0; i < v->n; i++) {
+		if (i > 0)
+			putc_unlocked(',', f);
+		if (v->type == XT_T_MAP) {
+			json_put_text(f, v->as.fields[i].key, strlen(v->as.fields[i].key));
+			putc_unlocked(':', f);
+			json_put(f, &v->as.fields[i].value);
+		} else if (v->type == XT_T_ARRAY) {
+			json_put(f, &v->as.items[i]);
+		} else if (v->type == XT_T_INTS) {
+			fprintf(f, "%" PRId64, v->as.integers[i]);
+		} else {
+			json_put_real(f, v->as.reals[i]);
+		}
+	}
+	putc_unlocked(v->type == XT_T_MAP ? '}' : ']', f);
+}
+
+void json_put(FILE *f, const xt_value *v)
+{
+	switch (v->type) {
+	case XT_T_NULL:
+		fputs_unlocked("null", f);
+		break;
+	case XT_T_BOOL:
+		fputs_unlocked(v->as.boolean ? "true" : "false", f);
+		break;
+	case XT_T_INT:
+		fprintf(f, "%" PRId64, v->as.integer);
+		break;
+	case XT_T_UINT:
+		fprintf(f, "%" PRIu64, v->as.uinteger);
+		break;
+	case XT_T_REAL:
+		json_put_real(f, v->as.real);
+		break;
+	case XT_T_TEXT:
+		json_put_text(f, v->as.text, v->n);
+		break;
+	case XT_T_BLOB:
+		putc_unlocked('"', f);
+		hex_put(f, v->as.blob, v->n, SIZE_MAX);
+		putc_unlocked('"', f);
+		break;
+	case XT_T_ARRAY:
+	case XT_T_MAP:
+	case XT_T_INTS:
+	case XT_T_REALS:
+		json_put_list(f, v);
+		break;
+	}
+}

@@ -1,0 +1,139 @@
+/*
+ * xtctl: one invocation, and what its commands share.
+ */
+#ifndef XTCTL_H
+#define XTCTL_H
+
+#include "options.h"
+#include "xetrack.h"
+
+/* Exit statuses. */
+enum {
+	CTL_OK = 0,
+	CTL_FAILED = 1,       /* the request failed */
+	CTL_USAGE = 2,        /* the command line makes no sense */
+	CTL_INTERRUPTED = 130, /* Ctrl-C, as shells say it */
+};
+
+struct ctl;
+
+struct command {
+	const char *name;
+	const char *usage;   /* what follows the database */
+	const char *summary; /* for the list of commands */
+	const char *help;    /* more, for its own help; "" for none */
+	unsigned options;    /* enum opt */
+	int least, most;     /* arguments after the database; most -1: any number */
+	bool (*is_arg)(const char *word); /* tells a first argument from a database where counting cannot; or NULL */
+	int (*run)(struct ctl *ctl);      /* the exit status; says itself what went wrong */
+};
+
+/* One invocation. Texts are borrowed from argv and the environment. */
+struct ctl {
+	const char *program;           /* "xtctl" or "xt", for messages */
+	bool xt;                       /* called by its second name: the seed's commands run as written */
+	const struct command *command; /* which one */
+	const char *database;          /* its path */
+	char **args;                   /* what follows the database, n_args of them */
+	size_t n_args;
+	struct options options;
+	const char *table;             /* --table, or XETRACK_TABLE, or "events" */
+	bool table_named;              /* by one of the first two */
+	bool utf8;                     /* the locale can show it */
+	struct out out;                /* standard output */
+};
+
+/* ---- ctl.c: what every command needs ---------------------------------- */
+
+/* Writes "xtctl: …" to stderr, control characters escaped. Returns CTL_FAILED, or CTL_USAGE. */
+int ctl_error(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int ctl_usage(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Writes "xtctl: note: …" to stderr. */
+void ctl_note(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Reports a client's failure with what can be done about it. Returns CTL_FAILED, CTL_INTERRUPTED
+ * after Ctrl-C. */
+int ctl_fail(const struct ctl *ctl, const xt_client *client, int status);
+
+/* True once Ctrl-C was pressed. Its flag, for those who wait. The second one ends the program. */
+bool ctl_interrupted(void);
+const volatile sig_atomic_t *ctl_stop_flag(void);
+void ctl_catch_signals(void);
+
+/* True when a call that was interrupted should be made again: not by Ctrl-C. */
+bool ctl_again(int status);
+
+/* Opens the client. CTL_OK, or the failure is reported and *ret_client is NULL. */
+int ctl_open(const struct ctl *ctl, const xt_options *options, xt_client **ret_client)
+	__attribute__((warn_unused_result));
+
+/* The same, without reporting: the library's status; *ret_client is set where it sets it. */
+int ctl_try_open(const struct ctl *ctl, const xt_options *options, xt_client **ret_client)
+	__attribute__((warn_unused_result));
+
+/* Options of a command that reads: the database must be there. */
+xt_options ctl_reading(void);
+
+/* True when the status means that no daemon runs, and none may be started. */
+bool ctl_nobody(const xt_client *client, int status);
+
+/* Closes the client, reporting what could not be delivered. `status` is handed on if it is not CTL_OK. */
+int ctl_close(const struct ctl *ctl, xt_client *client, int status);
+
+/* Asks on the terminal. True for yes, and when there is no terminal to ask on. */
+bool ctl_confirm(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says that memory ran out; returns CTL_FAILED. */
+int ctl_no_memory(const struct ctl *ctl);
+
+/* ---- rows.c: questions and their answers ------------------------------ */
+
+/* Runs a reading statement; the library's status. An interrupted one is sent again. */
+int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n, int timeout_ms, xt_cursor **ret)
+	__attribute__((warn_unused_result));
+
+/* xt_cursor_next(), made again where ctl_again(). */
+int ctl_next(xt_cursor *cursor, const xt_value **ret_row) __attribute__((warn_unused_result));
+
+/* Prints all rows of a cursor in `out`, as the options say. CTL_OK, or the failure is reported. */
+int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how, const xt_client *client,
+		 xt_cursor *cursor);
+
+/* The same to standard output. */
+int ctl_print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor);
+
+/* Prints how many rows a change concerned: "3 rows <done>", or a row with one column of that name. */
+int ctl_print_count(struct ctl *ctl, const char *done, uint64_t count);
+
+/* An SQL name in its quotes; owned by the caller, NULL when out of memory. */
+char *ctl_quote(const char *name);
+
+/* True when the client's last failure is that the table does not exist. */
+bool ctl_no_table(const xt_client *client);
+
+/* For a command that reads when nobody named a table and there is no `events`: takes the one with the
+ * most rows and says so. NULL: there is none, or a table was named; owned by the caller. */
+char *ctl_other_table(const struct ctl *ctl, xt_client *client);
+
+/* ---- the commands ----------------------------------------------------- */
+
+int cmd_up(struct ctl *ctl);
+int cmd_down(struct ctl *ctl);
+int cmd_status(struct ctl *ctl);
+int cmd_sql(struct ctl *ctl);
+int cmd_head(struct ctl *ctl);
+int cmd_tail(struct ctl *ctl);
+int cmd_columns(struct ctl *ctl);
+int cmd_ls(struct ctl *ctl);
+int cmd_set(struct ctl *ctl);
+int cmd_delete(struct ctl *ctl);
+int cmd_log(struct ctl *ctl);
+
+bool cmd_ls_is_arg(const char *word);
+bool cmd_log_is_arg(const char *word);
+
+/* Prints the daemon's status; brief: only who it is. From cmd_status.c. */
+int status_print(struct ctl *ctl, xt_client *client, bool brief);
+
+#endif

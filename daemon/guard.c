@@ -1,0 +1,331 @@
+#include "guard.h"
+
+#include <strings.h>
+#include <time.h>
+
+#include "buf.h"
+#include "json.h"
+#include "store.h"
+#include "wire.h"
+
+#define PROGRESS_OPS 1000 /* virtual machine instructions between two looks at the clock */
+
+/* ---- authorizer ------------------------------------------------------- */
+
+/* Pragmas that only tell; those marked tell when they have no argument. */
+static const struct {
+	const char *name;
+	bool argument; /* allowed with one */
+} telling_pragmas[] = {
+	{"table_info", true},      {"table_xinfo", true},    {"table_list", true},       {"index_list", true},
+	{"index_info", true},      {"index_xinfo", true},    {"foreign_key_list", true}, {"integrity_check", true},
+	{"quick_check", true},     {"foreign_key_check", true}, {"database_list", true}, {"collation_list", true},
+	{"function_list", true},   {"module_list", true},    {"compile_options", true},  {"pragma_list", true},
+	{"page_count", false},     {"page_size", false},     {"freelist_count", false},  {"schema_version", false},
+	{"user_version", false},   {"application_id", false}, {"encoding", false},       {"journal_mode", false},
+	{"synchronous", false},    {"data_version", false},
+};
+
+static bool tells(const char *pragma, const char *argument)
+{
+	for (size_t i = 0; i < sizeof(telling_pragmas) / sizeof(telling_pragmas[0]); i++)
+		if (strcasecmp(pragma, telling_pragmas[i].name) == 0)
+			return telling_pragmas[i].argument || !argument;
+	return false;
+}
+
+static bool internal(const char *name)
+{
+	return name && strncasecmp(name, "xt_", 3) == 0;
+}
+
+static int deny(struct guard *g, enum xt_code code)
+{
+	g->denied = code;
+	return SQLITE_DENY;
+}
+
+/* True when an action changes the table or object that `name` names. */
+static bool changes(int action)
+{
+	switch (action) {
+	case SQLITE_INSERT:
+	case SQLITE_UPDATE:
+	case SQLITE_DELETE:
+	case SQLITE_CREATE_INDEX:
+	case SQLITE_CREATE_TABLE:
+	case SQLITE_CREATE_TRIGGER:
+	case SQLITE_CREATE_VIEW:
+	case SQLITE_CREATE_VTABLE:
+	case SQLITE_DROP_INDEX:
+	case SQLITE_DROP_TABLE:
+	case SQLITE_DROP_TRIGGER:
+	case SQLITE_DROP_VIEW:
+	case SQLITE_DROP_VTABLE:
+	case SQLITE_ALTER_TABLE:
+	case SQLITE_REINDEX:
+	case SQLITE_ANALYZE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Temporary objects live in the connection, which users share. */
+static bool temporary(int action)
+{
+	switch (action) {
+	case SQLITE_CREATE_TEMP_INDEX:
+	case SQLITE_CREATE_TEMP_TABLE:
+	case SQLITE_CREATE_TEMP_TRIGGER:
+	case SQLITE_CREATE_TEMP_VIEW:
+	case SQLITE_DROP_TEMP_INDEX:
+	case SQLITE_DROP_TEMP_TABLE:
+	case SQLITE_DROP_TEMP_TRIGGER:
+	case SQLITE_DROP_TEMP_VIEW:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int check_user(struct guard *g, int action, const char *a, const char *b)
+{
+	/* ALTER TABLE names the database first, then the table. */
+	const char *object = action == SQLITE_ALTER_TABLE ? b : a;
+
+	switch (action) {
+	case SQLITE_SELECT:
+	case SQLITE_READ:
+	case SQLITE_RECURSIVE:
+		return SQLITE_OK;
+	case SQLITE_FUNCTION:
+		return b && strcasecmp(b, "load_extension") == 0 ? deny(g, XT_E_sql_denied) : SQLITE_OK;
+	case SQLITE_PRAGMA:
+		return tells(a, b) ? SQLITE_OK : deny(g, XT_E_sql_denied);
+	default:
+		break;
+	}
+	if (temporary(action) || !changes(action))
+		return deny(g, XT_E_sql_denied);
+	if (g->mode == GUARD_READ)
+		return deny(g, XT_E_sql_writes);
+	/* A trigger or an index on an internal table would write there later. */
+	if (internal(object) || ((action == SQLITE_CREATE_TRIGGER || action == SQLITE_CREATE_INDEX) && internal(b)))
+		return deny(g, XT_E_sql_denied);
+	return SQLITE_OK;
+}
+
+static int authorize(void *data, int action, const char *a, const char *b, const char *database, const char *trigger)
+{
+	struct guard *g = data;
+
+	(void)database;
+	if (g->mode != GUARD_OURS)
+		return check_user(g, action, a, b);
+	if (trigger && changes(action) && internal(a))
+		return deny(g, XT_E_sql_denied);
+	return SQLITE_OK;
+}
+
+/* ---- time ------------------------------------------------------------- */
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int progress(void *data)
+{
+	struct guard *g = data;
+
+	if (g->cancelled && atomic_load(g->cancelled))
+		return 1;
+	if (g->deadline_ns && now_ns() > g->deadline_ns)
+		g->timed_out = true;
+	return g->timed_out;
+}
+
+void guard_install(struct guard *g, sqlite3 *db)
+{
+	*g = (struct guard){0};
+	sqlite3_set_authorizer(db, authorize, g);
+	sqlite3_progress_handler(db, PROGRESS_OPS, progress, g);
+}
+
+void guard_enter(struct guard *g, enum guard_mode mode, uint64_t timeout_ms, atomic_bool *cancelled)
+{
+	*g = (struct guard){.mode = mode, .cancelled = cancelled};
+	if (timeout_ms)
+		g->deadline_ns = now_ns() + (int64_t)timeout_ms * 1000000;
+}
+
+void guard_leave(struct guard *g)
+{
+	*g = (struct guard){0};
+}
+
+/* ---- preparing -------------------------------------------------------- */
+
+int guard_fail(struct guard *g, sqlite3 *db, struct xt_err *err)
+{
+	int code = sqlite3_errcode(db);
+
+	if (g->timed_out)
+		return xt_err_set(err, XT_E_timed_out, NULL, "the statement took longer than its timeout");
+	if (g->cancelled && atomic_load(g->cancelled))
+		return xt_err_set(err, XT_E_cancelled, NULL, "the query was cancelled");
+	if (g->denied == XT_E_sql_writes)
+		return xt_err_set(err, XT_E_sql_writes, NULL,
+				  "the statement writes; a query only reads, send it by exec (xtctl sql --write)");
+	if (g->denied)
+		return xt_err_set(err, XT_E_sql_denied, NULL,
+				  "not allowed here: ATTACH, transactions, temporary and internal (xt_…) objects, "
+				  "extensions and pragmas that change something: %s",
+				  sqlite3_errmsg(db));
+	enum xt_code mine = store_code(code);
+	if (mine == XT_E_internal)
+		mine = XT_E_sql_error;
+	return xt_err_set(err, mine, NULL, "%s", sqlite3_errmsg(db));
+}
+
+/* VACUUM is not shown to the authorizer. */
+static bool is_vacuum(sqlite3_stmt *st)
+{
+	const char *p = sqlite3_sql(st);
+
+	for (;;) {
+		p += strspn(p, " \t\r\n\f;");
+		if (strncmp(p, "--", 2) == 0)
+			p += strcspn(p, "\n");
+		else if (strncmp(p, "/*", 2) == 0 && strstr(p + 2, "*/"))
+			p = strstr(p + 2, "*/") + 2;
+		else
+			return strncasecmp(p, "vacuum", 6) == 0;
+	}
+}
+
+static int bind_one(sqlite3_stmt *st, int i, struct reader *r, struct xt_err *err)
+{
+	struct reader start = *r;
+	struct token t;
+	struct buf json = {0};
+
+	if (reader_next(r, &t) < 0)
+		return xt_err_set(err, XT_E_bad_message, "args", "the arguments are cut short");
+	switch (t.type) {
+	case TOKEN_NIL:
+		sqlite3_bind_null(st, i);
+		return 0;
+	case TOKEN_BOOL:
+		sqlite3_bind_int(st, i, t.boolean);
+		return 0;
+	case TOKEN_INT:
+		sqlite3_bind_int64(st, i, t.integer);
+		return 0;
+	case TOKEN_REAL:
+		sqlite3_bind_double(st, i, t.real);
+		return 0;
+	case TOKEN_STR:
+		store_bind(st, i, t.bytes);
+		return 0;
+	case TOKEN_BIN:
+		sqlite3_bind_blob64(st, i, t.bytes.len ? (const void *)t.bytes.data : "", t.bytes.len, SQLITE_STATIC);
+		return 0;
+	case TOKEN_UINT:
+		return xt_err_set(err, XT_E_out_of_range, "args", "argument %d is 2^63 or more", i);
+	case TOKEN_EXT:
+		return xt_err_set(err, XT_E_bad_type, "args", "argument %d has a MessagePack extension type", i);
+	default:
+		*r = start;
+		json_put(&json, r);
+		sqlite3_bind_text64(st, i, (const char *)json.data, json.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+		buf_done(&json);
+		return 0;
+	}
+}
+
+static int bind_named(sqlite3_stmt *st, struct reader *r, uint32_t n, struct xt_err *err)
+{
+	int bound = 0, count = sqlite3_bind_parameter_count(st);
+
+	for (; n > 0; n--) {
+		struct token key;
+		if (reader_next(r, &key) < 0 || key.type != TOKEN_STR)
+			return xt_err_set(err, XT_E_bad_type, "args", "the name of an argument must be a string");
+		int at = 0;
+		for (int i = 1; i <= count && !at; i++) {
+			const char *name = sqlite3_bind_parameter_name(st, i);
+			if (name && span_is(key.bytes, name + 1))
+				at = i;
+		}
+		if (!at)
+			return xt_err_set(err, XT_E_out_of_range, "args", "the statement has no parameter named '%.*s'",
+					  (int)(key.bytes.len < 64 ? key.bytes.len : 64), (const char *)key.bytes.data);
+		if (bind_one(st, at, r, err) < 0)
+			return -1;
+		bound++;
+	}
+	if (bound != count)
+		return xt_err_set(err, XT_E_missing_field, "args", "the statement has %d parameters, %d were given", count,
+				  bound);
+	return 0;
+}
+
+static int bind_args(sqlite3_stmt *st, struct span args, struct xt_err *err)
+{
+	struct reader r = reader_of(args);
+	struct token head;
+	int count = sqlite3_bind_parameter_count(st);
+
+	if (args.len == 0) {
+		head = (struct token){.type = TOKEN_ARRAY};
+	} else if (reader_next(&r, &head) < 0 || (head.type != TOKEN_ARRAY && head.type != TOKEN_MAP)) {
+		return xt_err_set(err, XT_E_bad_type, "args", "the arguments must be an array, or a map by name");
+	}
+	if (head.type == TOKEN_MAP)
+		return bind_named(st, &r, head.count, err);
+	if (head.count != (uint32_t)count)
+		return xt_err_set(err, XT_E_out_of_range, "args", "the statement has %d parameters, %u were given", count,
+				  head.count);
+	for (int i = 1; i <= count; i++)
+		if (bind_one(st, i, &r, err) < 0)
+			return -1;
+	return 0;
+}
+
+int guard_prepare(struct guard *g, sqlite3 *db, struct span sql, struct span args, sqlite3_stmt **ret,
+		  struct xt_err *err)
+{
+	const char *tail, *end = (const char *)sql.data + sql.len;
+	sqlite3_stmt *st = NULL, *second = NULL;
+
+	if (memchr(sql.data, 0, sql.len))
+		return xt_err_set(err, XT_E_sql_error, "sql", "the statement holds a NUL character");
+	if (sqlite3_prepare_v3(db, (const char *)sql.data, (int)sql.len, 0, &st, &tail) != SQLITE_OK)
+		return guard_fail(g, db, err);
+	if (!st)
+		return xt_err_set(err, XT_E_sql_error, "sql", "there is no statement in the text");
+	/* What follows may be comments and semicolons only. */
+	int more = sqlite3_prepare_v3(db, tail, (int)(end - tail), 0, &second, NULL);
+	sqlite3_finalize(second);
+	int r = 0;
+	if (more != SQLITE_OK || second)
+		r = xt_err_set(err, XT_E_sql_error, "sql", "more than one statement; send them one by one");
+	else if (is_vacuum(st))
+		r = xt_err_set(err, XT_E_sql_denied, "sql", "VACUUM is not allowed here");
+	else if (g->mode == GUARD_READ && !sqlite3_stmt_readonly(st))
+		r = xt_err_set(err, XT_E_sql_writes, "sql",
+			       "the statement writes; a query only reads, send it by exec (xtctl sql --write)");
+	else
+		r = bind_args(st, args, err);
+	if (r < 0) {
+		sqlite3_finalize(st);
+		return -1;
+	}
+	*ret = st;
+	return 0;
+}

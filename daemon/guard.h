@@ -1,0 +1,42 @@
+/*
+ * What a statement may do, and for how long: SQLite's authorizer and progress handler of one
+ * connection. Statements of ours run in GUARD_OURS; users' between guard_enter and guard_leave.
+ */
+#ifndef XT_GUARD_H
+#define XT_GUARD_H
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#include "proto.h"
+
+enum guard_mode {
+	GUARD_OURS,  /* everything, but triggers of users do not reach internal tables */
+	GUARD_READ,  /* reading statements only */
+	GUARD_WRITE, /* writing, but no internal tables, ATTACH, transactions or dangerous pragmas */
+};
+
+struct guard {
+	enum guard_mode mode;
+	enum xt_code denied;     /* XT_E_sql_writes or XT_E_sql_denied, of the last refusal */
+	int64_t deadline_ns;     /* CLOCK_MONOTONIC; 0: none */
+	atomic_bool *cancelled;  /* borrowed; NULL: cannot be cancelled */
+	bool timed_out;          /* the deadline stopped a statement */
+};
+
+/* Installs the handlers on a connection; the guard must outlive it. */
+void guard_install(struct guard *g, sqlite3 *db);
+
+/* A user's statement begins; timeout_ms 0: none. */
+void guard_enter(struct guard *g, enum guard_mode mode, uint64_t timeout_ms, atomic_bool *cancelled);
+void guard_leave(struct guard *g);
+
+/* Prepares exactly one statement of a user and binds its arguments (an encoded array or map, or
+ * empty). Text values are borrowed from args. */
+int guard_prepare(struct guard *g, sqlite3 *db, struct span sql, struct span args, sqlite3_stmt **ret,
+		  struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Fills err from the connection's last error, as a user's statement caused it. Returns -1. */
+int guard_fail(struct guard *g, sqlite3 *db, struct xt_err *err);
+
+#endif

@@ -1,0 +1,130 @@
+/* log: rows into tables, each applied once. */
+#include "handle.h"
+#include "row.h"
+#include "runs.h"
+
+/* One message on its way into a table. */
+struct message {
+	struct row_source src;
+	struct run *run;       /* of its track_id */
+	struct reader rows;    /* at the first row */
+	uint32_t n;            /* rows in it */
+	struct xt_err refusal; /* why none of its rows can be stored; XT_E_ok */
+};
+
+static int read_columns(struct work *w, struct message *m, struct span columns, struct xt_err *err)
+{
+	struct reader r = reader_of(columns);
+	struct token head, name;
+
+	if (reader_next(&r, &head) < 0 || head.count == 0 || head.count > XT_MAX_COLUMNS)
+		return xt_err_set(err, XT_E_too_many_columns, "columns", "`columns` must have 1 to %d names", XT_MAX_COLUMNS);
+	for (uint32_t i = 0; i < head.count; i++) {
+		if (reader_next(&r, &name) < 0 || name.type != TOKEN_STR)
+			return xt_err_set(err, XT_E_bad_type, "columns", "`columns` must be strings");
+		w->names[i] = name.bytes;
+	}
+	m->src.columns = w->names;
+	m->src.n_columns = head.count;
+	return 0;
+}
+
+/* The run of the rows, which a first row starts. */
+static int find_run(struct work *w, struct message *m, struct xt_err *err)
+{
+	m->run = runs_find(w->store, m->src.track_id, err);
+	if (!m->run)
+		return -1;
+	if (m->run->deleted)
+		return xt_err_set(err, XT_E_run_deleted, "track_id", "run '%.100s' was deleted", m->run->track_id);
+	if (m->run->known)
+		return 0;
+	struct run_start start = {.time_us = m->src.time_us,
+				  .table = m->src.table->name,
+				  .client = &w->client->key,
+				  .pid = w->op->pid};
+	return runs_add(w->store, m->run, &start, err);
+}
+
+static int open_message(struct work *w, struct message *m, const struct params_log *p, struct xt_err *err)
+{
+	static const char events[] = "events";
+	struct span table = HAS_PARAM(p, log, table) ? p->table : span_str(events);
+
+	m->src.store = w->store;
+	m->src.table_name = table;
+	m->src.track_id = p->track_id;
+	m->src.time_us = HAS_PARAM(p, log, time) ? p->time : w->store->now_us();
+	m->src.check_utf8 = w->op->check_utf8;
+	m->src.keys = w->keys;
+	m->src.warnings.out = w->events;
+	if (w->op->check_utf8 && (!utf8_valid(table) || !utf8_valid(p->track_id)))
+		return xt_err_set(err, XT_E_bad_utf8, "track_id", "the track_id or the table's name is not valid UTF-8");
+	if (memchr(p->track_id.data, 0, p->track_id.len))
+		return xt_err_set(err, XT_E_bad_name, "track_id", "a track_id may not hold NUL characters");
+	if (HAS_PARAM(p, log, columns) && read_columns(w, m, p->columns, err) < 0)
+		return -1;
+	if (row_source_open(&m->src, err) < 0)
+		return -1;
+	return find_run(w, m, err);
+}
+
+/* Stores or rejects the next row. -1: the batch cannot go on. */
+static int apply_row(struct work *w, struct message *m, uint64_t seq, struct xt_err *err)
+{
+	const struct culprit *known = w->n_culprits ? work_culprit(w, seq) : NULL;
+	struct xt_err why = m->refusal;
+	int r = -1;
+
+	if (known) {
+		why = known->err;
+		reader_skip(&m->rows);
+	} else if (m->refusal.code != XT_E_ok) {
+		reader_skip(&m->rows);
+	} else {
+		r = row_store(&m->src, &m->rows, &why);
+		if (r < 0 && (w->store->trouble != TROUBLE_NONE || sqlite3_get_autocommit(w->store->db))) {
+			*err = why;
+			return -1;
+		}
+	}
+	if (r == 0) {
+		w->stored++;
+		w->client->stored++;
+		return 0;
+	}
+	w->rejected++;
+	w->client->rejected++;
+	return work_reject(w, seq, &why, err);
+}
+
+int handle_log(struct work *w, const struct params_log *p, struct result_log *ret, struct xt_err *err)
+{
+	struct message message = {0}, *m = &message;
+	struct token head;
+	uint64_t mark = w->client->mark;
+	uint64_t stored = w->stored, rejected = w->rejected;
+	int r = 0;
+
+	m->rows = reader_of(p->rows);
+	m->n = reader_next(&m->rows, &head) == 0 ? head.count : 0;
+	uint64_t skip = mark >= p->seq ? mark + 1 - p->seq : 0;
+	if (skip > m->n)
+		skip = m->n;
+	w->duplicates += skip;
+	for (uint64_t i = 0; i < skip; i++)
+		reader_skip(&m->rows);
+	if (skip < m->n && open_message(w, m, p, &m->refusal) < 0 && w->store->trouble != TROUBLE_NONE) {
+		*err = m->refusal;
+		r = -1;
+	}
+	for (uint64_t i = skip; i < m->n && r == 0; i++) {
+		r = apply_row(w, m, p->seq + i, err);
+		if (r == 0)
+			clients_advance(w->store, w->client, p->seq + i);
+	}
+	if (m->run && m->run->known)
+		runs_count(w->store, m->run, w->stored - stored, w->rejected - rejected);
+	*ret = (struct result_log){.stored = w->stored - stored, .rejected = w->rejected - rejected};
+	return r;
+}

@@ -1,0 +1,352 @@
+/* run_start, run_finish, set, delete_run. */
+#include "handle.h"
+#include "json.h"
+#include "row.h"
+#include "runs.h"
+
+#define NAME_TRIES 1000 /* random names tried before one is free */
+
+static struct span table_or_events(bool has, struct span table)
+{
+	return has ? table : span_str("events");
+}
+
+/* ---- run_start -------------------------------------------------------- */
+
+static struct run *new_run(struct work *w, struct xt_err *err)
+{
+	char name[64];
+
+	for (int i = 0; i < NAME_TRIES; i++) {
+		ident_run_name(name);
+		struct run *run = runs_find(w->store, span_str(name), err);
+		if (!run || !run->known)
+			return run;
+	}
+	xt_err_set(err, XT_E_internal, NULL, "no free run name was found");
+	return NULL;
+}
+
+static int resume(struct work *w, const struct run *run, struct span params, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(w->store, STMT_RUN_RESUME, err);
+
+	if (!st)
+		return -1;
+	sqlite3_bind_text(st, 1, run->track_id, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, w->client->key.uid);
+	sqlite3_bind_blob(st, 3, w->client->key.id, XT_CLIENT_ID, SQLITE_STATIC);
+	if (w->op->pid)
+		sqlite3_bind_int64(st, 4, w->op->pid);
+	if (params.len)
+		store_bind(st, 5, params);
+	return store_run(w->store, st, err);
+}
+
+int handle_run_start(struct work *w, const struct params_run_start *p, struct result_run_start *ret, struct xt_err *err)
+{
+	bool named = HAS_PARAM(p, run_start, track_id);
+	struct span table_name = table_or_events(HAS_PARAM(p, run_start, table), p->table);
+	char table[IDENT_SIZE];
+
+	if (ident_table(table_name, table, err) < 0)
+		return -1;
+	if (named && memchr(p->track_id.data, 0, p->track_id.len))
+		return xt_err_set(err, XT_E_bad_name, "track_id", "a track_id may not hold NUL characters");
+	struct run *run = named ? runs_find(w->store, p->track_id, err) : new_run(w, err);
+	if (!run)
+		return -1;
+	if (run->deleted)
+		return xt_err_set(err, XT_E_run_deleted, "track_id", "run '%.100s' was deleted; start it under another name",
+				  run->track_id);
+	buf_clear(&w->text);
+	if (HAS_PARAM(p, run_start, params)) {
+		struct reader r = reader_of(p->params);
+		json_put(&w->text, &r);
+	}
+	struct run_start start = {.time_us = HAS_PARAM(p, run_start, time) ? p->time : w->store->now_us(),
+				  .table = table,
+				  .params = buf_span(&w->text),
+				  .client = &w->client->key,
+				  .pid = w->op->pid};
+	ret->resumed = run->known;
+	int r = run->known ? resume(w, run, start.params, err) : runs_add(w->store, run, &start, err);
+	buf_clear(&w->text);
+	buf_add_str(&w->text, run->track_id);
+	ret->track_id = buf_span(&w->text);
+	return r;
+}
+
+/* ---- run_finish ------------------------------------------------------- */
+
+static struct run *known_run(struct work *w, struct span track_id, struct xt_err *err)
+{
+	struct run *run = runs_find(w->store, track_id, err);
+
+	if (run && !run->known) {
+		xt_err_set(err, XT_E_no_such_run, "track_id", "there is no run '%.100s'", run->track_id);
+		return NULL;
+	}
+	return run;
+}
+
+int handle_run_finish(struct work *w, const struct params_run_finish *p, struct result_run_finish *ret, struct xt_err *err)
+{
+	bool finished = span_is(p->status, "finished");
+	struct run *run = known_run(w, p->track_id, err);
+
+	if (!run)
+		return -1;
+	if (run->deleted)
+		return xt_err_set(err, XT_E_run_deleted, "track_id", "run '%.100s' was deleted", run->track_id);
+	if (!finished && !span_is(p->status, "failed"))
+		return xt_err_set(err, XT_E_out_of_range, "status", "status must be `finished` or `failed`");
+	int64_t time = HAS_PARAM(p, run_finish, time) ? p->time : w->store->now_us();
+	if (runs_end(w->store, p->track_id, finished ? "finished" : "failed", time, err) < 0)
+		return -1;
+	sqlite3_stmt *st = store_stmt(w->store, STMT_RUN_TOTALS, err);
+	if (!st)
+		return -1;
+	store_bind(st, 1, p->track_id);
+	if (sqlite3_step(st) == SQLITE_ROW) {
+		/* The batch's own counts are written at its end. */
+		ret->rows = (uint64_t)sqlite3_column_int64(st, 0) + run->rows;
+		ret->rejects = (uint64_t)sqlite3_column_int64(st, 1) + run->rejects;
+	}
+	sqlite3_reset(st);
+	return 0;
+}
+
+/* ---- set -------------------------------------------------------------- */
+
+/* Binds one encoded value. */
+static int bind_any(struct store *s, sqlite3_stmt *st, int at, struct span value, struct xt_err *err)
+{
+	struct reader r = reader_of(value);
+	struct token t;
+
+	if (reader_next(&r, &t) < 0)
+		return xt_err_set(err, XT_E_bad_message, "value", "a value is cut short");
+	switch (t.type) {
+	case TOKEN_NIL:
+		sqlite3_bind_null(st, at);
+		return 0;
+	case TOKEN_BOOL:
+		sqlite3_bind_int(st, at, t.boolean);
+		return 0;
+	case TOKEN_INT:
+		sqlite3_bind_int64(st, at, t.integer);
+		return 0;
+	case TOKEN_UINT:
+		return xt_err_set(err, XT_E_out_of_range, "value", "%llu is 2^63 or more, which SQLite's integers cannot hold",
+				  (unsigned long long)t.uinteger);
+	case TOKEN_REAL:
+		sqlite3_bind_double(st, at, t.real);
+		return 0;
+	case TOKEN_STR:
+		store_bind(st, at, t.bytes);
+		return 0;
+	case TOKEN_BIN:
+		sqlite3_bind_blob64(st, at, t.bytes.len ? (const void *)t.bytes.data : "", t.bytes.len, SQLITE_STATIC);
+		return 0;
+	case TOKEN_EXT:
+		return xt_err_set(err, XT_E_bad_type, "value", "a MessagePack extension type; send it as bin or text");
+	default:
+		r = reader_of(value);
+		buf_clear(&s->scratch);
+		json_put(&s->scratch, &r);
+		sqlite3_bind_text64(st, at, (const char *)s->scratch.data, s->scratch.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+		return 0;
+	}
+}
+
+static struct table *existing_table(struct work *w, struct span name, struct xt_err *err)
+{
+	struct table *t = table_find(w->store, name, err);
+
+	if (t && t->absent) {
+		xt_err_set(err, XT_E_no_such_table, "table", "there is no table '%.100s'", t->name);
+		return NULL;
+	}
+	return t;
+}
+
+/* The column to set, which a new key adds and another type widens. Its index, or -1. */
+static long column_to_set(struct work *w, struct table *t, const struct params_set *p, struct xt_err *err)
+{
+	struct warnings warnings = {w->events};
+	struct reader r = reader_of(p->value);
+	struct token value;
+	char plain[IDENT_SIZE];
+
+	if (reader_next(&r, &value) < 0)
+		return xt_err_set(err, XT_E_bad_message, "value", "a value is cut short");
+	if (value.type == TOKEN_UINT)
+		return xt_err_set(err, XT_E_out_of_range, "value", "%llu is 2^63 or more, which SQLite's integers cannot hold",
+				  (unsigned long long)value.uinteger);
+	if (value.type == TOKEN_EXT)
+		return xt_err_set(err, XT_E_bad_type, "value", "a MessagePack extension type; send it as bin or text");
+	if (ident_column(p->key, plain, err) < 0)
+		return -1;
+	if (table_is_system(plain))
+		return xt_err_set(err, XT_E_not_allowed, "key", "'%s' is written by the daemon and cannot be set", plain);
+	long column = table_column(t, p->key);
+	if (column < 0) {
+		struct new_column add = {.key = p->key, .kind = kind_for(KIND_UNDECIDED, &value)};
+		if (t->n_columns >= XT_MAX_COLUMNS)
+			return xt_err_set(err, XT_E_too_many_columns, "key", "table '%.100s' has %d columns already", t->name,
+					  XT_MAX_COLUMNS);
+		if (table_add_columns(w->store, t, &add, 1, &warnings, err) < 0)
+			return -1;
+		return table_column(t, p->key);
+	}
+	enum kind need = kind_for(t->columns[column].kind, &value);
+	if (need != t->columns[column].kind &&
+	    table_widen(w->store, t, (size_t)column, need, &warnings, err) < 0)
+		return -1;
+	return column;
+}
+
+/* The column that `where` looks at, by key or by name. */
+static const char *where_column(const struct table *t, struct span key, struct xt_err *err)
+{
+	long column = table_column(t, key);
+
+	if (column >= 0)
+		return t->columns[column].name;
+	for (size_t i = 0; i < t->n_columns; i++)
+		if (span_is(key, t->columns[i].name))
+			return t->columns[i].name;
+	xt_err_set(err, XT_E_no_such_column, "where_key", "table '%.100s' has no column '%.*s'", t->name,
+		   (int)(key.len < 100 ? key.len : 100), (const char *)key.data);
+	return NULL;
+}
+
+int handle_set(struct work *w, const struct params_set *p, struct result_set *ret, struct xt_err *err)
+{
+	struct store *s = w->store;
+	struct buf sql = {0};
+	sqlite3_stmt *st = NULL;
+	const char *where = NULL;
+	int r = -1;
+
+	struct table *t = existing_table(w, table_or_events(HAS_PARAM(p, set, table), p->table), err);
+	if (!t)
+		return -1;
+	if (HAS_PARAM(p, set, where_key) != HAS_PARAM(p, set, where_value))
+		return xt_err_set(err, XT_E_missing_field, "where_value", "where_key and where_value belong together");
+	if (HAS_PARAM(p, set, where_key) && !(where = where_column(t, p->where_key, err)))
+		return -1;
+	long column = column_to_set(w, t, p, err);
+	if (column < 0)
+		return -1;
+	buf_add_str(&sql, "UPDATE ");
+	ident_quote(&sql, t->name);
+	buf_add_str(&sql, " SET ");
+	ident_quote(&sql, t->columns[column].name);
+	buf_add_str(&sql, " = ?1 WHERE (?2 IS NULL OR \"track_id\" = ?2)");
+	if (where) {
+		buf_add_str(&sql, " AND ");
+		ident_quote(&sql, where);
+		buf_add_str(&sql, " IS ?3");
+	}
+	if (HAS_PARAM(p, set, track_id)) /* lets SQLite use the index */
+		buf_add_str(&sql, " AND \"track_id\" = ?2");
+	if (sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL) != SQLITE_OK) {
+		store_fail(s, err);
+		goto out;
+	}
+	if (bind_any(s, st, 1, p->value, err) < 0 || (where && bind_any(s, st, 3, p->where_value, err) < 0))
+		goto out;
+	if (HAS_PARAM(p, set, track_id))
+		store_bind(st, 2, p->track_id);
+	if (store_run(s, st, err) < 0)
+		goto out;
+	ret->changed = (uint64_t)sqlite3_changes64(s->db);
+	r = 0;
+out:
+	sqlite3_finalize(st);
+	buf_done(&sql);
+	return r;
+}
+
+/* ---- delete_run ------------------------------------------------------- */
+
+static int delete_rows(struct work *w, const char *table, struct span track_id, uint64_t *deleted, struct xt_err *err)
+{
+	struct store *s = w->store;
+	struct buf sql = {0};
+	sqlite3_stmt *st = NULL;
+	int r = -1;
+
+	buf_add_str(&sql, "DELETE FROM ");
+	ident_quote(&sql, table);
+	buf_add_str(&sql, " WHERE \"track_id\" = ?1");
+	if (sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL) != SQLITE_OK) {
+		store_fail(s, err);
+	} else {
+		store_bind(st, 1, track_id);
+		r = store_run(s, st, err);
+		if (r == 0)
+			*deleted += (uint64_t)sqlite3_changes64(s->db);
+	}
+	sqlite3_finalize(st);
+	buf_done(&sql);
+	return r;
+}
+
+static int delete_everywhere(struct work *w, struct span track_id, uint64_t *deleted, struct xt_err *err)
+{
+	struct buf names = {0};
+	sqlite3_stmt *st = store_stmt(w->store, STMT_TABLE_NAMES, err);
+	int rc, r = 0;
+
+	if (!st)
+		return -1;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		buf_add(&names, sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0) + 1);
+	sqlite3_reset(st);
+	if (rc != SQLITE_DONE || buf_failed(&names))
+		r = xt_err_set(err, XT_E_internal, NULL, "cannot list the tables");
+	for (size_t at = 0; r == 0 && at < names.len;) {
+		const char *name = (const char *)names.data + at;
+		at += strlen(name) + 1;
+		r = delete_rows(w, name, track_id, deleted, err);
+	}
+	buf_done(&names);
+	return r;
+}
+
+static int is_running(struct work *w, struct span track_id, bool *ret, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(w->store, STMT_RUN_GET, err);
+
+	if (!st)
+		return -1;
+	store_bind(st, 1, track_id);
+	const char *status = sqlite3_step(st) == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+	*ret = status && strcmp(status, "running") == 0;
+	sqlite3_reset(st);
+	return 0;
+}
+
+int handle_delete_run(struct work *w, const struct params_delete_run *p, struct result_delete_run *ret, struct xt_err *err)
+{
+	bool running, force = HAS_PARAM(p, delete_run, force) && p->force;
+	struct table *t = NULL;
+
+	if (HAS_PARAM(p, delete_run, table) && !(t = existing_table(w, p->table, err)))
+		return -1;
+	struct run *run = known_run(w, p->track_id, err);
+	if (!run || is_running(w, p->track_id, &running, err) < 0)
+		return -1;
+	if (running && !force)
+		return xt_err_set(err, XT_E_run_running, "track_id", "run '%.100s' is still running; use force", run->track_id);
+	if (t)
+		return delete_rows(w, t->name, p->track_id, &ret->deleted, err);
+	if (delete_everywhere(w, p->track_id, &ret->deleted, err) < 0 ||
+	    runs_end(w->store, p->track_id, "deleted", w->store->now_us(), err) < 0)
+		return -1;
+	run->deleted = true;
+	return 0;
+}

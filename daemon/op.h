@@ -1,0 +1,87 @@
+/*
+ * One message on its way through the daemon: made by the loop, worked on by one thread at a time,
+ * given back to the loop. It names its connection, never points to it: a connection that has gone
+ * is looked up and not found.
+ */
+#ifndef XT_OP_H
+#define XT_OP_H
+
+#include "clients.h"
+#include "wire.h"
+
+struct block;
+struct cursor;
+
+enum op_kind {
+	OP_METHOD,  /* a client's message */
+	OP_BARRIER, /* a reader's method that waits until `after` is committed */
+	OP_GONE,    /* a client's connection has ended */
+	OP_JUDGE,   /* the grace time after the start is over */
+	OP_CLOSE,   /* a cursor is to be closed */
+};
+
+struct op {
+	struct op *next;                  /* in whatever list it is */
+	enum op_kind kind;
+	const struct method_desc *method; /* NULL for internal kinds */
+	bool request;                     /* to be answered under msgid */
+	bool check_utf8;                  /* some text in it is not UTF-8 */
+	uint32_t msgid;
+	uint64_t conn;                    /* id of the connection; 0: none */
+	struct client_key client;         /* who sends */
+	pid_t pid;                        /* of the sender; 0: unknown */
+	struct block *block;              /* a reference: what the parameters' spans point into */
+	size_t bytes;                     /* of the message, for the limits */
+	uint64_t after;                   /* OP_BARRIER: number to wait for */
+	struct cursor *cursor;            /* of reading methods; see reader.h */
+
+	/* Filled in by the thread that works on it. */
+	struct buf out;                   /* encoded events and the response */
+	uint64_t ack;                     /* mark to acknowledge; 0: none */
+	bool close;                       /* the connection ends after `out` */
+	bool refused;                     /* OP_BARRIER: answered already */
+
+	_Alignas(16) unsigned char params[PROTO_MAX_PARAMS]; /* struct params_<method> */
+};
+
+/* A list in order of arrival. */
+struct op_list {
+	struct op *first, **last; /* last: where the next is hooked in; NULL when empty */
+	size_t count;
+};
+
+static inline void op_push(struct op_list *l, struct op *op)
+{
+	op->next = NULL;
+	if (!l->first)
+		l->last = &l->first;
+	*l->last = op;
+	l->last = &op->next;
+	l->count++;
+}
+
+static inline struct op *op_pop(struct op_list *l)
+{
+	struct op *op = l->first;
+
+	if (op) {
+		l->first = op->next;
+		l->count--;
+	}
+	return op;
+}
+
+/* Moves all of `from` behind `to`. */
+static inline void op_splice(struct op_list *to, struct op_list *from)
+{
+	if (!from->first)
+		return;
+	if (!to->first)
+		to->last = &to->first;
+	*to->last = from->first;
+	to->last = from->last;
+	to->count += from->count;
+	*from = (struct op_list){0};
+}
+
+#endif

@@ -1,0 +1,60 @@
+/* What the writer remembers of runs, so that a row costs no look-up: whether its run is there, and
+ * how many rows it gained since the last commit. */
+#ifndef XT_RUNS_H
+#define XT_RUNS_H
+
+#include "clients.h"
+
+struct run {
+	char *track_id;          /* owned */
+	bool known;              /* has a row in xt_runs */
+	bool deleted;            /* a tombstone: rows are refused */
+	uint64_t rows, rejects;  /* since the last commit */
+	bool dirty;              /* in the dirty list */
+	struct run *next;        /* in its hash bucket */
+	struct run *next_dirty;
+};
+
+struct run_cache;
+
+struct run_cache *runs_new(void);
+void runs_free(struct run_cache *c);
+
+/* Forgets everything: after a rollback, or when there are too many. */
+void runs_drop(struct run_cache *c);
+
+/* The run, looked up in xt_runs at the first time. NULL with the error set. */
+struct run *runs_find(struct store *s, struct span track_id, struct xt_err *err);
+
+/* What a new run's row says besides its name. */
+struct run_start {
+	int64_t time_us;             /* when it started */
+	const char *table;           /* its rows' table */
+	struct span params;          /* JSON text, or empty */
+	const struct client_key *client; /* who started it */
+	pid_t pid;                   /* of that client; 0: unknown */
+};
+
+/* Adds a run that is not known. */
+int runs_add(struct store *s, struct run *run, const struct run_start *start, struct xt_err *err)
+	__attribute__((warn_unused_result));
+
+/* Counts rows and rejects of a run, written at the commit. */
+void runs_count(struct store *s, struct run *run, uint64_t rows, uint64_t rejects);
+
+/* Part of store_commit(): writes the counts; what was written is committed. */
+int runs_write(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
+void runs_committed(struct run_cache *c);
+
+/* Sets the status of all runs of a client that have the status `from`; end: with an end time. */
+int runs_of_client(struct store *s, const struct client_key *key, const char *from, const char *to, bool end,
+		   struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Runs that are `running` and whose client is not connected crash. */
+int runs_judge(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Sets status and end of one run. */
+int runs_end(struct store *s, struct span track_id, const char *status, int64_t time_us, struct xt_err *err)
+	__attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,24 @@
+-- The internal tables, made when a database is first opened. docs/storage.md describes them.
+CREATE TABLE IF NOT EXISTS xt_meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS xt_config(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS xt_clients(
+  uid INTEGER NOT NULL, client BLOB NOT NULL,
+  mark INTEGER NOT NULL, last_seq INTEGER,
+  stored INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0,
+  seen TEXT NOT NULL, bye INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY(uid, client)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS xt_outbox(
+  uid INTEGER NOT NULL, client BLOB NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL,
+  answer BLOB NOT NULL,
+  PRIMARY KEY(uid, client, seq, kind)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS xt_runs(
+  track_id TEXT PRIMARY KEY, status TEXT NOT NULL, start_time TEXT NOT NULL, end_time TEXT,
+  table_name TEXT, params TEXT,
+  rows INTEGER NOT NULL DEFAULT 0, rejects INTEGER NOT NULL DEFAULT 0,
+  uid INTEGER, client BLOB, pid INTEGER, host TEXT,
+  executable TEXT, command_line TEXT, directory TEXT);
+CREATE INDEX IF NOT EXISTS xt_runs_client ON xt_runs(client);
+CREATE TABLE IF NOT EXISTS xt_columns(
+  table_name TEXT NOT NULL COLLATE NOCASE, name TEXT NOT NULL COLLATE NOCASE,
+  key TEXT NOT NULL, type TEXT,
+  PRIMARY KEY(table_name, name)) WITHOUT ROWID;

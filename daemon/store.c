@@ -1,0 +1,446 @@
+#include "store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "clients.h"
+#include "runs.h"
+#include "schema_sql.h"
+#include "table.h"
+
+#define PAGE_SIZE     16384
+#define CACHE_KIB     16384
+#define BUSY_MS       1000
+#define WAL_LIMIT     (64ll << 20) /* bytes after which the WAL is put back between two batches */
+#define STORE_VERSION 1
+
+static const char *const statements[] = {
+#define STMT(name, sql) sql,
+#include "statements.def"
+};
+
+static int64_t real_now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* ---- errors ----------------------------------------------------------- */
+
+enum xt_code store_code(int sqlite_code)
+{
+	switch (sqlite_code & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return XT_E_ok;
+	case SQLITE_FULL:
+		return XT_E_disk_full;
+	case SQLITE_IOERR:
+	case SQLITE_PROTOCOL:
+		return XT_E_io_error;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return XT_E_database_locked;
+	case SQLITE_NOTADB:
+		return XT_E_not_a_database;
+	case SQLITE_CORRUPT:
+		return XT_E_corrupt;
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+		return XT_E_read_only;
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
+		return XT_E_constraint;
+	case SQLITE_TOOBIG:
+		return XT_E_too_large;
+	case SQLITE_AUTH:
+		return XT_E_sql_denied;
+	case SQLITE_INTERRUPT:
+		return XT_E_cancelled;
+	case SQLITE_CANTOPEN:
+		return XT_E_io_error;
+	case SQLITE_ERROR:
+		return XT_E_sql_error;
+	default:
+		return XT_E_internal;
+	}
+}
+
+/* What an error means for the transaction that was open when it came. */
+static enum trouble trouble_of(sqlite3 *db, int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_FULL:
+	case SQLITE_NOMEM:
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return TROUBLE_RETRY;
+	case SQLITE_IOERR:
+		/* The disk said no while it grew the file, not while it synced. */
+		return code == SQLITE_IOERR_NOMEM || code == SQLITE_IOERR_SHMSIZE ? TROUBLE_RETRY : TROUBLE_FATAL;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_READONLY:
+	case SQLITE_CANTOPEN:
+		return TROUBLE_FATAL;
+	default:
+		return sqlite3_get_autocommit(db) ? TROUBLE_CULPRIT : TROUBLE_NONE;
+	}
+}
+
+int store_fail(struct store *s, struct xt_err *err)
+{
+	int code = sqlite3_extended_errcode(s->db);
+	enum xt_code mine = store_code(code);
+
+	if (code == SQLITE_NOMEM)
+		mine = XT_E_busy;
+	xt_err_set(err, mine, NULL, "%s", sqlite3_errmsg(s->db));
+	if (s->trouble == TROUBLE_NONE) {
+		s->trouble = trouble_of(s->db, code);
+		if (s->trouble != TROUBLE_NONE)
+			xt_err_set(&s->why, mine, NULL, "%s (SQLite error %d)", sqlite3_errmsg(s->db), code);
+	}
+	return -1;
+}
+
+/* ---- statements ------------------------------------------------------- */
+
+sqlite3_stmt *store_stmt(struct store *s, enum stmt_id id, struct xt_err *err)
+{
+	if (!s->stmts[id] &&
+	    sqlite3_prepare_v3(s->db, statements[id], -1, SQLITE_PREPARE_PERSISTENT, &s->stmts[id], NULL) != SQLITE_OK) {
+		store_fail(s, err);
+		return NULL;
+	}
+	sqlite3_reset(s->stmts[id]);
+	sqlite3_clear_bindings(s->stmts[id]);
+	return s->stmts[id];
+}
+
+int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err)
+{
+	int rc = sqlite3_step(st);
+
+	while (rc == SQLITE_ROW)
+		rc = sqlite3_step(st);
+	if (rc != SQLITE_DONE) {
+		store_fail(s, err);
+		sqlite3_reset(st);
+		return -1;
+	}
+	sqlite3_reset(st);
+	return 0;
+}
+
+int store_exec(struct store *s, const char *sql, struct xt_err *err)
+{
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_fail(s, err);
+}
+
+/* ---- open ------------------------------------------------------------- */
+
+static int open_fail(struct store *s, struct xt_err *err)
+{
+	int code = sqlite3_extended_errcode(s->db);
+	const char *why = sqlite3_errmsg(s->db);
+
+	switch (code & 0xff) {
+	case SQLITE_NOTADB:
+		return xt_err_set(err, XT_E_not_a_database, "database", "'%.200s' is not a SQLite database", s->path);
+	case SQLITE_BUSY:
+		return xt_err_set(err, XT_E_database_locked, "database",
+				  "'%.200s' is locked by another program; close it and try again", s->path);
+	case SQLITE_CORRUPT:
+		return xt_err_set(err, XT_E_corrupt, "database", "'%.200s' is damaged: %s; restore it from a copy", s->path, why);
+	default:
+		return xt_err_set(err, store_code(code), "database", "cannot open '%.200s': %s", s->path, why);
+	}
+}
+
+static int look_at_file(struct store *s, struct xt_err *err)
+{
+	struct stat st;
+
+	if (stat(s->path, &st) < 0) {
+		if (errno == ENOENT && !s->read_only)
+			return 0;
+		return xt_err_set(err, XT_E_io_error, "database", "cannot open '%.200s': %s", s->path, strerror(errno));
+	}
+	if (!S_ISREG(st.st_mode))
+		return xt_err_set(err, XT_E_not_a_database, "database", "'%.200s' is %s, not a file", s->path,
+				  S_ISDIR(st.st_mode) ? "a directory" : "something special");
+	return 0;
+}
+
+static int open_settings(struct store *s, enum durability d)
+{
+	static const char *const synchronous[] = {"FULL", "NORMAL", "OFF"};
+	char sql[400];
+
+	snprintf(sql, sizeof(sql),
+		 "PRAGMA page_size = %d; PRAGMA synchronous = %s; PRAGMA cache_size = -%d; PRAGMA secure_delete = OFF; "
+		 "PRAGMA temp_store = FILE; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = OFF; "
+		 "PRAGMA trusted_schema = OFF; %s",
+		 PAGE_SIZE, synchronous[d], CACHE_KIB,
+		 s->read_only ? "PRAGMA query_only = ON" : "PRAGMA journal_mode = WAL");
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+}
+
+/* The database's identity, drawn when it is first opened. */
+static int open_identity(struct store *s, struct xt_err *err)
+{
+	sqlite3_stmt *st;
+
+	if (s->read_only && sqlite3_table_column_metadata(s->db, "main", "xt_meta", NULL, NULL, NULL, NULL, NULL, NULL))
+		return 0; /* a foreign file, which stays as it is */
+	if (!s->read_only && (store_exec(s, "BEGIN IMMEDIATE", err) < 0 || store_exec(s, schema_sql, err) < 0))
+		return -1;
+	st = store_stmt(s, STMT_META_GET, err);
+	if (!st)
+		return -1;
+	sqlite3_bind_text(st, 1, "database_id", -1, SQLITE_STATIC);
+	bool known = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_bytes(st, 0) == XT_CLIENT_ID;
+	if (known)
+		memcpy(s->database_id, sqlite3_column_blob(st, 0), XT_CLIENT_ID);
+	sqlite3_reset(st);
+	if (s->read_only)
+		return 0;
+	if (!known) {
+		if (getrandom(s->database_id, XT_CLIENT_ID, 0) != XT_CLIENT_ID)
+			return xt_err_set(err, XT_E_internal, NULL, "cannot draw a database id: %s", strerror(errno));
+		/* A version 4 UUID (RFC 9562), so that other programs know what they see. */
+		s->database_id[6] = (uint8_t)((s->database_id[6] & 0x0f) | 0x40);
+		s->database_id[8] = (uint8_t)((s->database_id[8] & 0x3f) | 0x80);
+		st = store_stmt(s, STMT_META_SET, err);
+		if (!st)
+			return -1;
+		sqlite3_bind_text(st, 1, "database_id", -1, SQLITE_STATIC);
+		sqlite3_bind_blob(st, 2, s->database_id, XT_CLIENT_ID, SQLITE_STATIC);
+		if (store_run(s, st, err) < 0)
+			return -1;
+		st = store_stmt(s, STMT_META_SET, err);
+		if (!st)
+			return -1;
+		sqlite3_bind_text(st, 1, "version", -1, SQLITE_STATIC);
+		sqlite3_bind_int(st, 2, STORE_VERSION);
+		if (store_run(s, st, err) < 0)
+			return -1;
+	}
+	return store_exec(s, "COMMIT", err);
+}
+
+static int check_version(struct store *s, struct xt_err *err)
+{
+	sqlite3_stmt *st;
+	int version = STORE_VERSION;
+
+	if (sqlite3_table_column_metadata(s->db, "main", "xt_meta", NULL, NULL, NULL, NULL, NULL, NULL))
+		return 0;
+	st = store_stmt(s, STMT_META_GET, err);
+	if (!st)
+		return -1;
+	sqlite3_bind_text(st, 1, "version", -1, SQLITE_STATIC);
+	if (sqlite3_step(st) == SQLITE_ROW)
+		version = sqlite3_column_int(st, 0);
+	sqlite3_reset(st);
+	if (version > STORE_VERSION)
+		return xt_err_set(err, XT_E_protocol_version, "database",
+				  "'%.200s' was written by a newer xetrackd (layout %d, this one knows %d); upgrade xetrackd",
+				  s->path, version, STORE_VERSION);
+	return 0;
+}
+
+int store_open(struct store *s, const struct store_options *o, struct xt_err *err)
+{
+	struct stat st;
+	int flags = o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+
+	*s = (struct store){.read_only = o->read_only, .now_us = o->now_us ? o->now_us : real_now_us};
+	s->path = strdup(o->path);
+	s->runs = runs_new();
+	s->clients = clients_new();
+	if (!s->path || !s->runs || !s->clients)
+		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
+	if (look_at_file(s, err) < 0)
+		return -1;
+	if (sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		return open_fail(s, err);
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_MAINDBNAME, "db");
+	guard_install(&s->guard, s->db);
+	/* Look before anything is written: a file that is no database stays as it is. */
+	if (sqlite3_exec(s->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL) != SQLITE_OK)
+		return open_fail(s, err);
+	if (check_version(s, err) < 0)
+		return -1;
+	if (open_settings(s, o->durability) != SQLITE_OK)
+		return open_fail(s, err);
+	if (open_identity(s, err) < 0) {
+		if (sqlite3_errcode(s->db) != SQLITE_OK && sqlite3_errcode(s->db) != SQLITE_DONE)
+			return open_fail(s, err);
+		return -1;
+	}
+	if (stat(s->path, &st) < 0)
+		return xt_err_set(err, XT_E_io_error, "database", "cannot look at '%.200s': %s", s->path, strerror(errno));
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+	s->schema_version = -1;
+	s->trouble = TROUBLE_NONE;
+	if (!s->read_only)
+		store_checkpoint(s, true);
+	return 0;
+}
+
+static void drop_caches(struct store *s)
+{
+	tables_drop(s);
+	runs_drop(s->runs);
+	clients_rolled_back(s->clients);
+	s->schema_version = -1;
+}
+
+void store_done(struct store *s)
+{
+	if (!s)
+		return;
+	tables_drop(s);
+	runs_free(s->runs);
+	clients_free(s->clients);
+	for (int i = 0; i < STMT_COUNT; i++)
+		sqlite3_finalize(s->stmts[i]);
+	buf_done(&s->scratch);
+	sqlite3_close_v2(s->db); /* the last connection checkpoints and removes the WAL */
+	free(s->tables);
+	free(s->path);
+	*s = (struct store){0};
+}
+
+/* ---- transactions ----------------------------------------------------- */
+
+/* Others may have changed the schema since the last batch. */
+static int notice_schema(struct store *s, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, err);
+
+	if (!st)
+		return -1;
+	if (sqlite3_step(st) != SQLITE_ROW) {
+		store_fail(s, err);
+		sqlite3_reset(st);
+		return -1;
+	}
+	int version = sqlite3_column_int(st, 0);
+	sqlite3_reset(st);
+	if (version != s->schema_version)
+		tables_drop(s);
+	s->schema_version = version;
+	return 0;
+}
+
+int store_begin(struct store *s, struct xt_err *err)
+{
+	s->trouble = TROUBLE_NONE;
+	sqlite3_stmt *st = store_stmt(s, STMT_BEGIN, err);
+	if (!st || store_run(s, st, err) < 0)
+		return -1;
+	return notice_schema(s, err);
+}
+
+int store_commit(struct store *s, struct xt_err *err)
+{
+	if (clients_write(s, err) < 0 || runs_write(s, err) < 0)
+		return -1;
+	/* Our own changes of the schema are no news at the next begin. */
+	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, err);
+	if (!st)
+		return -1;
+	int version = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int(st, 0) : -1;
+	sqlite3_reset(st);
+	st = store_stmt(s, STMT_COMMIT, err);
+	if (!st)
+		return -1;
+	if (store_run(s, st, err) < 0) {
+		if (s->trouble == TROUBLE_NONE)
+			s->trouble = TROUBLE_RETRY;
+		return -1;
+	}
+	s->schema_version = version;
+	clients_committed(s->clients);
+	runs_committed(s->runs);
+	return 0;
+}
+
+void store_rollback(struct store *s)
+{
+	if (!sqlite3_get_autocommit(s->db))
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	drop_caches(s);
+}
+
+bool store_is_in_place(const struct store *s)
+{
+	struct stat st;
+
+	return stat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
+}
+
+/* ---- checkpoints ------------------------------------------------------ */
+
+uint64_t store_wal_bytes(const struct store *s)
+{
+	char path[4200];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s-wal", s->path);
+	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+void store_checkpoint(struct store *s, bool truncate)
+{
+	if (!truncate && store_wal_bytes(s) < (uint64_t)WAL_LIMIT)
+		return;
+	/* Readers that hold old snapshots only make it stop early: no waiting for them. */
+	sqlite3_busy_timeout(s->db, 0);
+	sqlite3_wal_checkpoint_v2(s->db, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+}
+
+/* ---- time ------------------------------------------------------------- */
+
+static void put_digits(char *p, int n, unsigned value)
+{
+	for (int i = n - 1; i >= 0; i--, value /= 10)
+		p[i] = (char)('0' + value % 10);
+}
+
+int store_stamp(int64_t us, bool local, char ret[STAMP_SIZE])
+{
+	int64_t micro = us % 1000000, seconds = us / 1000000;
+	struct tm tm;
+
+	if (micro < 0) {
+		micro += 1000000;
+		seconds--;
+	}
+	time_t t = (time_t)seconds;
+	if (!(local ? localtime_r(&t, &tm) : gmtime_r(&t, &tm)) || tm.tm_year < 1 - 1900 || tm.tm_year > 9999 - 1900)
+		return -1;
+	memcpy(ret, "0000-00-00 00:00:00.000000", STAMP_SIZE);
+	put_digits(ret, 4, (unsigned)(tm.tm_year + 1900));
+	put_digits(ret + 5, 2, (unsigned)(tm.tm_mon + 1));
+	put_digits(ret + 8, 2, (unsigned)tm.tm_mday);
+	put_digits(ret + 11, 2, (unsigned)tm.tm_hour);
+	put_digits(ret + 14, 2, (unsigned)tm.tm_min);
+	put_digits(ret + 17, 2, (unsigned)tm.tm_sec);
+	put_digits(ret + 20, 6, (unsigned)micro);
+	return 0;
+}

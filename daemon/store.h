@@ -1,0 +1,111 @@
+/*
+ * The database: opened once, by one connection that writes. Used by one thread at a time (the
+ * writer's, once it runs). Errors for clients come as struct xt_err; what breaks the transaction
+ * is kept in `trouble`, which the writer looks at after each operation.
+ */
+#ifndef XT_STORE_H
+#define XT_STORE_H
+
+#include <sqlite3.h>
+#include <sys/types.h>
+
+#include "guard.h"
+#include "ident.h"
+
+enum durability { DURABILITY_FULL, DURABILITY_NORMAL, DURABILITY_OFF };
+
+enum stmt_id {
+#define STMT(name, sql) STMT_##name,
+#include "statements.def"
+	STMT_COUNT
+};
+
+/* What became of the open transaction. */
+enum trouble {
+	TROUBLE_NONE,
+	TROUBLE_CULPRIT, /* rolled back because of one statement: replay the batch without it */
+	TROUBLE_RETRY,   /* rolled back, may go well later: disk full, out of memory, locked by others */
+	TROUBLE_FATAL,   /* the file cannot be trusted: answer errors, leave */
+};
+
+struct table;
+struct run_cache;
+struct client_cache;
+
+struct store {
+	sqlite3 *db;                    /* owned */
+	char *path;                     /* owned: real path */
+	bool read_only;                 /* nothing can be written */
+	dev_t dev;                      /* of the file that is open */
+	ino_t ino;                      /* the same */
+	uint8_t database_id[XT_CLIENT_ID]; /* from xt_meta; zero in a read-only file without one */
+	sqlite3_stmt *stmts[STMT_COUNT];   /* owned, prepared lazily */
+	struct guard guard;             /* what statements may do */
+	enum trouble trouble;           /* of the open transaction */
+	struct xt_err why;              /* its reason */
+	int schema_version;             /* that the caches were read at */
+	struct table **tables;          /* owned: n_tables, most recently used first */
+	size_t n_tables;                /* tables known */
+	struct run_cache *runs;         /* owned */
+	struct client_cache *clients;   /* owned */
+	struct buf scratch;             /* for SQL and JSON text, emptied by each user */
+	int64_t (*now_us)(void);        /* wall clock, microseconds since 1970 */
+};
+
+struct store_options {
+	const char *path;               /* real path */
+	bool read_only;                 /* open so, and create nothing */
+	enum durability durability;     /* synchronous = FULL, NORMAL, OFF */
+	int64_t (*now_us)(void);        /* the clock; NULL: the real one */
+};
+
+/* Opens or creates the database and its internal tables. */
+int store_open(struct store *s, const struct store_options *o, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Checkpoints, when it can, and closes. Takes a zeroed or half-opened store. */
+void store_done(struct store *s);
+
+/* BEGIN IMMEDIATE; notices a schema that others changed. -1 with trouble set. */
+int store_begin(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* COMMIT, after the dirty marks and run counters were written. -1 with trouble set, rolled back. */
+int store_commit(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Undoes the open transaction, if any, and drops every cache: they may show what was undone. */
+void store_rollback(struct store *s);
+
+/* True when the path still names the open file. */
+bool store_is_in_place(const struct store *s);
+
+/* Puts the WAL back into the database. truncate: also when small, and empties the file. */
+void store_checkpoint(struct store *s, bool truncate);
+
+/* Bytes of the -wal file, from its size in the directory. */
+uint64_t store_wal_bytes(const struct store *s);
+
+/* A fixed statement, reset, without bindings of earlier uses. NULL with the error set. */
+sqlite3_stmt *store_stmt(struct store *s, enum stmt_id id, struct xt_err *err);
+
+/* Steps a statement that returns no rows and resets it. */
+int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Runs SQL text of ours. */
+int store_exec(struct store *s, const char *sql, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Fills err from SQLite's last error on the connection, and sets trouble where that broke the
+ * transaction. Returns -1. */
+int store_fail(struct store *s, struct xt_err *err);
+
+/* The one map from SQLite's codes to ours. */
+enum xt_code store_code(int sqlite_code);
+
+static inline void store_bind(sqlite3_stmt *st, int i, struct span text)
+{
+	sqlite3_bind_text64(st, i, text.data ? (const char *)text.data : "", text.len, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+/* Microseconds since 1970 as `YYYY-MM-DD HH:MM:SS.ffffff`, UTC or local; -1 outside the years 1 to 9999. */
+#define STAMP_SIZE 27
+int store_stamp(int64_t us, bool local, char ret[STAMP_SIZE]) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,252 @@
+"""The process: locks, refusals, signals, leaving, socket activation."""
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import TIMEOUT, XETRACKD, Client, Closed, fails, mode, sqlite
+
+
+def refused(db, *args):
+    """A start that must fail with exit status 1; returns what it said."""
+    if not os.access(XETRACKD, os.X_OK):
+        pytest.skip("xetrackd is not built")
+    p = subprocess.run([XETRACKD, *args, str(db)], capture_output=True, text=True, timeout=TIMEOUT)
+    assert p.returncode == 1, (p.returncode, p.stderr)
+    assert "Sanitizer" not in p.stderr
+    return p.stderr
+
+
+def test_second_daemon_is_refused(served, client):
+    said = refused(served.db)
+    assert str(served.pid) in said or "busy" in said
+    assert client.store({"a": 1}) == (1, 0)
+
+
+def test_second_daemon_by_another_name(served, runtime):
+    (runtime / "link.db").symlink_to(served.db)
+    served.client().store({"a": 1})
+    said = refused(runtime / "link.db")
+    assert str(served.pid) in said or "busy" in said
+
+
+def test_second_daemon_on_another_socket(served, runtime):
+    refused(served.db, "--socket", str(runtime / "other.sock"))
+
+
+def test_not_a_database(db):
+    db.write_bytes(b"this is not a database, it is a text" * 100)
+    before = db.read_bytes()
+    assert str(db) in refused(db)
+    assert db.read_bytes() == before
+
+
+def test_directory(runtime):
+    assert str(runtime) in refused(runtime)
+
+
+def test_missing_directory(runtime):
+    assert "none" in refused(runtime / "none" / "b.db")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write read-only files")
+def test_read_only_file(daemon, db):
+    sqlite(db, "CREATE TABLE events (track_id TEXT, timestamp TEXT, a)")
+    db.chmod(0o400)
+    with daemon(db).client() as c:
+        assert c.welcome["read_only"] is True
+        assert c.rows("SELECT * FROM events", after=0) == []
+        fails("read_only", c.change, "run_start")
+
+
+def test_read_only_option(daemon, db):
+    sqlite(db, "CREATE TABLE events (track_id TEXT, timestamp TEXT, a)")
+    sqlite(db, "INSERT INTO events VALUES ('t', '', 5)")
+    with daemon(db, "--read-only").client() as c:
+        assert c.welcome["read_only"] is True
+        assert c.rows("SELECT a FROM events", after=0) == [[5]]
+        fails("read_only", c.change, "run_start")
+        assert c.call("status")["state"] == "read only"
+
+
+def test_database_locked_by_another_program(daemon, db):
+    """Either refused plainly, or it waits for the lock; nothing is acknowledged meanwhile."""
+    with daemon(db).client() as c:
+        c.store({"a": 1})
+        con = sqlite3.connect(db, isolation_level=None)
+        con.execute("BEGIN EXCLUSIVE")
+        c.log({"a": 2})
+        assert c.call("status")["pid"]
+        assert c.acked <= 1
+        assert con.execute("SELECT count(*) FROM events").fetchone() == (1,)
+        con.execute("COMMIT")
+        con.close()
+        c.until_ack(2)
+
+
+def test_start_while_locked(db):
+    con = sqlite3.connect(db, isolation_level=None)
+    con.execute("CREATE TABLE x (a)")
+    con.execute("BEGIN EXCLUSIVE")
+    said = refused(db)
+    assert "lock" in said
+    con.close()
+
+
+def test_too_long_socket_path(runtime):
+    said = refused(runtime / "b.db", "--socket", str(runtime / ("s" * 120)))
+    assert "socket" in said and ("long" in said or "bytes" in said)
+
+
+@pytest.mark.parametrize("args", [["--nonsense"], ["--durability", "some"], ["--idle-exit-ms", "x"]])
+def test_usage(db, args):
+    if not os.access(XETRACKD, os.X_OK):
+        pytest.skip("xetrackd is not built")
+    p = subprocess.run([XETRACKD, *args, str(db)], capture_output=True, text=True, timeout=TIMEOUT)
+    assert p.returncode == 2 and p.stderr
+    assert not db.exists()
+
+
+def test_modes(served):
+    assert mode(os.path.dirname(served.socket)) == 0o700
+    assert mode(served.socket) == 0o600
+    assert served.lock["pid"] == str(served.pid) and served.lock["state"] == "running"
+
+
+def test_stale_socket_is_replaced(daemon, db):
+    d = daemon(db)
+    where = d.socket
+    d.kill()
+    assert os.path.exists(where)
+    d = daemon(db)
+    assert d.socket == where
+    assert d.client().welcome["pid"] == d.pid
+
+
+def test_sigterm_drains_and_acknowledges(served):
+    with served.client() as c:
+        for i in range(2000):
+            c.log({"i": i})
+        served.proc.send_signal(signal.SIGTERM)
+        c.until_closed()
+        assert c.acked == 2000
+    assert served.wait() == 0
+    assert sqlite(served.db, "SELECT count(DISTINCT i) FROM events") == [(2000,)]
+    assert not os.path.exists(served.db + "-wal")
+    assert not os.path.exists(served.socket)
+
+
+def test_sigint_too(served):
+    with served.client() as c:
+        c.store({"a": 1})
+    served.proc.send_signal(signal.SIGINT)
+    assert served.wait() == 0
+
+
+def test_status(served, client):
+    client.store([{"a": 1}, {"": 1}])
+    s = client.call("status")
+    assert s["pid"] == served.pid and s["database"] == os.path.realpath(served.db)
+    assert s["socket"] == served.socket and s["state"] == "ok" and s["durability"] == "full"
+    assert s["rows"] == 1 and s["rejects"] == 1 and s["connections"] == 1 and s["batches"] >= 1
+    assert s["database_id"] == client.welcome["database_id"] and s["version"] == client.welcome["version"]
+    assert s["cursors"] == 0 and s["duplicates"] == 0
+    with served.client() as c:
+        assert c.call("status")["connections"] == 2
+
+
+@pytest.mark.parametrize("durability", ["full", "normal", "off"])
+def test_durability(daemon, db, durability):
+    with daemon(db, "--durability", durability).client() as c:
+        assert c.call("status")["durability"] == durability
+        assert c.store({"a": 1}) == (1, 0)
+
+
+def test_shutdown(served):
+    with served.client() as c:
+        c.log({"a": 1})
+        assert c.call("shutdown") == {"pid": served.pid}
+        c.until_closed()
+        assert c.acked == 1
+    assert served.wait() == 0
+    assert served.lock["state"] != "down"
+
+
+def test_shutdown_hold(daemon, served):
+    with served.client() as c:
+        c.call("shutdown", hold=True)
+    assert served.wait() == 0
+    assert served.lock["state"] == "down"
+    d = daemon(served.db, "--revive")
+    assert d.lock["state"] == "running"
+    d.client().store({"a": 1})
+
+
+def test_removed_file(served, daemon):
+    with served.client() as c:
+        c.store({"a": 1})
+        for suffix in ("", "-wal", "-shm"):
+            Path(served.db + suffix).unlink(missing_ok=True)
+        c.log({"a": 2})
+        c.until_closed()
+        assert c.acked == 1
+    served.expected = served.wait()
+    d = daemon(served.db)
+    with d.client(client_id=c.id) as c:
+        assert c.welcome["mark"] == 0
+
+
+def test_replaced_file(served, runtime):
+    with served.client() as c:
+        c.store({"a": 1})
+        other = runtime / "other.db"
+        sqlite(other, "CREATE TABLE mine (a)")
+        os.replace(other, served.db)
+        c.log({"a": 2})
+        c.until_closed()
+        assert c.acked == 1
+    served.expected = served.wait()
+
+
+def test_idle_exit(daemon, db):
+    d = daemon(db, "--idle-exit-ms", "200")
+    with d.client() as c:
+        c.store({"a": 1})
+        assert c.call("status")["idle_exit_ms"] == 200
+    assert d.wait() == 0
+    assert sqlite(db, "SELECT a FROM events") == [(1,)]
+
+
+def test_systemd_socket_activate(runtime, db):
+    """LISTEN_FDS: the first connection starts the daemon, on the socket that it was handed."""
+    if not os.access(XETRACKD, os.X_OK):
+        pytest.skip("xetrackd is not built")
+    where = runtime / "a.sock"
+    p = subprocess.Popen(["systemd-socket-activate", "-l", str(where), XETRACKD, str(db)],
+                         stderr=subprocess.PIPE, text=True)
+    try:
+        assert "Listening" in p.stderr.readline()
+        with Client(where) as c:
+            assert c.welcome["pid"] == p.pid
+            assert c.store({"a": 1}) == (1, 0)
+        p.send_signal(signal.SIGTERM)
+        assert p.wait(TIMEOUT) == 0, p.stderr.read()
+    finally:
+        if p.poll() is None:
+            p.kill()
+            p.wait()
+    assert sqlite(db, "SELECT a FROM events") == [(1,)]
+
+
+def test_many_connections(served):
+    clients = [served.client() for _ in range(200)]
+    for c in clients:
+        c.log({"a": 1})
+    for c in clients:
+        c.until_ack(1)
+    assert clients[0].call("status")["connections"] == 200
+    for c in clients:
+        c.close()

@@ -1,0 +1,165 @@
+"""Runs: names, resuming, ends, set back in time, deletion and tombstones."""
+import json
+import re
+
+import pytest
+from conftest import fails, sqlite
+
+
+def test_names_are_unique_and_of_the_form(client):
+    names = [client.change("run_start")["track_id"] for _ in range(200)]
+    assert len(set(names)) == 200
+    assert all(re.fullmatch(r"[a-z]+-[a-z]+-\d{4}", n) for n in names)
+
+
+def test_resume(client, served):
+    first = client.change("run_start", track_id="mine")
+    assert first == {"track_id": "mine", "resumed": False}
+    client.store({"a": 1}, track_id="mine")
+    client.change("run_finish", track_id="mine", status="finished")
+    with served.client() as other:
+        assert other.change("run_start", track_id="mine")["resumed"] is True
+        assert other.value("SELECT status FROM xt_runs") == "running"
+        assert other.value("SELECT count(*) FROM xt_runs") == 1
+
+
+def test_xt_runs_contents(client):
+    client.change("run_start", track_id="r", table="predictions", time=1700000000000000,
+                  params={"model": "zstd", "level": 3, "deep": {"a": [1]}})
+    client.store([{"a": 1}, {"a": 2}, {"": 3}], track_id="r", table="predictions")
+    r = client.change("run_finish", track_id="r", status="failed", time=1700000001000000)
+    assert r == {"rows": 2, "rejects": 1}
+    (row,) = client.rows("SELECT status, start_time, end_time, table_name, params, rows, rejects FROM xt_runs")
+    assert row[:4] == ["failed", "2023-11-14 22:13:20.000000", "2023-11-14 22:13:21.000000", "predictions"]
+    assert json.loads(row[4]) == {"model": "zstd", "level": 3, "deep": {"a": [1]}}
+    assert row[5:] == [2, 1]
+
+
+def test_finish_refusals(client):
+    fails("no_such_run", client.change, "run_finish", track_id="none", status="finished")
+    client.change("run_start", track_id="r")
+    fails("out_of_range", client.change, "run_finish", track_id="r", status="happy")
+    assert client.value("SELECT status FROM xt_runs WHERE track_id = 'r'") == "running"
+
+
+def test_a_refused_change_uses_up_its_number(client):
+    fails("no_such_run", client.change, "run_finish", track_id="none", status="finished")
+    assert client.store({"a": 1}) == (1, 0)
+    assert client.flush() == 2
+
+
+def test_run_in_a_reserved_table(client):
+    fails("bad_name", client.change, "run_start", table="xt_runs")
+
+
+def test_set_over_a_run(client):
+    client.store([{"a": i} for i in range(10)], track_id="one")
+    client.store([{"a": i} for i in range(5)], track_id="two")
+    assert client.change("set", track_id="one", key="label", value="good") == {"changed": 10}
+    assert client.rows("SELECT track_id, label, count(*) FROM events GROUP BY 1, 2 ORDER BY 1") == \
+        [["one", "good", 10], ["two", None, 5]]
+    assert client.change("set", key="label", value=None) == {"changed": 15}
+    assert client.value("SELECT count(label) FROM events") == 0
+
+
+def test_set_where(client):
+    client.store([{"a": i, "b": None if i % 2 else "x"} for i in range(10)])
+    assert client.change("set", key="hit", value=True, where_key="a", where_value=3) == {"changed": 1}
+    assert client.change("set", key="hit", value=True, where_key="b", where_value=None) == {"changed": 5}
+    assert client.change("set", key="hit", value=0, where_key="a", where_value=99) == {"changed": 0}
+    assert client.rows("SELECT a FROM events WHERE hit ORDER BY a") == [[1], [3], [5], [7], [9]]
+    assert client.change("set", track_id="other", key="hit", value=1, where_key="a", where_value=3) == {"changed": 0}
+
+
+def test_set_refusals(client):
+    fails("no_such_table", client.change, "set", table="none", key="a", value=1)
+    client.store({"a": 1})
+    fails("no_such_column", client.change, "set", key="a", value=1, where_key="none", where_value=1)
+    fails("out_of_range", client.change, "set", key="a", value=2**63)
+    fails("bad_name", client.change, "set", table="xt_runs", key="status", value="x")
+    assert client.rows("SELECT a FROM events") == [[1]]
+
+
+def test_set_widens(client):
+    client.store({"a": 1})
+    client.change("set", key="a", value="text")
+    assert client.rows("SELECT a, typeof(a) FROM events") == [["text", "text"]]
+    client.change("set", key="m", value={"k": [1]})
+    assert client.value("SELECT m FROM events") == '{"k":[1]}'
+
+
+@pytest.mark.parametrize("key", ["track_id", "timestamp"])
+def test_set_does_not_touch_the_systems_columns(client, key):
+    client.store({"a": 1})
+    try:
+        client.change("set", key=key, value="forged")
+    except Exception as e:
+        assert e.code in ("bad_name", "not_allowed")
+    assert client.value(f"SELECT {key} FROM events") != "forged"
+
+
+def test_set_uses_the_key_not_the_column(client):
+    client.store({"a/b": 1, "a_b": 2})
+    client.change("set", key="a_b", value=5)
+    names = {c["key"]: c["name"] for c in client.call("columns")["columns"]}
+    assert client.rows(f'SELECT "{names["a/b"]}", "{names["a_b"]}" FROM events') == [[1, 5]]
+
+
+def test_delete_run(client):
+    client.change("run_start", track_id="r")
+    client.store([{"a": i} for i in range(10)], track_id="r")
+    client.store([{"a": i} for i in range(7)], track_id="r", table="metrics")
+    client.store({"a": 1}, track_id="other")
+    fails("run_running", client.change, "delete_run", track_id="r")
+    assert client.value("SELECT count(*) FROM events") == 11
+    client.change("run_finish", track_id="r", status="finished")
+    assert client.change("delete_run", track_id="r") == {"deleted": 17}
+    assert client.value("SELECT count(*) FROM events") == 1
+    assert client.value("SELECT count(*) FROM metrics") == 0
+    assert client.value("SELECT status FROM xt_runs WHERE track_id = 'r'") == "deleted"
+    assert client.store({"a": 1}, track_id="r") == (0, 1)
+    assert client.named("reject")[-1]["code"] == "run_deleted"
+    fails("run_deleted", client.change, "run_start", track_id="r")
+
+
+def test_delete_run_by_force(client):
+    client.change("run_start", track_id="r")
+    client.store({"a": 1}, track_id="r")
+    assert client.change("delete_run", track_id="r", force=True) == {"deleted": 1}
+
+
+def test_delete_one_table_only(client):
+    client.change("run_start", track_id="r")
+    client.store({"a": 1}, track_id="r")
+    client.store([{"a": 1}, {"a": 2}], track_id="r", table="metrics")
+    client.change("run_finish", track_id="r", status="finished")
+    assert client.change("delete_run", track_id="r", table="metrics") == {"deleted": 2}
+    assert client.value("SELECT count(*) FROM events") == 1
+    assert client.store({"a": 2}, track_id="r") == (1, 0)
+
+
+def test_delete_refusals(client):
+    fails("no_such_run", client.change, "delete_run", track_id="none")
+    client.store({"a": 1})
+    fails("no_such_table", client.change, "delete_run", track_id="t", table="none", force=True)
+    fails("bad_name", client.change, "delete_run", track_id="t", table="xt_runs", force=True)
+
+
+def test_delete_of_many_rows(client):
+    client.change("run_start", track_id="r")
+    for _ in range(10):
+        client.log([[i] for i in range(5000)], track_id="r", columns=["i"])
+    client.log({"i": 1}, track_id="other")
+    client.until_ack(client.seq)
+    assert client.change("delete_run", track_id="r", force=True) == {"deleted": 50000}
+    assert client.value("SELECT count(*) FROM events") == 1
+
+
+def test_answers_are_applied_once(served):
+    with served.client() as c:
+        c.store({"n": 1})
+        c.change("exec", sql="UPDATE events SET n = n + 1")
+        with served.client(client_id=c.id, last_seq=2, acked=1) as again:
+            assert again.call("exec", seq=2, sql="UPDATE events SET n = n + 1") == {"changed": 1}
+            assert again.value("SELECT n FROM events") == 2
+    assert sqlite(served.db, "SELECT n FROM events") == [(2,)]

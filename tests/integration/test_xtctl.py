@@ -1,0 +1,139 @@
+"""The command line."""
+import json
+import os
+import subprocess
+
+import pytest
+from conftest import BUILD, TIMEOUT, XTCTL, sqlite
+
+pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+
+
+def run(*args, stdin=None, program=None, env=None):
+    p = subprocess.run([program or XTCTL, *map(str, args)], input=stdin, capture_output=True, text=True,
+                       timeout=TIMEOUT, env=env)
+    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
+    return p
+
+
+def ok(*args, **kw):
+    p = run(*args, **kw)
+    assert p.returncode == 0, (args, p.returncode, p.stderr)
+    return p.stdout
+
+
+def jsonl(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def filled(served):
+    ok("log", served.db, "loss=0.1", "epoch=1", "name=a b", "ok=true")
+    ok("log", served.db, "loss=0.2", "epoch=2", "name=c")
+    return served.db
+
+
+def test_log_types(filled):
+    assert sqlite(filled, "SELECT loss, epoch, name, ok, typeof(loss), typeof(epoch), typeof(name) FROM events "
+                          "ORDER BY epoch") == [(0.1, 1, "a b", 1, "real", "integer", "text"),
+                                                (0.2, 2, "c", None, "real", "integer", "text")]
+
+
+def test_log_jsonl(served):
+    lines = "".join(json.dumps({"i": i, "v": i / 2, "m": {"k": [i]}, "n": None}) + "\n" for i in range(5000))
+    ok("log", served.db, "--jsonl", "--table", "bulk", stdin=lines)
+    assert sqlite(served.db, "SELECT count(*), sum(i), min(m) FROM bulk")[0][:2] == (5000, sum(range(5000)))
+
+
+def test_log_jsonl_bad_line(served):
+    p = run("log", served.db, "--jsonl", stdin='{"a": 1}\n{bad\n{"a": 3}\n')
+    assert p.returncode == 1 and "2" in p.stderr
+
+
+def test_head_json(filled):
+    rows = json.loads(ok("head", filled, "--json"))
+    assert [r["epoch"] for r in rows] == [1, 2]
+    assert rows[0]["loss"] == 0.1 and rows[0]["name"] == "a b"
+    assert len(json.loads(ok("head", filled, "--json", "--n=1"))) == 1
+    assert json.loads(ok("tail", filled, "--json", "--n", "1"))[0]["epoch"] == 2
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "jsonl", "md"])
+def test_formats(filled, form):
+    out = ok("sql", filled, "SELECT name, epoch FROM db.events ORDER BY epoch", "--format", form)
+    assert "a b" in out and "epoch" in out
+    if form == "csv":
+        assert out.splitlines() == ["name,epoch", "a b,1", "c,2"]
+    if form == "jsonl":
+        assert jsonl(out) == [{"name": "a b", "epoch": 1}, {"name": "c", "epoch": 2}]
+    if form == "json":
+        assert json.loads(out) == [{"name": "a b", "epoch": 1}, {"name": "c", "epoch": 2}]
+
+
+def test_set_and_delete(filled):
+    ok("set", filled, "label", "good")
+    assert sqlite(filled, "SELECT DISTINCT label FROM events") == [("good",)]
+    track = sqlite(filled, "SELECT track_id FROM events WHERE epoch = 1")[0][0]
+    ok("delete", filled, track)
+    assert sqlite(filled, "SELECT epoch FROM events") == [(2,)]
+
+
+def test_ls_columns_status(filled):
+    assert "events" in ok("ls", filled)
+    out = ok("columns", filled)
+    assert all(c in out for c in ("track_id", "timestamp", "loss", "epoch", "name", "ok"))
+    status = json.loads(ok("status", filled, "--json"))
+    status = status[0] if isinstance(status, list) else status
+    assert status["state"] == "ok" and status["rows"] == 2
+
+
+def test_exit_statuses(filled):
+    for args in (["sql", filled, "SELEKT"], ["sql", filled, "SELECT * FROM none"], ["columns", filled, "--table", "none"]):
+        p = run(*args)
+        assert p.returncode == 1 and p.stderr and not p.stdout, args
+    for args in ([], ["nonsense", filled], ["head", filled, "--nonsense"], ["head", filled, "--n", "x"],
+                 ["head", filled, "--format", "xml"]):
+        p = run(*args)
+        assert p.returncode == 2 and p.stderr, args
+
+
+def test_reading_a_missing_database(runtime):
+    p = run("head", runtime / "none.db")
+    assert p.returncode == 1 and "none.db" in p.stderr
+    assert not (runtime / "none.db").exists()
+
+
+def test_database_from_the_environment(filled):
+    env = dict(os.environ, XETRACK_DB=filled)
+    assert len(json.loads(ok("head", "--json", env=env))) == 2
+
+
+def test_xt_accepts_the_engine(filled):
+    xt = str(BUILD / "xt")
+    if not os.path.exists(xt):
+        pytest.skip("build/xt is not there")
+    p = run("head", filled, "--n=10", "--engine=duckdb", "--json", program=xt)
+    assert p.returncode == 0 and len(json.loads(p.stdout)) == 2
+    assert "engine" in p.stderr
+
+
+def test_head_ends_quietly(served):
+    p = subprocess.Popen([XTCTL, "sql", served.db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                          "SELECT i FROM n", "--format", "csv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert p.stdout.readline().strip() == b"i"
+    assert p.stdout.readline().strip() == b"1"
+    p.stdout.close()
+    assert p.wait(TIMEOUT) in (0, -13, 141)
+    assert p.stderr.read() == b""
+
+
+def test_up_and_down(autostarted, db):
+    autostarted(db)
+    ok("up", db)
+    ok("log", db, "a=1")
+    ok("down", db)
+    p = run("log", db, "a=2")
+    assert p.returncode == 1 and "up" in p.stderr
+    ok("up", db)
+    ok("log", db, "a=3")
+    assert sqlite(db, "SELECT a FROM events ORDER BY a") == [(1,), (3,)]
