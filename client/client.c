@@ -114,12 +114,10 @@ int client_new_id(struct xt_client *c)
 	return n == (ssize_t)sizeof(c->id) ? XT_OK : client_fail(c, XT_ECONNECT, "cannot draw a client id");
 }
 
-static int init_lock(struct xt_client *c)
+static int init_cond(struct xt_client *c)
 {
 	pthread_condattr_t attr;
 
-	if (pthread_mutex_init(&c->lock, NULL) != 0)
-		return -1;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	int r = pthread_cond_init(&c->cond, &attr);
@@ -185,7 +183,11 @@ static void become_child(struct xt_client *c)
 	c->reason[0] = c->first_reason[0] = c->error[0] = c->code[0] = '\0';
 	c->retry_at = 0;
 	c->epoch++;
-	(void)!init_lock(c);
+	if (whole)
+		pthread_mutex_unlock(&c->lock);
+	else
+		pthread_mutex_init(&c->lock, NULL);
+	(void)!init_cond(c); /* threads that waited are the parent's */
 	(void)!client_new_id(c);
 	c->pid = getpid();
 	if (c->alive)
@@ -246,7 +248,7 @@ int xt_open(xt_client **ret_client, const char *database, const xt_options *opti
 	struct xt_client *c = calloc(1, sizeof(*c));
 
 	*ret_client = NULL;
-	if (!c || init_lock(c) < 0) {
+	if (!c || pthread_mutex_init(&c->lock, NULL) != 0 || init_cond(c) < 0) {
 		free(c);
 		return XT_ENOMEM;
 	}
@@ -305,6 +307,12 @@ static int flush_to(struct xt_client *c, uint64_t target, int64_t deadline)
 	return XT_OK;
 }
 
+static int fail_rejected(struct xt_client *c, uint64_t n, const char *reason)
+{
+	return client_fail(c, XT_EREJECTED, "%llu %s rejected, the first because of %s",
+			   (unsigned long long)n, n == 1 ? "row was" : "rows were", reason);
+}
+
 static int flush(struct xt_client *c, int64_t deadline)
 {
 	if (c->fd >= 0)
@@ -324,8 +332,7 @@ static int flush(struct xt_client *c, int64_t deadline)
 	}
 	if (rejects == 0)
 		return XT_OK;
-	client_fail(c, XT_EREJECTED, "%llu rows were rejected, the first because of %s",
-		    (unsigned long long)rejects, c->reason);
+	fail_rejected(c, rejects, c->reason);
 	snprintf(c->code, sizeof(c->code), "%.*s", (int)strcspn(c->reason, ":"), c->reason);
 	c->reason[0] = '\0';
 	return XT_EREJECTED;
@@ -425,8 +432,7 @@ int xt_close_message(xt_client *client, char *message, size_t size)
 		client_fail(c, r, "%llu rows or requests were not acknowledged",
 			    (unsigned long long)undelivered);
 	if ((r == XT_OK || r == XT_EREJECTED) && c->rejected > 0)
-		r = client_fail(c, XT_EREJECTED, "%llu rows were rejected, the first because of %s",
-				(unsigned long long)c->rejected, c->first_reason);
+		r = fail_rejected(c, c->rejected, c->first_reason);
 	if (r != XT_OK && message && size)
 		snprintf(message, size, "%s", c->error);
 	client_leave(c, r);

@@ -21,7 +21,7 @@ struct xt_cursor {
 	struct reader rows;	  /* the next row in it */
 	uint32_t left;		  /* rows in it */
 	size_t n;		  /* columns */
-	const char **names;	  /* owned, in one piece with the strings */
+	const char **names;	  /* owned; the strings are static or in the same piece */
 	const char **types;	  /* the same */
 	xt_value *row;		  /* owned: n values, borrowing from the page */
 };

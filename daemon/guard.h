@@ -32,7 +32,7 @@ void guard_enter(struct guard *g, enum guard_mode mode, uint64_t timeout_ms, ato
 void guard_leave(struct guard *g);
 
 /* Prepares exactly one statement of a user and binds its arguments (an encoded array or map, or
- * empty). Text values are borrowed from args. */
+ * empty), which are copied. */
 int guard_prepare(struct guard *g, sqlite3 *db, struct span sql, struct span args, sqlite3_stmt **ret,
 		  struct xt_err *err) __attribute__((warn_unused_result));
 

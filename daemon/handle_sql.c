@@ -1,5 +1,6 @@
 /* exec: one writing statement of a user, in a transaction of its own (see writer.c). */
 #include "handle.h"
+#include "table.h"
 
 #define EXEC_TIMEOUT_MS 60000
 
@@ -24,5 +25,6 @@ int handle_exec(struct work *w, const struct params_exec *p, struct result_exec 
 	}
 	sqlite3_finalize(st);
 	guard_leave(&s->guard);
+	tables_drop(s); /* the statement may have altered any of them */
 	return r;
 }

@@ -16,6 +16,7 @@ enum op_kind {
 	OP_METHOD,  /* a client's message */
 	OP_BARRIER, /* a reader's method that waits until `after` is committed */
 	OP_GONE,    /* a client's connection has ended */
+	OP_TIDY,    /* nobody is connected: put the WAL back */
 	OP_JUDGE,   /* the grace time after the start is over */
 	OP_CLOSE,   /* a cursor is to be closed */
 };

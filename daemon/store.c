@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "clients.h"
 #include "runs.h"
@@ -258,10 +259,46 @@ static int check_version(struct store *s, struct xt_err *err)
 	return 0;
 }
 
+/* In a directory that cannot be written SQLite cannot make its -shm file; a file that nobody can
+ * change needs none. */
+static bool immutable(const char *path)
+{
+	char text[4200];
+
+	snprintf(text, sizeof(text), "%s", path);
+	char *slash = strrchr(text, '/');
+	if (slash)
+		slash[slash == text] = '\0';
+	if (access(text, W_OK) == 0)
+		return false;
+	snprintf(text, sizeof(text), "%s-wal", path);
+	return access(text, F_OK) < 0 && access(path, W_OK) < 0;
+}
+
+int store_open_reader(const char *path, sqlite3 **ret_db)
+{
+	int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+	char *uri;
+	int rc;
+
+	if (!immutable(path))
+		return sqlite3_open_v2(path, ret_db, flags, NULL);
+	*ret_db = NULL;
+	uri = sqlite3_mprintf("file:%s?immutable=1", path);
+	/* Characters that mean something in a URI are rare in paths: such a file opens the plain way. */
+	if (!uri || strpbrk(path, "?#%"))
+		rc = sqlite3_open_v2(path, ret_db, flags, NULL);
+	else
+		rc = sqlite3_open_v2(uri, ret_db, flags | SQLITE_OPEN_URI, NULL);
+	sqlite3_free(uri);
+	return rc;
+}
+
 int store_open(struct store *s, const struct store_options *o, struct xt_err *err)
 {
 	struct stat st;
-	int flags = o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+	int rc;
 
 	*s = (struct store){.read_only = o->read_only, .now_us = o->now_us ? o->now_us : real_now_us};
 	s->path = strdup(o->path);
@@ -271,7 +308,8 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	if (look_at_file(s, err) < 0)
 		return -1;
-	if (sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	rc = s->read_only ? store_open_reader(s->path, &s->db) : sqlite3_open_v2(s->path, &s->db, flags, NULL);
+	if (rc != SQLITE_OK)
 		return open_fail(s, err);
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, BUSY_MS);

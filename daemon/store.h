@@ -14,6 +14,15 @@
 
 enum durability { DURABILITY_FULL, DURABILITY_NORMAL, DURABILITY_OFF };
 
+/* Names of the tables that rows are logged to. */
+#define TABLE_NAMES_SQL                                                                                      \
+	"SELECT name FROM main.sqlite_schema AS t WHERE type = 'table' AND lower(substr(name, 1, 3)) <> 'xt_' "  \
+	"AND lower(substr(name, 1, 7)) <> 'sqlite_' AND EXISTS "                                             \
+	"(SELECT 1 FROM pragma_table_info(t.name) WHERE name = 'track_id' COLLATE NOCASE) ORDER BY name"
+
+/* Opens a connection on the database for reading. A SQLite code; *ret_db is set whenever memory allowed. */
+int store_open_reader(const char *path, sqlite3 **ret_db);
+
 enum stmt_id {
 #define STMT(name, sql) STMT_##name,
 #include "statements.def"

@@ -52,7 +52,7 @@ static void read_lock(struct place *p)
 	while (fgets(line, sizeof(line), f)) {
 		line[strcspn(line, "\n")] = '\0';
 		if (strncmp(line, "socket ", 7) == 0 && line[7] == '/')
-			snprintf(p->socket, sizeof(p->socket), "%s", line + 7);
+			snprintf(p->socket, sizeof(p->socket), "%.*s", PATH_MAX - 1, line + 7);
 		else if (strcmp(line, "state down") == 0)
 			p->held = true;
 	}
@@ -72,13 +72,15 @@ static int compute_socket(struct place *p)
 	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
 	snprintf(name, sizeof(name), "/%s.sock", hex);
 	if (run && run[0] == '/')
-		n = snprintf(p->dir, sizeof(p->dir), "%s/xetrack", run);
+		n = snprintf(p->dir, sizeof(p->dir), "%.4000s/xetrack", run);
 	else
 		n = snprintf(p->dir, sizeof(p->dir), "%s/xetrack-%u", tmp && tmp[0] == '/' ? tmp : "/tmp",
 			     (unsigned)geteuid());
 	if (n >= PATH_MAX)
 		return -ENAMETOOLONG;
-	return append(p->socket, p->dir, name);
+	int r = append(p->computed, p->dir, name);
+	memcpy(p->socket, p->computed, sizeof(p->socket));
+	return r;
 }
 
 int place_find(struct place *ret, const char *database, struct xt_err *err)

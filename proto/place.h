@@ -17,6 +17,7 @@ struct place {
 	char lock[PATH_MAX];     /* <database>.lock */
 	char log[PATH_MAX];      /* <database>.log: of a daemon that a client started */
 	char dir[PATH_MAX];      /* directory of the computed socket */
+	char computed[PATH_MAX]; /* the socket's path when neither environment nor lock file names one */
 	char socket[PATH_MAX];   /* where the socket is, or would be made */
 	bool exists;             /* the database file is there */
 	bool held;               /* the lock file says that `xtctl down` holds it */

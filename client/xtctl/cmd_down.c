@@ -13,8 +13,7 @@ int cmd_down(struct ctl *ctl)
 	if (r == XT_OK)
 		fprintf(ctl->out.file, "stopped; '%s up' starts it again\n", ctl->program);
 	else if (ctl_nobody(client, r))
-		fprintf(ctl->out.file, "not running%s\n",
-			r == XT_EDOWN ? "; it was stopped before" : "");
+		fprintf(ctl->out.file, "not running%s\n", r == XT_EDOWN ? "; it was stopped before" : "");
 	else
 		status = ctl_fail(ctl, client, r);
 	xt_close(client); /* nobody is left to deliver anything to */

@@ -40,16 +40,6 @@ static const struct {
 
 /* ---- units ------------------------------------------------------------ */
 
-static void put_count(FILE *f, uint64_t n)
-{
-	if (n >= 1000) {
-		put_count(f, n / 1000);
-		fprintf(f, ",%03u", (unsigned)(n % 1000));
-	} else {
-		fprintf(f, "%u", (unsigned)n);
-	}
-}
-
 static void put_bytes(FILE *f, uint64_t n)
 {
 	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
@@ -91,12 +81,14 @@ static void put_milliseconds(FILE *f, uint64_t ms)
 
 static void put_number(FILE *f, enum unit unit, uint64_t n)
 {
+	char count[COUNT_BYTES];
+
 	switch (unit) {
 	case PLAIN:
 		fprintf(f, "%" PRIu64, n);
 		break;
 	case COUNT:
-		put_count(f, n);
+		fputs(text_count(count, n), f);
 		break;
 	case BYTES:
 		put_bytes(f, n);
@@ -140,8 +132,8 @@ static void put_human(FILE *f, const xt_cursor *cursor, const xt_value *row, boo
 
 	for (size_t k = 0; k < N_FIELDS; k++)
 		for (size_t i = 0; i < n; i++)
-			if (strcmp(fields[k].field, xt_cursor_name(cursor, i)) == 0 && row[i].type != XT_T_NULL &&
-			    (fields[k].brief || !brief))
+			if (strcmp(fields[k].field, xt_cursor_name(cursor, i)) == 0 &&
+			    row[i].type != XT_T_NULL && (fields[k].brief || !brief))
 				put_field(f, fields[k].label, fields[k].unit, &row[i]);
 	for (size_t i = 0; i < n && !brief; i++) {
 		size_t k = 0;

@@ -85,7 +85,8 @@ int ctl_usage(const struct ctl *ctl, const char *fmt, ...)
 	va_end(ap);
 	if (ctl->command)
 		fprintf(stderr, "usage: %s %s DB%s%s\ntry '%s %s --help'\n", ctl->program, ctl->command->name,
-			ctl->command->usage[0] ? " " : "", ctl->command->usage, ctl->program, ctl->command->name);
+			ctl->command->usage[0] ? " " : "", ctl->command->usage, ctl->program,
+			ctl->command->name);
 	return CTL_USAGE;
 }
 
@@ -112,8 +113,8 @@ int ctl_fail(const struct ctl *ctl, const xt_client *client, int status)
 	if (ctl_interrupted())
 		return CTL_INTERRUPTED;
 	if (status == XT_ENODB)
-		return ctl_error(ctl, "%s; check the path ('%s up' and '%s log' create one)", message, ctl->program,
-				 ctl->program);
+		return ctl_error(ctl, "%s; check the path ('%s up' and '%s log' create one)", message,
+				 ctl->program, ctl->program);
 	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
 		if (strcmp(remedies[i].code, xt_error_code(client)) == 0)
 			return ctl_error(ctl, "%s; '%s %s' %s", message, ctl->program, remedies[i].command,

@@ -1,8 +1,8 @@
 #include "fit.h"
 
-#define LEAST_NAME 3 /* also what Markdown's rule needs */
-#define LEAST_TEXT 8
-#define LEAST_REAL 9 /* -1.2e-300 */
+#define LEAST_FIRST 24
+#define LEAST_TEXT  8
+#define LEAST_REAL  9 /* -1.2e-300 */
 
 void fit_add(struct fit *f, enum cell_kind kind, size_t width)
 {
@@ -28,26 +28,26 @@ static size_t smaller(size_t a, size_t b)
 /* What it would like. */
 static size_t natural(const struct fit *f)
 {
-	size_t width = larger(f->head, LEAST_NAME);
+	size_t width = larger(f->head, 1);
 
 	for (int kind = CELL_NULL; kind <= CELL_REAL; kind++)
 		width = larger(width, f->widest[kind]);
 	return width;
 }
 
-/* What it cannot do without. */
-static size_t least(const struct fit *f)
+/* What it cannot do without. The first column tells rows apart, often by a track_id. */
+static size_t least(const struct fit *f, bool first)
 {
-	size_t width = smaller(natural(f), LEAST_TEXT);
+	size_t width = smaller(natural(f), first ? LEAST_FIRST : LEAST_TEXT);
 
 	width = larger(width, f->widest[CELL_INTEGER]);
 	return larger(width, smaller(f->widest[CELL_REAL], LEAST_REAL));
 }
 
 /* Its width when no column may be wider than `level` without need. */
-static size_t width_at(const struct fit *f, size_t level)
+static size_t width_at(const struct fit *f, bool first, size_t level)
 {
-	return larger(least(f), smaller(natural(f), level));
+	return larger(least(f, first), smaller(natural(f), level));
 }
 
 /* Length of a line at that level. */
@@ -62,7 +62,7 @@ static size_t line_at(const struct fit *f, size_t n, size_t level)
 			line += 1 + FIT_SEPARATOR; /* the sign of what is left out */
 		if (f[i].hidden)
 			continue;
-		line += width_at(&f[i], level) + (first ? 0 : FIT_SEPARATOR);
+		line += width_at(&f[i], i == 0, level) + (first ? 0 : FIT_SEPARATOR);
 		first = false;
 	}
 	return line;
@@ -93,5 +93,5 @@ void fit_columns(struct fit *f, size_t n, size_t columns, bool may_hide)
 		while (level > 0 && line_at(f, n, level) > columns)
 			level--;
 	for (size_t i = 0; i < n; i++)
-		f[i].width = columns > 0 ? width_at(&f[i], level) : natural(&f[i]);
+		f[i].width = columns > 0 ? width_at(&f[i], i == 0, level) : natural(&f[i]);
 }

@@ -15,11 +15,11 @@ enum cell_kind { CELL_NULL, CELL_TEXT, CELL_INTEGER, CELL_REAL };
 
 /* One column. Zeroed to begin with. */
 struct fit {
-	char *name;        /* owned by the table: the head, escaped */
-	size_t head;       /* its width */
-	size_t widest[4];  /* widest cell seen of each enum cell_kind */
-	bool hidden;       /* left out */
-	size_t width;      /* what it got */
+	char *name;	  /* owned by the table: the head, escaped */
+	size_t head;	  /* its width */
+	size_t widest[4]; /* widest cell seen of each enum cell_kind */
+	bool hidden;	  /* left out */
+	size_t width;	  /* what it got */
 };
 
 /* Takes a cell into account. */

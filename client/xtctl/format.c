@@ -8,19 +8,20 @@
 #include "text.h"
 
 struct format {
-	struct out *out;               /* borrowed */
+	struct out *out;	       /* borrowed */
 	struct format_options options; /* delimiter filled in */
-	size_t n;                      /* columns */
+	size_t n;		       /* columns */
 	const char *const *names;      /* borrowed */
-	char **keys;                   /* owned: names for JSON, each once */
-	bool *booleans;                /* owned: columns declared BOOLEAN */
-	xt_value *row;                 /* owned: the row with booleans put right */
-	struct table *table;           /* owned; NULL: another form */
-	bool began;                    /* a row was written */
+	char **keys;		       /* owned: names for JSON, each once */
+	bool *booleans;		       /* owned: columns declared BOOLEAN */
+	xt_value *row;		       /* owned: the row with booleans put right */
+	struct table *table;	       /* owned; NULL: another form */
+	bool began;		       /* a row was written */
 };
 
 static const char *const names_of_kinds[] = {
-	[FORMAT_TABLE] = "table", [FORMAT_CSV] = "csv", [FORMAT_JSON] = "json", [FORMAT_JSONL] = "jsonl", [FORMAT_MD] = "md",
+	[FORMAT_TABLE] = "table", [FORMAT_CSV] = "csv", [FORMAT_JSON] = "json",
+	[FORMAT_JSONL] = "jsonl", [FORMAT_MD] = "md",
 };
 
 const char *format_name(enum format_kind kind)
@@ -161,13 +162,14 @@ static int begin_table(struct format *f)
 	struct table_style style = {.markdown = md, .utf8 = f->options.utf8 && !md};
 
 	style.columns = md ? 0 : (size_t)f->out->columns;
-	style.colour = !md && f->out->terminal && !(no_colour && no_colour[0]) && term && strcmp(term, "dumb") != 0;
+	style.colour =
+		!md && f->out->terminal && !(no_colour && no_colour[0]) && term && strcmp(term, "dumb") != 0;
 	f->table = table_new(f->out->file, f->n, f->names, &style);
 	return f->table ? 0 : -1;
 }
 
-struct format *format_new(struct out *out, const struct format_options *options, size_t n, const char *const *names,
-			  const char *const *types)
+struct format *format_new(struct out *out, const struct format_options *options, size_t n,
+			  const char *const *names, const char *const *types)
 {
 	struct format *f = calloc(1, sizeof(*f));
 	int r = -1;
@@ -222,7 +224,8 @@ static const xt_value *with_booleans(struct format *f, const xt_value *row)
 {
 	for (size_t i = 0; i < f->n; i++) {
 		f->row[i] = row[i];
-		if (f->booleans[i] && row[i].type == XT_T_INT && (row[i].as.integer == 0 || row[i].as.integer == 1))
+		if (f->booleans[i] && row[i].type == XT_T_INT &&
+		    (row[i].as.integer == 0 || row[i].as.integer == 1))
 			f->row[i] = xt_bool(row[i].as.integer == 1);
 	}
 	return f->row;

@@ -19,9 +19,9 @@ bool format_find(const char *name, enum format_kind *ret_kind);
 
 struct format_options {
 	enum format_kind kind;
-	bool no_header;  /* csv without its first line */
-	char delimiter;  /* of csv; 0: a comma */
-	bool utf8;       /* tables may use more than ASCII */
+	bool no_header; /* csv without its first line */
+	char delimiter; /* of csv; 0: a comma */
+	bool utf8;	/* tables may use more than ASCII */
 };
 
 struct format;
@@ -30,8 +30,8 @@ struct format;
  * n columns; names and types (as declared, "" for none) are borrowed for the format's life. Columns
  * declared BOOLEAN show 0 and 1 as false and true. NULL when out of memory.
  */
-struct format *format_new(struct out *out, const struct format_options *options, size_t n, const char *const *names,
-			  const char *const *types);
+struct format *format_new(struct out *out, const struct format_options *options, size_t n,
+			  const char *const *names, const char *const *types);
 void format_free(struct format *f);
 
 /* One row of n values. 0, or -1 when out of memory; write errors show in out->error. */

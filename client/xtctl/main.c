@@ -13,15 +13,17 @@ static const struct command commands[] = {
 	{"up", "", "start the daemon, and create the database if need be",
 	 "Ends what 'down' began. Prints the daemon's pid and socket.", OPT_JSON, 0, 0, NULL, cmd_up},
 	{"down", "", "stop the daemon and keep it down until 'up'",
-	 "Everything it received is stored first. Says so when none runs; never starts one.", 0, 0, 0, NULL, cmd_down},
-	{"status", "", "what the daemon is doing",
-	 "Exit status 1 when it is not running; never starts one.", OPT_JSON, 0, 0, NULL, cmd_status},
+	 "Everything it received is stored first. Says so when none runs; never starts one.", 0, 0, 0, NULL,
+	 cmd_down},
+	{"status", "", "what the daemon is doing", "Exit status 1 when it is not running; never starts one.",
+	 OPT_JSON, 0, 0, NULL, cmd_status},
 	{"ls", "[tables|runs]", "tables, or runs",
 	 "runs: all that are recorded, in the order they began; with --table those that have rows in it.\n"
 	 "duration is in seconds, up to now for a run that is not ended.",
 	 OPT_ROWS | OPT_TABLE, 0, 1, cmd_ls_is_arg, cmd_ls},
 	{"columns", "", "columns of a table", "", OPT_ROWS | OPT_TABLE, 0, 0, NULL, cmd_columns},
-	{"head", "", "first rows of a table", "", OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID, 0, 0, NULL, cmd_head},
+	{"head", "", "first rows of a table", "", OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID, 0, 0, NULL,
+	 cmd_head},
 	{"tail", "", "last rows of a table, in the order they were logged", "",
 	 OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID, 0, 0, NULL, cmd_tail},
 	{"sql", "STATEMENT|-", "run an SQL statement",
@@ -38,7 +40,8 @@ static const struct command commands[] = {
 	 "VALUE is typed as by 'log'; :=JSON gives it exactly.",
 	 OPT_JSON | OPT_TABLE | OPT_TRACK_ID | OPT_ALL | OPT_WHERE | OPT_YES, 2, 2, NULL, cmd_set},
 	{"delete", "TRACK_ID", "delete a run's rows, in all tables or one",
-	 "Asks on a terminal, unless --yes is given or it is called as xt. XETRACK_TABLE does not count here.",
+	 "Asks on a terminal, unless --yes is given or it is called as xt. XETRACK_TABLE does not count "
+	 "here.",
 	 OPT_JSON | OPT_TABLE | OPT_FORCE | OPT_YES, 1, 1, NULL, cmd_delete},
 };
 
@@ -111,8 +114,8 @@ static unsigned distance(const char *a, const char *b)
 static const char *nearest(const char *name)
 {
 	static const char *const synonyms[][2] = {
-		{"start", "up"}, {"stop", "down"},   {"query", "sql"},   {"rm", "delete"},
-		{"list", "ls"},  {"runs", "ls"}, {"tables", "ls"}, {"schema", "columns"},
+		{"start", "up"}, {"stop", "down"}, {"query", "sql"}, {"rm", "delete"},
+		{"list", "ls"},	 {"runs", "ls"},   {"tables", "ls"}, {"schema", "columns"},
 	};
 	unsigned best = 3;
 	const char *found = NULL;
@@ -188,8 +191,8 @@ static int run_command(struct ctl *ctl, int argc, char **argv)
 	char **args = NULL;
 	int status = CTL_USAGE;
 
-	if (options_parse(&ctl->options, ctl->command->options | OPT_ALWAYS, argc, argv, &args, &ctl->n_args, error,
-			  sizeof(error)) < 0) {
+	if (options_parse(&ctl->options, ctl->command->options | OPT_ALWAYS, argc, argv, &args, &ctl->n_args,
+			  error, sizeof(error)) < 0) {
 		ctl_usage(ctl, "%s", error);
 		goto out;
 	}

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define MAX_OPTIONS 24
-#define LETTERS     "-:hn:" /* -: other arguments come in their order; : a missing value is told apart */
+#define LETTERS	    "-:hn:" /* -: other arguments come in their order; : a missing value is told apart */
 
 enum kind { FLAG, TEXT, SPECIAL };
 
@@ -14,26 +14,34 @@ static const struct {
 	const char *name;
 	const char *value; /* what the help calls its value; NULL: takes none */
 	enum opt bit;
-	enum kind kind;    /* FLAG and TEXT are stored at `offset`, SPECIAL by special() */
+	enum kind kind; /* FLAG and TEXT are stored at `offset`, SPECIAL by special() */
 	size_t offset;
 	const char *help;
 } table[] = {
 	{"n", "ROWS", OPT_N, SPECIAL, 0, "how many rows; also -n"},
-	{"table", "TABLE", OPT_TABLE, TEXT, offsetof(struct options, table), "the table, else $XETRACK_TABLE, else events"},
+	{"table", "TABLE", OPT_TABLE, TEXT, offsetof(struct options, table),
+	 "the table, else $XETRACK_TABLE, else events"},
 	{"track-id", "ID", OPT_TRACK_ID, TEXT, offsetof(struct options, track_id), "the run"},
-	{"all", NULL, OPT_ALL, FLAG, offsetof(struct options, all), "every run of the table, without a question"},
-	{"where", "KEY=VALUE", OPT_WHERE, TEXT, offsetof(struct options, where), "only rows that have this value"},
+	{"all", NULL, OPT_ALL, FLAG, offsetof(struct options, all),
+	 "every run of the table, without a question"},
+	{"where", "KEY=VALUE", OPT_WHERE, TEXT, offsetof(struct options, where),
+	 "only rows that have this value"},
 	{"arg", "VALUE", OPT_ARG, SPECIAL, 0, "the value of the next ? of the statement; may be repeated"},
 	{"write", NULL, OPT_WRITE, FLAG, offsetof(struct options, write), "allow a statement that writes"},
 	{"timeout", "SECONDS", OPT_TIMEOUT, SPECIAL, 0, "how long a page of the answer may take (60)"},
-	{"jsonl", NULL, OPT_JSONL, FLAG, offsetof(struct options, jsonl), "read a JSON object a line from standard input"},
-	{"skip-bad", NULL, OPT_SKIP_BAD, FLAG, offsetof(struct options, skip_bad), "go on after a line that cannot be read"},
-	{"force", NULL, OPT_FORCE, FLAG, offsetof(struct options, force), "also when the run is still running"},
+	{"jsonl", NULL, OPT_JSONL, FLAG, offsetof(struct options, jsonl),
+	 "read a JSON object a line from standard input"},
+	{"skip-bad", NULL, OPT_SKIP_BAD, FLAG, offsetof(struct options, skip_bad),
+	 "go on after a line that cannot be read"},
+	{"force", NULL, OPT_FORCE, FLAG, offsetof(struct options, force),
+	 "also when the run is still running"},
 	{"yes", NULL, OPT_YES, FLAG, offsetof(struct options, yes), "do not ask"},
 	{"format", "FORMAT", OPT_FORMAT, SPECIAL, 0, FORMAT_NAMES " (table)"},
 	{"json", NULL, OPT_JSON, FLAG, offsetof(struct options, json), "the same as --format json"},
-	{"no-header", NULL, OPT_NO_HEADER, FLAG, offsetof(struct options, no_header), "csv without the line of names"},
-	{"engine", "NAME", OPT_ENGINE, TEXT, offsetof(struct options, engine), "accepted and ignored: there is one engine"},
+	{"no-header", NULL, OPT_NO_HEADER, FLAG, offsetof(struct options, no_header),
+	 "csv without the line of names"},
+	{"engine", "NAME", OPT_ENGINE, TEXT, offsetof(struct options, engine),
+	 "accepted and ignored: there is one engine"},
 	{"help", NULL, OPT_HELP, FLAG, offsetof(struct options, help), "this text"},
 };
 
@@ -106,7 +114,8 @@ static void list_long(unsigned taken, struct option *ret)
 
 	for (size_t i = 0; i < N_TABLE; i++)
 		if (taken & table[i].bit)
-			ret[n++] = (struct option){table[i].name, table[i].value ? required_argument : no_argument, NULL,
+			ret[n++] = (struct option){table[i].name,
+						   table[i].value ? required_argument : no_argument, NULL,
 						   FIRST + (int)i};
 	ret[n] = (struct option){0};
 }
@@ -123,7 +132,8 @@ static size_t by_letter(int letter)
 
 static bool is_negative_number(const char *arg)
 {
-	return arg[0] == '-' && ((arg[1] >= '0' && arg[1] <= '9') || arg[1] == '.' || strcmp(arg, "-inf") == 0);
+	return arg[0] == '-' &&
+	       ((arg[1] >= '0' && arg[1] <= '9') || arg[1] == '.' || strcmp(arg, "-inf") == 0);
 }
 
 /* One option; `code` as getopt_long answered. */

@@ -32,18 +32,18 @@ enum opt {
 	OPT_HELP = 1 << 16,
 
 	OPT_ROWS = OPT_FORMAT | OPT_JSON | OPT_NO_HEADER, /* of every command that prints rows */
-	OPT_ALWAYS = OPT_ENGINE | OPT_HELP,               /* of every command */
+	OPT_ALWAYS = OPT_ENGINE | OPT_HELP,		  /* of every command */
 };
 
 /* What was given. Texts are borrowed from argv or the environment. */
 struct options {
-	int64_t n;               /* rows; -1: not given */
-	const char *table;       /* NULL: not given */
-	const char *track_id;    /* NULL: not given */
-	const char *where;       /* KEY=VALUE; NULL: not given */
-	const char *engine;      /* accepted and ignored; NULL: not given */
+	int64_t n;		 /* rows; -1: not given */
+	const char *table;	 /* NULL: not given */
+	const char *track_id;	 /* NULL: not given */
+	const char *where;	 /* KEY=VALUE; NULL: not given */
+	const char *engine;	 /* accepted and ignored; NULL: not given */
 	enum format_kind format; /* table when not given */
-	bool json;               /* --json: one object for a command that answers with one */
+	bool json;		 /* --json: one object for a command that answers with one */
 	bool no_header;
 	bool write;
 	bool all;
@@ -52,8 +52,8 @@ struct options {
 	bool jsonl;
 	bool skip_bad;
 	bool help;
-	int timeout_ms;          /* 0: not given */
-	const char **args;       /* owned: values of --arg, in order */
+	int timeout_ms;	   /* 0: not given */
+	const char **args; /* owned: values of --arg, in order */
 	size_t n_args;
 };
 

@@ -6,9 +6,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define BUFFER_BYTES    65536u
+#define BUFFER_BYTES	65536u
 #define DEFAULT_COLUMNS 80
-#define LEAST_COLUMNS   20
+#define LEAST_COLUMNS	20
 
 /* fopencookie's writer: all of it, or 0 for failure. */
 static ssize_t put(void *cookie, const char *data, size_t size)

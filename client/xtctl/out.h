@@ -12,12 +12,13 @@
 #include <stdio.h>
 
 struct out {
-	FILE *file;                        /* owned: write here */
-	const volatile sig_atomic_t *stop; /* borrowed: once it is set, a write that a signal interrupts is given up */
-	int fd;                            /* borrowed */
-	int error;                         /* errno of the first write that failed; EINTR: given up; 0: none */
-	bool terminal;                     /* fd is a terminal */
-	int columns;                       /* of the terminal; 0: not a terminal, lines may be of any length */
+	FILE *file; /* owned: write here */
+	const volatile sig_atomic_t
+		*stop; /* borrowed: once it is set, a write that a signal interrupts is given up */
+	int fd;	       /* borrowed */
+	int error;     /* errno of the first write that failed; EINTR: given up; 0: none */
+	bool terminal; /* fd is a terminal */
+	int columns;   /* of the terminal; 0: not a terminal, lines may be of any length */
 };
 
 /* Opens a stream over a descriptor. 0, or -1 when out of memory. */

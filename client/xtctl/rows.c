@@ -1,10 +1,11 @@
 #include "xtctl.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
-int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n, int timeout_ms, xt_cursor **ret)
+#include "text.h"
+
+int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n, int timeout_ms,
+	      xt_cursor **ret)
 {
 	int r;
 
@@ -60,8 +61,8 @@ static int columns_of(const xt_cursor *cursor, size_t n, const char ***ret_names
 	return 0;
 }
 
-int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how, const xt_client *client,
-		 xt_cursor *cursor)
+int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how,
+		 const xt_client *client, xt_cursor *cursor)
 {
 	size_t n = xt_cursor_columns(cursor);
 	const char **names, **types;
@@ -76,8 +77,10 @@ int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_opt
 			r = XT_ENOMEM;
 		fflush(out->file); /* a failure of the output is told by whoever closes it */
 		if (out->error == 0 && format_hidden(f) > 0)
-			ctl_note(ctl, "%zu of %zu columns do not fit and are left out; --format json shows them, "
-				 "or name columns with sql", format_hidden(f), n);
+			ctl_note(ctl,
+				 "%zu of %zu columns do not fit and are left out; --format json shows them, "
+				 "or name columns with sql",
+				 format_hidden(f), n);
 	}
 	format_free(f);
 	free(names);
@@ -100,29 +103,15 @@ int ctl_print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor)
 	return ctl_print_to(ctl, &ctl->out, &how, client, cursor);
 }
 
-/* 1234567 as "1,234,567". */
-static const char *grouped(uint64_t n, char ret[32])
-{
-	char digits[24];
-	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n), at = 0;
-
-	for (int i = 0; i < len; i++) {
-		if (i > 0 && (len - i) % 3 == 0)
-			ret[at++] = ',';
-		ret[at++] = digits[i];
-	}
-	ret[at] = '\0';
-	return ret;
-}
-
 int ctl_print_count(struct ctl *ctl, const char *done, uint64_t count)
 {
 	struct format_options how = how_to_print(ctl);
 	xt_value row = xt_uint(count);
-	char number[32];
+	char number[COUNT_BYTES];
 
 	if (ctl->options.format == FORMAT_TABLE) {
-		fprintf(ctl->out.file, "%s %s %s\n", grouped(count, number), count == 1 ? "row" : "rows", done);
+		fprintf(ctl->out.file, "%s %s %s\n", text_count(number, count), count == 1 ? "row" : "rows",
+			done);
 		return CTL_OK;
 	}
 	if (ctl->options.json)
@@ -135,7 +124,8 @@ int ctl_print_count(struct ctl *ctl, const char *done, uint64_t count)
 
 /* ---- tables ----------------------------------------------------------- */
 
-char *ctl_quote(const char *name)
+/* An SQL name in its quotes; owned by the caller, NULL when out of memory. */
+static char *quote(const char *name)
 {
 	char *quoted = malloc(2 * strlen(name) + 3), *to = quoted;
 
@@ -152,9 +142,27 @@ char *ctl_quote(const char *name)
 	return quoted;
 }
 
+char *ctl_statement(const char *form, const char *table)
+{
+	char *quoted = quote(table), *sql = NULL;
+	size_t size = 0;
+	FILE *f = quoted ? open_memstream(&sql, &size) : NULL;
+
+	for (const char *mark; f && (mark = strstr(form, "%s")); form = mark + 2)
+		fprintf(f, "%.*s%s", (int)(mark - form), form, quoted);
+	if (f)
+		fputs(form, f);
+	free(quoted);
+	if (f && fclose(f) == 0)
+		return sql;
+	free(sql);
+	return NULL;
+}
+
 bool ctl_no_table(const xt_client *client)
 {
-	return strcmp(xt_error_code(client), "no_such_table") == 0 || strstr(xt_error(client), "no such table");
+	return strcmp(xt_error_code(client), "no_such_table") == 0 ||
+	       strstr(xt_error(client), "no such table");
 }
 
 static size_t column_of(const xt_cursor *cursor, const char *name)
@@ -171,6 +179,11 @@ static int64_t number_of(const xt_value *v)
 	return v->type == XT_T_UINT ? (int64_t)v->as.uinteger : v->type == XT_T_INT ? v->as.integer : 0;
 }
 
+int ctl_no_rows(const struct ctl *ctl)
+{
+	return ctl_error(ctl, "no table 'events' in '%s': nothing was logged yet", ctl->database);
+}
+
 char *ctl_other_table(const struct ctl *ctl, xt_client *client)
 {
 	xt_cursor *cursor = NULL;
@@ -180,7 +193,8 @@ char *ctl_other_table(const struct ctl *ctl, xt_client *client)
 
 	if (ctl->table_named || xt_tables(&cursor, client) != XT_OK)
 		return NULL;
-	size_t n = xt_cursor_columns(cursor), name = column_of(cursor, "name"), rows = column_of(cursor, "rows");
+	size_t n = xt_cursor_columns(cursor), name = column_of(cursor, "name"),
+	       rows = column_of(cursor, "rows");
 	while (name < n && rows < n && ctl_next(cursor, &row) == XT_OK) {
 		if (row[name].type != XT_T_TEXT || number_of(&row[rows]) <= most)
 			continue;

@@ -8,26 +8,27 @@
 #define PAGE_ROWS  1000
 #define PAGE_BYTES (1u << 20)
 #define BLOB_BYTES 32 /* bytes of a blob that a table shows */
+#define LEAST_RULE 3  /* dashes below a name of Markdown */
 
 struct cell {
-	size_t at;           /* in page->bytes */
-	size_t len;          /* bytes, already escaped */
-	size_t width;        /* columns of the terminal */
+	size_t at;	     /* in page->bytes */
+	size_t len;	     /* bytes, already escaped */
+	size_t width;	     /* columns of the terminal */
 	enum cell_kind kind; /* decides alignment, and how it is shortened */
 };
 
 struct table {
-	FILE *out;               /* borrowed */
+	FILE *out; /* borrowed */
 	struct table_style style;
-	size_t n;                /* columns */
+	size_t n;		  /* columns */
 	const char *const *names; /* borrowed */
-	struct fit *fit;         /* owned: n columns' widths */
-	char *bytes;             /* owned by `text`: the page's cells, end to end */
-	size_t size;             /* open_memstream wants a place for it; not used */
-	FILE *text;              /* owned: writes to bytes */
-	struct cell *cells;      /* owned: rows * n in use */
-	size_t rows, cap;        /* in the page; allocated */
-	bool began;              /* the head is printed */
+	struct fit *fit;	  /* owned: n columns' widths */
+	char *bytes;		  /* owned by `text`: the page's cells, end to end */
+	size_t size;		  /* open_memstream wants a place for it; not used */
+	FILE *text;		  /* owned: writes to bytes */
+	struct cell *cells;	  /* owned: rows * n in use */
+	size_t rows, cap;	  /* in the page; allocated */
+	bool began;		  /* the head is printed */
 };
 
 struct table *table_new(FILE *out, size_t n, const char *const *names, const struct table_style *style)
@@ -77,7 +78,7 @@ static void put_markdown(FILE *f, const char *s, size_t n)
 	size_t from = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!memchr("|\\`*<[", s[i], 6))
+		if (s[i] == '\0' || !strchr("|\\`*<[", s[i]))
 			continue;
 		text_put(f, s + from, i - from, SIZE_MAX);
 		putc_unlocked('\\', f);
@@ -174,7 +175,8 @@ static void shorten_real(char *text, size_t columns)
 }
 
 /* One cell in exactly `columns` columns, more only for whole numbers that need them. */
-static void put_cell(const struct table *t, const char *s, const struct cell *c, size_t columns, bool right, bool last)
+static void put_cell(const struct table *t, const char *s, const struct cell *c, size_t columns, bool right,
+		     bool last)
 {
 	const char *faint = t->style.colour && c->kind == CELL_NULL ? "\033[2m" : "";
 	const char *cut = t->style.utf8 ? "…" : "~";
@@ -235,10 +237,11 @@ static void put_line(const struct table *t, const struct cell *cells)
 		if (cells) {
 			const struct cell *c = &cells[i];
 			bool number = c->kind == CELL_INTEGER || c->kind == CELL_REAL;
-			put_cell(t, t->bytes + c->at, c, f->width, number || (c->kind == CELL_NULL && fit_is_number(f)),
-				 last);
+			put_cell(t, t->bytes + c->at, c, f->width,
+				 number || (c->kind == CELL_NULL && fit_is_number(f)), last);
 		} else {
-			struct cell head = {.len = strlen(f->name), .width = f->head, .kind = CELL_TEXT};
+			size_t len = strlen(f->name);
+			struct cell head = {.len = len, .width = text_width(f->name, len), .kind = CELL_TEXT};
 			put_cell(t, f->name, &head, f->width, fit_is_number(f), last);
 		}
 		first = gap = false;
@@ -286,6 +289,8 @@ static int escape_names(struct table *t)
 		if (fclose(f) != 0)
 			return -1;
 		t->fit[i].head = text_width(t->fit[i].name, size);
+		if (t->style.markdown && t->fit[i].head < LEAST_RULE)
+			t->fit[i].head = LEAST_RULE;
 	}
 	return 0;
 }

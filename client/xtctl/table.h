@@ -15,9 +15,9 @@ struct table;
 
 struct table_style {
 	size_t columns; /* width to fit: cells are cut, columns left out; 0: no limit, everything is shown */
-	bool markdown;  /* | a | b | with Markdown's characters escaped; else lines between the columns */
-	bool utf8;      /* lines and the sign of a cut may be other than ASCII */
-	bool colour;    /* NULL in faint print, to tell it from the text NULL */
+	bool markdown;	/* | a | b | with Markdown's characters escaped; else lines between the columns */
+	bool utf8;	/* lines and the sign of a cut may be other than ASCII */
+	bool colour;	/* NULL in faint print, to tell it from the text NULL */
 };
 
 /* Names are borrowed for the table's life. NULL when out of memory. */

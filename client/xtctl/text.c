@@ -19,10 +19,24 @@ int text_real(char ret[REAL_BYTES], double d)
 			break;
 	}
 	if (!strpbrk(ret, ".e")) {
-		strcpy(ret + n, ".0");
+		memcpy(ret + n, ".0", 3);
 		n += 2;
 	}
 	return n;
+}
+
+const char *text_count(char ret[COUNT_BYTES], uint64_t n)
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n), at = 0;
+
+	for (int i = 0; i < len; i++) {
+		if (i > 0 && (len - i) % 3 == 0)
+			ret[at++] = ',';
+		ret[at++] = digits[i];
+	}
+	ret[at] = '\0';
+	return ret;
 }
 
 /* ---- characters ------------------------------------------------------- */
@@ -66,17 +80,19 @@ size_t text_next(const char *s, size_t n, char escape[ESCAPE_BYTES], size_t *ret
 	*ret_width = 1;
 	if (first >= 0x20 && first < 0x7f)
 		return 1;
-	utf8proc_ssize_t len = utf8proc_iterate((const utf8proc_uint8_t *)s, n < 4 ? (utf8proc_ssize_t)n : 4, &c);
+	utf8proc_ssize_t len =
+		utf8proc_iterate((const utf8proc_uint8_t *)s, n < 4 ? (utf8proc_ssize_t)n : 4, &c);
 	if (len <= 0) {
 		*ret_width = (size_t)snprintf(escape, ESCAPE_BYTES, "\\x%02x", first);
 		return 1;
 	}
 	utf8proc_category_t category = utf8proc_category(c);
-	if (category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP ||
-	    is_direction(c) || is_invisible(c))
+	if (category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL ||
+	    category == UTF8PROC_CATEGORY_ZP || is_direction(c) || is_invisible(c))
 		*ret_width = escape_char(c, escape);
 	else if (category == UTF8PROC_CATEGORY_CN)
-		*ret_width = 1; /* newer than the library's tables, or a noncharacter: a box on most terminals */
+		*ret_width =
+			1; /* newer than the library's tables, or a noncharacter: a box on most terminals */
 	else
 		*ret_width = (size_t)utf8proc_charwidth(c);
 	return (size_t)len;

@@ -10,8 +10,8 @@
 /* Exit statuses. */
 enum {
 	CTL_OK = 0,
-	CTL_FAILED = 1,       /* the request failed */
-	CTL_USAGE = 2,        /* the command line makes no sense */
+	CTL_FAILED = 1,	       /* the request failed */
+	CTL_USAGE = 2,	       /* the command line makes no sense */
 	CTL_INTERRUPTED = 130, /* Ctrl-C, as shells say it */
 };
 
@@ -24,23 +24,24 @@ struct command {
 	const char *help;    /* more, for its own help; "" for none */
 	unsigned options;    /* enum opt */
 	int least, most;     /* arguments after the database; most -1: any number */
-	bool (*is_arg)(const char *word); /* tells a first argument from a database where counting cannot; or NULL */
-	int (*run)(struct ctl *ctl);      /* the exit status; says itself what went wrong */
+	bool (*is_arg)(
+		const char *word); /* tells a first argument from a database where counting cannot; or NULL */
+	int (*run)(struct ctl *ctl); /* the exit status; says itself what went wrong */
 };
 
 /* One invocation. Texts are borrowed from argv and the environment. */
 struct ctl {
-	const char *program;           /* "xtctl" or "xt", for messages */
-	bool xt;                       /* called by its second name: the seed's commands run as written */
+	const char *program;	       /* "xtctl" or "xt", for messages */
+	bool xt;		       /* called by its second name: the seed's commands run as written */
 	const struct command *command; /* which one */
-	const char *database;          /* its path */
-	char **args;                   /* what follows the database, n_args of them */
+	const char *database;	       /* its path */
+	char **args;		       /* what follows the database, n_args of them */
 	size_t n_args;
 	struct options options;
-	const char *table;             /* --table, or XETRACK_TABLE, or "events" */
-	bool table_named;              /* by one of the first two */
-	bool utf8;                     /* the locale can show it */
-	struct out out;                /* standard output */
+	const char *table; /* --table, or XETRACK_TABLE, or "events" */
+	bool table_named;  /* by one of the first two */
+	bool utf8;	   /* the locale can show it */
+	struct out out;	   /* standard output */
 };
 
 /* ---- ctl.c: what every command needs ---------------------------------- */
@@ -90,15 +91,15 @@ int ctl_no_memory(const struct ctl *ctl);
 /* ---- rows.c: questions and their answers ------------------------------ */
 
 /* Runs a reading statement; the library's status. An interrupted one is sent again. */
-int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n, int timeout_ms, xt_cursor **ret)
-	__attribute__((warn_unused_result));
+int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n, int timeout_ms,
+	      xt_cursor **ret) __attribute__((warn_unused_result));
 
 /* xt_cursor_next(), made again where ctl_again(). */
 int ctl_next(xt_cursor *cursor, const xt_value **ret_row) __attribute__((warn_unused_result));
 
 /* Prints all rows of a cursor in `out`, as the options say. CTL_OK, or the failure is reported. */
-int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how, const xt_client *client,
-		 xt_cursor *cursor);
+int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how,
+		 const xt_client *client, xt_cursor *cursor);
 
 /* The same to standard output. */
 int ctl_print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor);
@@ -106,8 +107,8 @@ int ctl_print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor);
 /* Prints how many rows a change concerned: "3 rows <done>", or a row with one column of that name. */
 int ctl_print_count(struct ctl *ctl, const char *done, uint64_t count);
 
-/* An SQL name in its quotes; owned by the caller, NULL when out of memory. */
-char *ctl_quote(const char *name);
+/* A statement with the table's name, quoted, at each %s; owned by the caller, NULL: out of memory. */
+char *ctl_statement(const char *form, const char *table);
 
 /* True when the client's last failure is that the table does not exist. */
 bool ctl_no_table(const xt_client *client);
@@ -115,6 +116,9 @@ bool ctl_no_table(const xt_client *client);
 /* For a command that reads when nobody named a table and there is no `events`: takes the one with the
  * most rows and says so. NULL: there is none, or a table was named; owned by the caller. */
 char *ctl_other_table(const struct ctl *ctl, xt_client *client);
+
+/* Says that the database has no table at all yet; returns CTL_FAILED. */
+int ctl_no_rows(const struct ctl *ctl);
 
 /* ---- the commands ----------------------------------------------------- */
 

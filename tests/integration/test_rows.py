@@ -79,8 +79,17 @@ def test_integer_widens_to_real_quietly(client):
 
 
 def test_integer_widens_in_one_message(client):
-    assert client.store([{"x": 1}, {"x": 0.5}, {"x": 2**53 + 1}]) == (3, 0)
+    assert client.store([{"x": 1}, {"x": 0.5}, {"x": 2**53}]) == (3, 0)
     assert declared(client)["x"] == "REAL"
+
+
+def test_integers_that_real_can_not_hold_keep_their_digits(client):
+    """2^53 + 1 among reals: the column loses its type before the number loses a digit."""
+    client.store([{"x": 0.5}, {"x": 2**53 + 1}])
+    client.store([{"y": 2**53 + 1}, {"y": 0.5}])
+    assert client.rows("SELECT x, y FROM events WHERE typeof(x) = 'integer' OR typeof(y) = 'integer'") == \
+        [[2**53 + 1, None], [None, 2**53 + 1]]
+    assert (declared(client)["x"], declared(client)["y"]) == ("", "")
 
 
 def test_text_into_integer_widens_to_none_with_a_warning(client):

@@ -42,7 +42,7 @@ static void one_byte_at_a_time(void **state)
 
 	(void)state;
 	for (size_t end = 1; end <= in.len; end++) {
-		struct span body;
+		struct span body = {0};
 		size_t size;
 		if (frame_next(span_of(in.data + start, end - start), MAX, &body, &size) != FRAME_OK)
 			continue;

@@ -1,0 +1,71 @@
+# A thin front over meson. `make help` lists the targets; packages stand in .ci/packages.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+DB      ?= benchmark.db
+MESON   ?= meson
+PYTHON  ?= /usr/bin/python3
+
+# What the integration tests are told: where the programs are.
+pytest = XT_BUILD_DIR=$(abspath $(1)) $(PYTHON) -m pytest tests/integration --junitxml=$(1)/integration.xml
+C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
+
+.DEFAULT_GOAL := build
+.PHONY: help install-packages build docs demo test bench install sanitize lint format clean
+
+help:
+	@echo 'make build      install what is missing, configure and compile into $$(BUILD) ($(BUILD))'
+	@echo 'make demo       a real benchmark by parallel workers into $$(DB) ($(DB)), and its summary'
+	@echo 'make test       unit and integration tests'
+	@echo 'make bench      rows/s and latency beside bare SQLite'
+	@echo 'make install    PREFIX=$(PREFIX) DESTDIR='
+	@echo 'make sanitize   all tests under ASan and UBSan, unit and worker tests under TSan'
+	@echo 'make lint       clang-tidy, cppcheck, clang-format'
+	@echo 'make format     rewrite the C files as .clang-format says'
+	@echo 'make docs       print docs/protocol.md anew from proto/methods.def'
+	@echo 'make clean      remove the build directories'
+
+install-packages:
+	@.ci/install
+
+$(BUILD)/build.ninja: | install-packages
+	$(MESON) setup $(BUILD) --prefix=$(abspath $(PREFIX))
+
+build: install-packages $(BUILD)/build.ninja
+	@$(MESON) compile -C $(BUILD)
+
+docs: build
+	$(BUILD)/xt-dump markdown >docs/protocol.md
+
+# The statements of the summary are separated by blank lines; their leading comments are headings.
+demo: build
+	$(BUILD)/compress-bench $(DB)
+	@awk 'BEGIN { RS = "" } { printf "%s%c", $$0, 0 }' client/examples/summary.sql | \
+		xargs -0 -n 1 sh -c 'echo; echo "$$2" | sed -n "s/^-- *//p"; exec "$$0" sql "$$1" "$$2"' $(BUILD)/xtctl $(DB)
+
+test: build
+	@rm -f $(BUILD)/meson-logs/testlog.junit.xml $(BUILD)/integration.xml
+	-@$(MESON) test -C $(BUILD) --no-rebuild --suite unit
+	-@$(call pytest,$(BUILD))
+	@$(PYTHON) tests/report.py $(BUILD)/meson-logs/testlog.junit.xml $(BUILD)/integration.xml
+
+bench: build
+	$(BUILD)/xt-bench
+
+install: build
+	@$(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@$(MESON) compile -C $(BUILD)
+	$(MESON) install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir=$(abspath $(DESTDIR)))
+
+sanitize: install-packages
+	@.ci/run asan tsan
+
+lint: install-packages
+	@.ci/run clang-tidy cppcheck format
+
+format: install-packages
+	clang-format -i $(C_FILES)
+
+clean:
+	rm -rf build build-*

@@ -1,0 +1,29 @@
+#include "xtctl.h"
+
+/* The seed's scripts and loops call `xt delete` and expect no question. */
+static bool is_meant(const struct ctl *ctl)
+{
+	const char *table = ctl->options.table;
+
+	return ctl->options.yes || ctl->xt ||
+	       (table ? ctl_confirm(ctl, "delete the rows of run '%s' in table '%s'?", ctl->args[0], table)
+		      : ctl_confirm(ctl, "delete run '%s' from all tables?", ctl->args[0]));
+}
+
+int cmd_delete(struct ctl *ctl)
+{
+	xt_options options = ctl_reading();
+	xt_client *client;
+	uint64_t deleted = 0;
+
+	if (!ctl->args[0][0])
+		return ctl_usage(ctl, "TRACK_ID is empty");
+	if (!is_meant(ctl))
+		return ctl_interrupted() ? CTL_INTERRUPTED : ctl_error(ctl, "nothing was deleted");
+	int status = ctl_open(ctl, &options, &client);
+	if (status != CTL_OK)
+		return status;
+	int r = xt_delete_run(client, ctl->args[0], ctl->options.table, ctl->options.force, &deleted);
+	status = r == XT_OK ? ctl_print_count(ctl, "deleted", deleted) : ctl_fail(ctl, client, r);
+	return ctl_close(ctl, client, status);
+}

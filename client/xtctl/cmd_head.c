@@ -1,0 +1,59 @@
+#include "xtctl.h"
+
+#include <stdlib.h>
+
+#define DEFAULT_ROWS 10
+
+/* ?1: how many rows, ?2: the run. One of them is taken by [tail][of one run]. */
+static const char *const statements[2][2] = {
+	{"SELECT * FROM %s LIMIT ?1", "SELECT * FROM %s WHERE track_id = ?2 LIMIT ?1"},
+	{"SELECT * FROM %s WHERE rowid IN (SELECT rowid FROM %s ORDER BY rowid DESC LIMIT ?1) ORDER BY rowid",
+	 "SELECT * FROM %s WHERE rowid IN (SELECT rowid FROM %s WHERE track_id = ?2 ORDER BY rowid DESC "
+	 "LIMIT ?1) "
+	 "ORDER BY rowid"},
+};
+
+static int ask(const struct ctl *ctl, xt_client *client, bool tail, const char *table, xt_cursor **ret_cursor)
+{
+	const char *run = ctl->options.track_id;
+	xt_value args[2] = {xt_int(ctl->options.n >= 0 ? ctl->options.n : DEFAULT_ROWS), xt_text(run)};
+	char *sql = ctl_statement(statements[tail][run != NULL], table);
+
+	if (!sql)
+		return XT_ENOMEM;
+	int r = ctl_query(client, sql, args, run ? 2 : 1, 0, ret_cursor);
+	free(sql);
+	return r;
+}
+
+static int show(struct ctl *ctl, bool tail)
+{
+	xt_options options = ctl_reading();
+	xt_cursor *cursor = NULL;
+	xt_client *client;
+
+	int status = ctl_open(ctl, &options, &client);
+	if (status != CTL_OK)
+		return status;
+	int r = ask(ctl, client, tail, ctl->table, &cursor);
+	if (r != XT_OK && ctl_no_table(client) && !ctl->table_named) {
+		char *other = ctl_other_table(ctl, client);
+		if (!other)
+			return ctl_close(ctl, client, ctl_no_rows(ctl));
+		r = ask(ctl, client, tail, other, &cursor);
+		free(other);
+	}
+	status = r == XT_OK ? ctl_print(ctl, client, cursor) : ctl_fail(ctl, client, r);
+	xt_cursor_close(cursor);
+	return ctl_close(ctl, client, status);
+}
+
+int cmd_head(struct ctl *ctl)
+{
+	return show(ctl, false);
+}
+
+int cmd_tail(struct ctl *ctl)
+{
+	return show(ctl, true);
+}

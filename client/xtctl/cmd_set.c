@@ -1,0 +1,57 @@
+#include "xtctl.h"
+
+#include <stdlib.h>
+
+#include "value.h"
+
+#define WHY_BYTES 400
+
+/* A whole table is asked for, unless something says that it is meant. */
+static bool is_meant(const struct ctl *ctl)
+{
+	const struct options *o = &ctl->options;
+
+	return o->track_id || o->where || o->all || o->yes ||
+	       ctl_confirm(ctl, "set '%s' in every row of '%s'?", ctl->args[0], ctl->table);
+}
+
+static int set(struct ctl *ctl, const xt_set_options *how, xt_value value)
+{
+	xt_options options = ctl_reading();
+	xt_client *client;
+	uint64_t changed = 0;
+
+	int status = ctl_open(ctl, &options, &client);
+	if (status != CTL_OK)
+		return status;
+	int r = xt_set(client, ctl->args[0], value, how, &changed);
+	status = r == XT_OK ? ctl_print_count(ctl, "changed", changed) : ctl_fail(ctl, client, r);
+	return ctl_close(ctl, client, status);
+}
+
+int cmd_set(struct ctl *ctl)
+{
+	xt_set_options how = {.table = ctl->table, .track_id = ctl->options.track_id};
+	struct value value = {0}, where = {0};
+	char why[WHY_BYTES], *where_key = NULL;
+	int status = CTL_USAGE;
+
+	if (how.track_id && ctl->options.all)
+		return ctl_usage(ctl, "--track-id and --all exclude each other");
+	if (value_parse(&value, ctl->args[1], why, sizeof(why)) < 0) {
+		ctl_usage(ctl, "%s", why);
+	} else if (ctl->options.where &&
+		   pair_parse(&where_key, &where, ctl->options.where, why, sizeof(why)) < 0) {
+		ctl_usage(ctl, "--where: %s", why);
+	} else if (!is_meant(ctl)) {
+		status = ctl_interrupted() ? CTL_INTERRUPTED : ctl_error(ctl, "nothing was set");
+	} else {
+		how.where_key = where_key;
+		how.where_value = where.is;
+		status = set(ctl, &how, value.is);
+	}
+	free(where_key);
+	value_done(&where);
+	value_done(&value);
+	return status;
+}

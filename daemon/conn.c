@@ -1,0 +1,267 @@
+#include "conn.h"
+
+#include <stdlib.h>
+
+#include "dispatch.h"
+#include "log.h"
+#include "server.h"
+
+#define SMALL_READ  4096u
+#define LARGE_READ  65536u
+#define MIN_ROOM    1024u         /* less is not worth a read */
+#define MAX_QUEUED  (8u << 20)    /* bytes of one connection under way */
+#define MAX_JOBS    16u           /* queries of one connection under way */
+#define SLOW_OUT    (1u << 20)    /* unread answers at which reading stops */
+#define MAX_OUT     (64u << 20)   /* and at which the connection ends */
+
+/* ---- blocks ----------------------------------------------------------- */
+
+struct block *block_new(size_t cap)
+{
+	struct block *b = malloc(sizeof(*b) + cap);
+
+	if (b)
+		*b = (struct block){.refs = 1, .cap = cap};
+	return b;
+}
+
+void block_unref(struct block *b)
+{
+	if (b && --b->refs == 0)
+		free(b);
+}
+
+/* ---- closing ---------------------------------------------------------- */
+
+static void on_close(uv_handle_t *h)
+{
+	struct conn *c = h->data;
+
+	buf_done(&c->out);
+	buf_done(&c->writing);
+	block_unref(c->in);
+	server_forget(c->server, c);
+	free(c);
+}
+
+void conn_close(struct conn *c)
+{
+	if (c->state == CONN_CLOSING)
+		return;
+	c->state = CONN_CLOSING;
+	server_lost(c->server, c);
+	uv_close((uv_handle_t *)&c->pipe, on_close);
+}
+
+void conn_finish(struct conn *c)
+{
+	if (c->state != CONN_OPEN)
+		return;
+	c->state = CONN_EOF;
+	conn_regulate(c);
+	conn_touch(c);
+}
+
+/* ---- out -------------------------------------------------------------- */
+
+void conn_touch(struct conn *c)
+{
+	if (!c->dirty && c->state != CONN_CLOSING)
+		server_touch(c->server, c);
+}
+
+void conn_put_error(struct conn *c, const struct xt_err *err)
+{
+	wire_put_error(&c->out, 0, err);
+	conn_touch(c);
+}
+
+static void put_ack(struct conn *c)
+{
+	struct params_ack p = {.seq = c->ack};
+
+	wire_put_notify(&c->out, METHOD_ack, &p);
+	c->ack = 0;
+}
+
+static void on_written(uv_write_t *req, int status)
+{
+	struct conn *c = req->data;
+
+	buf_clear(&c->writing);
+	if (c->state == CONN_CLOSING)
+		return;
+	if (status < 0)
+		c->mute = true;
+	conn_touch(c);
+}
+
+/* Hands `out` to libuv. */
+static void write_out(struct conn *c)
+{
+	uv_buf_t b = uv_buf_init((char *)c->out.data, (unsigned)c->out.len);
+	int n = uv_try_write((uv_stream_t *)&c->pipe, &b, 1);
+
+	if (n < 0 && n != UV_EAGAIN) {
+		c->mute = true;
+		return;
+	}
+	if (n > 0)
+		buf_consume(&c->out, (size_t)n);
+	if (c->out.len == 0) {
+		if (c->out.cap > LARGE_READ)
+			buf_done(&c->out);
+		return;
+	}
+	struct buf t = c->writing;
+	c->writing = c->out;
+	c->out = t;
+	c->write.data = c;
+	b = uv_buf_init((char *)c->writing.data, (unsigned)c->writing.len);
+	if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &b, 1, on_written) < 0) {
+		buf_clear(&c->writing);
+		c->mute = true;
+	}
+}
+
+void conn_flush(struct conn *c)
+{
+	if (c->state == CONN_CLOSING)
+		return;
+	if (c->ack)
+		put_ack(c);
+	if (c->mute)
+		buf_clear(&c->out);
+	if (buf_failed(&c->out)) {
+		log_warn("connection closed: it does not read its answers pid=%d unread=%zu", (int)c->peer.pid, c->out.len);
+		conn_close(c);
+		return;
+	}
+	if (c->out.len > 0 && c->writing.len == 0)
+		write_out(c);
+	if (c->mute)
+		buf_clear(&c->out);
+	if (c->state == CONN_EOF && c->ops == 0 && c->writing.len == 0 && c->out.len == 0)
+		conn_close(c);
+	else
+		conn_regulate(c);
+}
+
+/* ---- in --------------------------------------------------------------- */
+
+/* Room for the next read: behind what is there, or in a new block with the uncut bytes moved to its
+ * front. Large frames grow by doubling, so that a length costs nothing until its bytes come. */
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
+{
+	struct conn *c = h->data;
+	size_t uncut = c->in ? c->in->len - c->cut : 0;
+
+	(void)suggested;
+	*ret = uv_buf_init(NULL, 0);
+	if (c->in && c->in->refs == 1 && uncut == 0)
+		c->in->len = c->cut = 0;
+	size_t room = c->in ? c->in->cap - c->in->len : 0;
+	bool fits = c->in && c->need <= c->in->cap - c->cut;
+	if (room < MIN_ROOM && !(fits && room > 0)) {
+		size_t cap = c->read_size;
+		size_t wanted = c->need > 2 * uncut + LARGE_READ ? 2 * uncut + LARGE_READ : c->need;
+		while (cap < wanted || cap < uncut + MIN_ROOM)
+			cap *= 2;
+		struct block *b = block_new(cap);
+		if (!b)
+			return; /* libuv reports UV_ENOBUFS */
+		if (uncut)
+			memcpy(b->data, c->in->data + c->cut, uncut);
+		b->len = uncut;
+		block_unref(c->in);
+		c->in = b;
+		c->cut = 0;
+		room = b->cap - b->len;
+	}
+	*ret = uv_buf_init((char *)c->in->data + c->in->len, (unsigned)room);
+}
+
+/* Cuts whole frames and dispatches them. */
+static void cut_frames(struct conn *c)
+{
+	struct xt_err err;
+	struct span body;
+	size_t size;
+
+	while (c->state == CONN_OPEN) {
+		struct span rest = span_of(c->in->data + c->cut, c->in->len - c->cut);
+		enum frame_status s = frame_next(rest, XT_MAX_FRAME, &body, &size);
+		c->need = size;
+		if (s == FRAME_MORE)
+			return;
+		if (s == FRAME_BAD) {
+			xt_err_set(&err, XT_E_bad_frame, NULL,
+				   "a message's length must be 1 to %d bytes; the first bytes of a stream are a length too",
+				   XT_MAX_FRAME);
+			conn_put_error(c, &err);
+			conn_finish(c);
+			return;
+		}
+		c->cut += size;
+		dispatch_message(c, body);
+	}
+}
+
+void conn_rest(struct conn *c)
+{
+	if (!c->in || c->ops > 0 || c->cut < c->in->len)
+		return;
+	block_unref(c->in);
+	c->in = NULL;
+	c->cut = 0;
+	c->need = FRAME_HEADER;
+	c->read_size = SMALL_READ;
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
+{
+	struct conn *c = stream->data;
+
+	if (c->state != CONN_OPEN || n == 0)
+		return;
+	if (n < 0) {
+		if (n != UV_EOF && n != UV_ECONNRESET)
+			log_debug("read failed pid=%d error=\"%s\"", (int)c->peer.pid, uv_strerror((int)n));
+		conn_finish(c);
+		return;
+	}
+	c->server->read_bytes += (size_t)n;
+	c->in->len += (size_t)n;
+	if ((size_t)n == b->len)
+		c->read_size = LARGE_READ;
+	cut_frames(c);
+	conn_rest(c);
+	if (c->state != CONN_CLOSING)
+		conn_regulate(c);
+}
+
+void conn_regulate(struct conn *c)
+{
+	/* Between half and all of a limit it stays as it is. */
+	size_t queued = c->reading ? MAX_QUEUED : MAX_QUEUED / 2;
+	bool want = c->state == CONN_OPEN && c->queued < queued && c->jobs < MAX_JOBS &&
+		    c->out.len + c->writing.len < SLOW_OUT && !c->server->full;
+
+	if (want == c->reading || c->state == CONN_CLOSING)
+		return;
+	c->reading = want;
+	if (want)
+		uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
+	else
+		uv_read_stop((uv_stream_t *)&c->pipe);
+}
+
+void conn_start(struct conn *c)
+{
+	c->pipe.data = c;
+	c->read_size = SMALL_READ;
+	c->need = FRAME_HEADER;
+	buf_init(&c->out, MAX_OUT);
+	buf_init(&c->writing, MAX_OUT);
+	conn_regulate(c);
+}

@@ -1,0 +1,183 @@
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+/* ---- lock ------------------------------------------------------------- */
+
+static int busy(const struct place *p, int fd, struct xt_err *err)
+{
+	char text[256] = "";
+	int pid = 0;
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	const char *line = n > 0 ? strstr(text, "\npid ") : NULL;
+
+	if (line)
+		(void)!sscanf(line, "\npid %d", &pid);
+	return xt_err_set(err, XT_E_busy, "database", "'%.200s' is served by process %d already", p->database, pid);
+}
+
+int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_err *err)
+{
+	char other[PATH_MAX + 8];
+	const char *path = p->lock;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	if (fd < 0 && read_only) {
+		/* In a directory that cannot be written the lock lies beside the socket. */
+		snprintf(other, sizeof(other), "%s.lock", p->socket);
+		path = other;
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	}
+	if (fd < 0)
+		return xt_err_set(err, XT_E_io_error, "database", "cannot open the lock file '%.200s': %s", path,
+				  strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		busy(p, fd, err);
+		close(fd);
+		return -1;
+	}
+	if (p->held && !revive) {
+		close(fd);
+		return xt_err_set(err, XT_E_stopping, "database",
+				  "'%.200s' was stopped by `xtctl down`; start it with `xtctl up`", p->database);
+	}
+	return fd;
+}
+
+/* ---- socket ----------------------------------------------------------- */
+
+/* Its directory is there and ours, so a socket can be made in it. */
+static bool usable(const char *path)
+{
+	char dir[PATH_MAX];
+	struct stat st;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	char *slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return false;
+	*slash = '\0';
+	return stat(dir, &st) == 0 && S_ISDIR(st.st_mode) && access(dir, W_OK) == 0;
+}
+
+int launch_socket(struct place *p, const char *wanted, struct xt_err *err)
+{
+	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (wanted) {
+		char *cwd = wanted[0] == '/' ? NULL : getcwd(NULL, 0);
+		int n = snprintf(p->socket, sizeof(p->socket), "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", wanted);
+		free(cwd);
+		if (n < 0 || (size_t)n > most)
+			return xt_err_set(err, XT_E_out_of_range, "socket",
+					  "the socket's path '%.200s' has %d bytes, a socket address holds %zu; choose a shorter one",
+					  wanted, n, most);
+		return 0;
+	}
+	const char *env = getenv("XETRACK_SOCKET");
+	if ((!env || !env[0]) && strcmp(p->socket, p->computed) != 0 && !usable(p->socket))
+		memcpy(p->socket, p->computed, sizeof(p->socket)); /* of a daemon in another environment */
+	if (strcmp(p->socket, p->computed) == 0)
+		return place_make_dir(p, err);
+	return 0;
+}
+
+int launch_inherited_socket(struct place *p)
+{
+#ifdef HAVE_SYSTEMD
+	struct sockaddr_un a = {0};
+	socklen_t len = sizeof(a);
+
+	if (sd_listen_fds(1) < 1 || sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, 1, NULL, 0) <= 0)
+		return -1;
+	if (getsockname(SD_LISTEN_FDS_START, (struct sockaddr *)&a, &len) == 0 && a.sun_path[0] == '/')
+		snprintf(p->socket, sizeof(p->socket), "%.*s", (int)sizeof(a.sun_path), a.sun_path);
+	return SD_LISTEN_FDS_START;
+#else
+	(void)p;
+	return -1;
+#endif
+}
+
+/* ---- process ---------------------------------------------------------- */
+
+int launch_detach(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid > 0)
+		_exit(0);
+	setsid(); /* fails when the starter did it already */
+	return chdir("/") < 0 ? -errno : 0;
+}
+
+void launch_ready(int fd, const struct xt_err *err)
+{
+	char line[600];
+
+	if (fd >= 0) {
+		int n = err ? snprintf(line, sizeof(line), "%s %s\n", proto_error_name(err->code), err->message)
+			    : snprintf(line, sizeof(line), "ok\n");
+		(void)!write(fd, line, (size_t)n);
+		close(fd);
+	}
+#ifdef HAVE_SYSTEMD
+	if (err)
+		sd_notifyf(0, "STATUS=%s", err->message);
+	else
+		sd_notify(0, "READY=1");
+#endif
+}
+
+void launch_stopping(void)
+{
+#ifdef HAVE_SYSTEMD
+	sd_notify(0, "STOPPING=1");
+#endif
+}
+
+const char *launch_network_fs(const char *path)
+{
+	static const struct {
+		unsigned long type;
+		const char *name;
+	} known[] = {
+		/* From linux/magic.h and statfs(2). */
+		{0x6969, "NFS"},        {0x517b, "SMB"},       {0xff534d42, "CIFS"},   {0xfe534d42, "SMB2"},
+		{0x5346414f, "AFS"},    {0x00c36400, "Ceph"},  {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"},
+		{0x01021997, "9P"},     {0x65735546, "FUSE"},
+	};
+	struct statfs st;
+
+	if (statfs(path, &st) < 0)
+		return NULL;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if ((unsigned long)st.f_type == known[i].type)
+			return known[i].name;
+	return NULL;
+}
+
+void launch_raise_limits(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}

@@ -1,0 +1,103 @@
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_LINE  2048
+#define MAX_BYTES (1 << 20) /* of a log file before it is renamed */
+
+/* Of the process, as stderr is. */
+static enum log_level max_level = LOG_LEVEL_INFO;
+static bool journal;
+static char file[PATH_MAX];
+
+static const char *const names[] = {"error", "warning", "info", "debug"};
+static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
+
+void log_init(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM"), *level = getenv("XETRACK_LOG");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	if (stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 && fstat(STDERR_FILENO, &st) == 0)
+		journal = st.st_dev == dev && st.st_ino == ino;
+	for (unsigned i = 0; level && i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(level, names[i]) == 0)
+			max_level = (enum log_level)i;
+}
+
+static int open_file(void)
+{
+	int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return -errno;
+	int r = dup2(fd, STDERR_FILENO) < 0 ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+int log_to_file(const char *path)
+{
+	snprintf(file, sizeof(file), "%s", path);
+	journal = false;
+	return open_file();
+}
+
+static void rotate(void)
+{
+	char old[PATH_MAX + 2];
+	struct stat st;
+
+	if (!file[0] || fstat(STDERR_FILENO, &st) < 0 || st.st_size < MAX_BYTES)
+		return;
+	snprintf(old, sizeof(old), "%s.1", file);
+	if (rename(file, old) == 0)
+		(void)!open_file();
+}
+
+/* Control characters would let a hostile name forge lines. */
+static void clean(char *p)
+{
+	for (; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	char line[MAX_LINE + 2], when[40] = "";
+	struct timespec now;
+	struct tm tm;
+	va_list ap;
+	int n;
+
+	if (level > max_level)
+		return;
+	if (journal) {
+		n = snprintf(line, MAX_LINE, "%s", priorities[level]);
+	} else {
+		clock_gettime(CLOCK_REALTIME, &now);
+		gmtime_r(&now.tv_sec, &tm);
+		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+		n = snprintf(line, MAX_LINE, "%s.%03ldZ %s ", when, now.tv_nsec / 1000000, names[level]);
+	}
+	va_start(ap, fmt);
+	vsnprintf(line + n, (size_t)(MAX_LINE - n), fmt, ap);
+	va_end(ap);
+	clean(line);
+	size_t len = strlen(line);
+	line[len++] = '\n';
+	(void)!write(STDERR_FILENO, line, len);
+	rotate();
+}

@@ -1,0 +1,225 @@
+#include "reader.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#include "handle.h"
+#include "store.h"
+
+#define MAX_IDLE   8    /* connections kept open */
+#define CACHE_KIB  2048 /* page cache of each */
+#define BUSY_MS    5000
+
+/* ---- connections ------------------------------------------------------ */
+
+static void db_free(struct reader_db *db)
+{
+	if (!db)
+		return;
+	sqlite3_close_v2(db->db);
+	free(db);
+}
+
+static struct reader_db *db_open(const char *path, struct xt_err *err)
+{
+	struct reader_db *db = calloc(1, sizeof(*db));
+	char sql[128];
+
+	if (!db) {
+		xt_err_set(err, XT_E_internal, NULL, "out of memory");
+		return NULL;
+	}
+	int rc = store_open_reader(path, &db->db);
+	if (rc != SQLITE_OK) {
+		xt_err_set(err, store_code(rc), NULL, "cannot open '%.200s' for reading: %s", path, sqlite3_errstr(rc));
+		db_free(db);
+		return NULL;
+	}
+	sqlite3_extended_result_codes(db->db, 1);
+	sqlite3_busy_timeout(db->db, BUSY_MS);
+	sqlite3_db_config(db->db, SQLITE_DBCONFIG_MAINDBNAME, "db");
+	sqlite3_limit(db->db, SQLITE_LIMIT_ATTACHED, 0);
+	snprintf(sql, sizeof(sql), "PRAGMA query_only = ON; PRAGMA temp_store = FILE; PRAGMA cache_size = -%d; "
+		 "PRAGMA trusted_schema = OFF", CACHE_KIB);
+	guard_install(&db->guard, db->db);
+	sqlite3_exec(db->db, sql, NULL, NULL, NULL);
+	return db;
+}
+
+static struct reader_db *db_get(struct reader_pool *r, struct xt_err *err)
+{
+	pthread_mutex_lock(&r->lock);
+	struct reader_db *db = r->idle;
+	if (db) {
+		r->idle = db->next;
+		r->n_idle--;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return db ? db : db_open(r->path, err);
+}
+
+static void db_put(struct reader_pool *r, struct reader_db *db)
+{
+	pthread_mutex_lock(&r->lock);
+	bool keep = r->n_idle < MAX_IDLE;
+	if (keep) {
+		db->next = r->idle;
+		r->idle = db;
+		r->n_idle++;
+	}
+	pthread_mutex_unlock(&r->lock);
+	if (!keep)
+		db_free(db);
+}
+
+/* ---- cursors ---------------------------------------------------------- */
+
+struct cursor *cursor_new(const char *path, uint64_t conn, uint32_t msgid)
+{
+	struct cursor *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->path = path;
+	c->conn = conn;
+	c->msgid = msgid;
+	buf_init(&c->rows, XT_MAX_FRAME);
+	return c;
+}
+
+static void cursor_close(struct reader_pool *r, struct cursor *c)
+{
+	sqlite3_finalize(c->st);
+	c->st = NULL;
+	if (c->db)
+		db_put(r, c->db);
+	c->db = NULL;
+	c->finished = true;
+}
+
+void cursor_free(struct cursor *c)
+{
+	if (!c)
+		return;
+	sqlite3_finalize(c->st);
+	db_free(c->db);
+	buf_done(&c->names);
+	buf_done(&c->types);
+	buf_done(&c->rows);
+	free(c);
+}
+
+/* ---- threads ---------------------------------------------------------- */
+
+union any_result {
+#define METHOD(name, id, kind, thread, flags, doc) struct result_##name name;
+#include "methods.def"
+};
+
+static void run(struct reader_pool *r, struct op *op)
+{
+	struct cursor *c = op->cursor;
+	union any_result result = {0};
+	struct xt_err err = {0};
+	int failed = 0;
+
+	if (op->kind == OP_CLOSE) {
+		cursor_close(r, c);
+		return;
+	}
+	if (atomic_load(&c->cancelled))
+		failed = xt_err_set(&err, XT_E_cancelled, NULL, "the query was cancelled");
+	if (!failed && !c->db && !(c->db = db_get(r, &err)))
+		failed = -1;
+	if (!failed)
+		failed = handle_call(op->method, c, op->params, &result, &err);
+	size_t start = op->out.len;
+	if (!failed) {
+		wire_put_result(&op->out, op->msgid, op->method->id, &result);
+		if (buf_failed(&op->out)) {
+			buf_clear(&op->out);
+			op->out.len = start;
+			failed = xt_err_set(&err, XT_E_too_large, NULL, "the answer is larger than a message can be (%d bytes)",
+					    XT_MAX_FRAME);
+		}
+	}
+	if (failed)
+		wire_put_error(&op->out, op->msgid, &err);
+	buf_done(&c->rows);
+	if (failed || !c->st)
+		cursor_close(r, c);
+}
+
+static void *reader_main(void *data)
+{
+	struct reader_pool *r = data;
+
+	pthread_mutex_lock(&r->lock);
+	for (;;) {
+		while (!r->queue.first && !r->stopping)
+			pthread_cond_wait(&r->cond, &r->lock);
+		if (r->stopping)
+			break;
+		struct op *op = op_pop(&r->queue);
+		pthread_mutex_unlock(&r->lock);
+		run(r, op);
+		pthread_mutex_lock(&r->lock);
+		op_push(&r->done, op);
+		r->wake(r->data);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return NULL;
+}
+
+int reader_start(struct reader_pool *r, const char *path, void (*wake)(void *data), void *data)
+{
+	sigset_t all, old;
+	int rc = 0;
+
+	*r = (struct reader_pool){.path = strdup(path), .wake = wake, .data = data};
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->cond, NULL);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (; r->n_threads < READER_THREADS && rc == 0; r->n_threads += rc == 0)
+		rc = pthread_create(&r->threads[r->n_threads], NULL, reader_main, r);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -rc;
+}
+
+void reader_submit(struct reader_pool *r, struct op *op)
+{
+	pthread_mutex_lock(&r->lock);
+	op_push(&r->queue, op);
+	pthread_mutex_unlock(&r->lock);
+	pthread_cond_signal(&r->cond);
+}
+
+void reader_take(struct reader_pool *r, struct op_list *ret)
+{
+	pthread_mutex_lock(&r->lock);
+	op_splice(ret, &r->done);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void reader_stop(struct reader_pool *r)
+{
+	if (!r->path)
+		return;
+	pthread_mutex_lock(&r->lock);
+	r->stopping = true;
+	pthread_mutex_unlock(&r->lock);
+	pthread_cond_broadcast(&r->cond);
+	while (r->n_threads > 0)
+		pthread_join(r->threads[--r->n_threads], NULL);
+	op_splice(&r->done, &r->queue);
+	while (r->idle) {
+		struct reader_db *next = r->idle->next;
+		db_free(r->idle);
+		r->idle = next;
+	}
+	pthread_mutex_destroy(&r->lock);
+	pthread_cond_destroy(&r->cond);
+	free(r->path);
+	r->path = NULL;
+}

@@ -1,0 +1,74 @@
+/*
+ * The query pool: threads that run reading statements on connections of their own. A cursor is one
+ * open statement; the loop owns it, one thread at a time works on it, between two of the loop's
+ * looks. Paging holds no more than one page in memory.
+ */
+#ifndef XT_READER_H
+#define XT_READER_H
+
+#include <pthread.h>
+
+#include "guard.h"
+#include "op.h"
+
+#define READER_THREADS 4
+
+/* A connection of the pool. */
+struct reader_db {
+	sqlite3 *db;         /* owned */
+	struct guard guard;  /* installed on db */
+	struct reader_db *next;
+};
+
+struct cursor {
+	/* The loop's. */
+	uint64_t conn;            /* connection that it belongs to */
+	uint32_t msgid;           /* its name there */
+	bool busy;                /* a thread works on it */
+	bool closing;             /* to be closed when it is no longer busy */
+	uint64_t opened_ms, idle_ms; /* loop time: when it was opened, when it was last used */
+	struct cursor *next;      /* in the server's list */
+	atomic_bool cancelled;    /* set by the loop, seen by the thread */
+
+	/* The thread's. */
+	const char *path;         /* borrowed: of the database */
+	struct reader_db *db;     /* while it is open */
+	sqlite3_stmt *st;         /* owned */
+	bool pending;             /* st stands on a row that was not sent yet */
+	bool finished;            /* nothing is open any more */
+	uint64_t page_rows, timeout_ms; /* of each page */
+	struct buf names, types, rows; /* encoded parts of the answer */
+};
+
+struct reader_pool {
+	char *path;               /* owned */
+	void (*wake)(void *data); /* called from the threads when there is something to take */
+	void *data;               /* for wake */
+	pthread_t threads[READER_THREADS];
+	size_t n_threads;         /* started */
+	pthread_mutex_t lock;     /* guards what follows */
+	pthread_cond_t cond;      /* `queue` or `stopping` changed */
+	struct op_list queue, done;
+	bool stopping;
+	struct reader_db *idle;   /* connections that nobody uses, owned */
+	size_t n_idle;
+};
+
+/* Starts the threads. 0 or -errno. */
+int reader_start(struct reader_pool *r, const char *path, void (*wake)(void *data), void *data)
+	__attribute__((warn_unused_result));
+
+/* Hands over messages whose `cursor` is set, and takes back those that are done. */
+void reader_submit(struct reader_pool *r, struct op *op);
+void reader_take(struct reader_pool *r, struct op_list *ret);
+
+/* Ends the threads; cursors should have been cancelled. Unfinished messages are given back. */
+void reader_stop(struct reader_pool *r);
+
+/* A cursor for a request. NULL: out of memory. */
+struct cursor *cursor_new(const char *path, uint64_t conn, uint32_t msgid);
+
+/* Frees a finished cursor, or, after reader_stop(), any. */
+void cursor_free(struct cursor *c);
+
+#endif

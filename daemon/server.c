@@ -1,0 +1,475 @@
+#include "server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define BACKLOG        4096
+#define JUDGE_MS       30000 /* clients' time to return after a start */
+#define DRAIN_MS       10000 /* longest wait for senders to be quiet */
+#define QUIET_TURNS    3
+#define COMPLAIN_MS    10000 /* between two log lines about the same trouble */
+#define SPARE_FDS      128   /* kept for databases, logs and temporary files */
+
+/* ---- connections ------------------------------------------------------ */
+
+static int new_slot(struct server *s, size_t *ret)
+{
+	for (size_t i = 0; i < s->n_slots; i++) {
+		size_t at = (s->serial + i) % s->n_slots;
+		if (!s->slots[at]) {
+			*ret = at;
+			return 0;
+		}
+	}
+	size_t n = s->n_slots ? 2 * s->n_slots : 64;
+	struct conn **slots = realloc(s->slots, n * sizeof(*slots));
+	if (!slots)
+		return -1;
+	memset(slots + s->n_slots, 0, (n - s->n_slots) * sizeof(*slots));
+	s->slots = slots;
+	*ret = s->n_slots;
+	s->n_slots = n;
+	return 0;
+}
+
+static void close_and_free(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+/* Turned away before it is one of ours: the error is written if the kernel takes it at once. */
+static void turn_away(struct conn *c, enum xt_code code, const char *why)
+{
+	struct buf out = {0};
+	struct xt_err err;
+
+	xt_err_set(&err, code, NULL, "%s", why);
+	wire_put_error(&out, 0, &err);
+	uv_buf_t b = uv_buf_init((char *)out.data, (unsigned)out.len);
+	uv_try_write((uv_stream_t *)&c->pipe, &b, 1);
+	buf_done(&out);
+	uv_close((uv_handle_t *)&c->pipe, close_and_free);
+}
+
+static bool admitted(const struct server *s, const struct peer *p)
+{
+	struct stat st;
+
+	if (p->uid == geteuid() || p->uid == 0)
+		return true;
+	return stat(s->store->path, &st) == 0 && st.st_uid == p->uid;
+}
+
+static size_t max_connections(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur < 2 * SPARE_FDS)
+		return SPARE_FDS;
+	return lim.rlim_cur - SPARE_FDS;
+}
+
+static void complain(struct server *s, const char *what, const char *why)
+{
+	if (uv_now(&s->loop) - s->complained_ms < COMPLAIN_MS && s->complained_ms)
+		return;
+	s->complained_ms = uv_now(&s->loop);
+	log_warn("%s error=\"%s\" connections=%zu", what, why, s->n_conns);
+}
+
+static void admit(struct server *s, struct conn *c)
+{
+	uv_os_fd_t fd;
+	size_t slot;
+
+	if (uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0 || peer_of(fd, &c->peer) < 0) {
+		turn_away(c, XT_E_not_allowed, "the daemon cannot tell who you are");
+	} else if (!admitted(s, &c->peer)) {
+		log_warn("connection refused: another user uid=%u pid=%d", (unsigned)c->peer.uid, (int)c->peer.pid);
+		turn_away(c, XT_E_not_allowed, "the daemon serves its own user, the database's owner and root only");
+	} else if (s->n_conns >= max_connections() || new_slot(s, &slot) < 0) {
+		complain(s, "connection refused", "too many connections");
+		turn_away(c, XT_E_busy, "too many connections; raise the limit of open files, or try again");
+	} else {
+		c->server = s;
+		c->id = ++s->serial << 24 | slot;
+		s->slots[slot] = c;
+		c->next = s->conns;
+		if (s->conns)
+			s->conns->prev = c;
+		s->conns = c;
+		s->n_conns++;
+		uv_timer_stop(&s->idle_timer);
+		conn_start(c);
+	}
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+	struct server *s = listener->data;
+	struct conn *c = status < 0 ? NULL : calloc(1, sizeof(*c));
+
+	if (!c) {
+		complain(s, "cannot accept a connection", status < 0 ? uv_strerror(status) : "out of memory");
+		return;
+	}
+	c->pipe.data = c;
+	if (uv_pipe_init(&s->loop, &c->pipe, 0) < 0) {
+		free(c);
+		return;
+	}
+	if (uv_accept(listener, (uv_stream_t *)&c->pipe) < 0)
+		uv_close((uv_handle_t *)&c->pipe, close_and_free);
+	else
+		admit(s, c);
+}
+
+void server_touch(struct server *s, struct conn *c)
+{
+	c->dirty = true;
+	c->next_dirty = s->dirty;
+	s->dirty = c;
+}
+
+static struct conn **same_bucket(struct server *s, const struct client_key *key)
+{
+	return &s->same[(key->id[0] | (size_t)key->id[1] << 8) % SERVER_BUCKETS];
+}
+
+static bool same_client(const struct conn *a, const struct conn *b)
+{
+	return a->client.uid == b->client.uid && memcmp(a->client.id, b->client.id, XT_CLIENT_ID) == 0;
+}
+
+void server_greeted(struct server *s, struct conn *c)
+{
+	struct conn **bucket = same_bucket(s, &c->client);
+
+	c->next_same = *bucket;
+	*bucket = c;
+	for (struct conn *old = c->next_same, *next; old; old = next) {
+		next = old->next_same;
+		if (same_client(old, c))
+			conn_close(old); /* its client has come again: nobody reads there any more */
+	}
+}
+
+static void unlink_same(struct server *s, struct conn *c)
+{
+	struct conn **at = same_bucket(s, &c->client);
+	bool others = false;
+
+	while (*at != c)
+		at = &(*at)->next_same;
+	*at = c->next_same;
+	for (struct conn *k = *same_bucket(s, &c->client); k; k = k->next_same)
+		others = others || same_client(k, c);
+	if (!others)
+		server_tell_gone(s, &c->client);
+}
+
+static void on_idle(uv_timer_t *t)
+{
+	struct server *s = t->data;
+
+	if (s->n_conns > 0 || s->draining)
+		return;
+	log_info("idle, leaving idle_ms=%llu", (unsigned long long)s->opt.idle_exit_ms);
+	server_drain(s, false);
+}
+
+void server_lost(struct server *s, struct conn *c)
+{
+	s->slots[c->id & 0xffffff] = NULL;
+	server_end_cursors(s, c->id);
+	if (c->greeted)
+		unlink_same(s, c);
+	if (--s->n_conns > 0)
+		return;
+	server_tidy(s);
+	if (s->opt.idle_exit_ms && !s->draining)
+		uv_timer_start(&s->idle_timer, on_idle, s->opt.idle_exit_ms, 0);
+}
+
+void server_forget(struct server *s, struct conn *c)
+{
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		s->conns = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+}
+
+/* ---- turns of the loop ------------------------------------------------ */
+
+static void flush_dirty(struct server *s)
+{
+	while (s->dirty) {
+		struct conn *c = s->dirty;
+		s->dirty = c->next_dirty;
+		c->dirty = false;
+		conn_flush(c);
+	}
+}
+
+static void close_handles(struct server *s)
+{
+	uv_handle_t *handles[] = {(uv_handle_t *)&s->async,       (uv_handle_t *)&s->prepare,
+				  (uv_handle_t *)&s->spin,        (uv_handle_t *)&s->idle_timer,
+				  (uv_handle_t *)&s->cursor_timer, (uv_handle_t *)&s->judge_timer,
+				  (uv_handle_t *)&s->drain_timer, (uv_handle_t *)&s->sigterm,
+				  (uv_handle_t *)&s->sigint,      (uv_handle_t *)&s->listener};
+
+	for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
+		if (!uv_is_closing(handles[i]))
+			uv_close(handles[i], NULL);
+}
+
+static void leave(struct server *s)
+{
+	s->leaving = true;
+	uv_idle_stop(&s->spin);
+	for (struct conn *c = s->conns; c; c = c->next)
+		conn_finish(c);
+	flush_dirty(s);
+}
+
+static void on_spin(uv_idle_t *i)
+{
+	(void)i; /* being active keeps the loop from waiting */
+}
+
+/* While draining: has everybody's last word been read and answered? */
+static void look_whether_quiet(struct server *s)
+{
+	if (s->leaving) {
+		if (s->n_conns == 0 && s->queued_ops == 0)
+			close_handles(s);
+		return;
+	}
+	if (s->queued_ops > 0 && !s->failed) {
+		uv_idle_stop(&s->spin); /* the threads will wake us */
+		s->quiet_turns = 0;
+		return;
+	}
+	uv_idle_start(&s->spin, on_spin);
+	s->quiet_turns = s->read_bytes == s->quiet_at ? s->quiet_turns + 1 : 0;
+	s->quiet_at = s->read_bytes;
+	if (s->quiet_turns < QUIET_TURNS)
+		return;
+	leave(s);
+	if (s->n_conns == 0 && s->queued_ops == 0)
+		close_handles(s);
+}
+
+static void on_prepare(uv_prepare_t *p)
+{
+	struct server *s = p->data;
+
+	flush_dirty(s);
+	if (s->draining)
+		look_whether_quiet(s);
+	writer_submit(&s->writer, &s->to_writer);
+}
+
+static void on_async(uv_async_t *a)
+{
+	struct server *s = a->data;
+	struct xt_err why;
+
+	server_take_back(s);
+	enum writer_state state = writer_state(&s->writer, &why);
+	if (state == WRITER_DEGRADED)
+		complain(s, "rows wait: the batch cannot be stored now", why.message);
+	if (state == WRITER_FAILED && !s->failed) {
+		s->failed = true;
+		log_error("nothing more can be stored, leaving code=%s error=\"%s\"", proto_error_name(why.code), why.message);
+		server_drain(s, false);
+	}
+}
+
+static void wake(void *data)
+{
+	struct server *s = data;
+
+	uv_async_send(&s->async);
+}
+
+/* Somebody goes on sending, or does not read: their rows are resent to the next daemon. */
+static void on_drain_timer(uv_timer_t *t)
+{
+	struct server *s = t->data;
+
+	if (!s->leaving)
+		leave(s);
+	for (struct conn *c = s->conns; c; c = c->next)
+		conn_close(c);
+	if (s->queued_ops > 0)
+		log_warn("left with messages that could not be stored messages=%zu", s->queued_ops);
+	close_handles(s);
+}
+
+void server_drain(struct server *s, bool hold)
+{
+	s->hold = s->hold || hold;
+	if (s->draining)
+		return;
+	s->draining = true;
+	log_info("draining connections=%zu", s->n_conns);
+	if (!uv_is_closing((uv_handle_t *)&s->listener))
+		uv_close((uv_handle_t *)&s->listener, NULL);
+	uv_timer_stop(&s->idle_timer);
+	uv_timer_start(&s->drain_timer, on_drain_timer, DRAIN_MS, 0);
+	server_end_cursors(s, 0);
+	uv_idle_start(&s->spin, on_spin);
+}
+
+static void on_signal(uv_signal_t *sig, int number)
+{
+	struct server *s = sig->data;
+
+	log_info("signal received number=%d", number);
+	server_drain(s, false);
+}
+
+static void on_judge(uv_timer_t *t)
+{
+	server_judge(t->data);
+}
+
+/* ---- facts ------------------------------------------------------------ */
+
+void server_facts(struct server *s, struct server_facts *ret)
+{
+	*ret = (struct server_facts){
+		.socket = s->opt.socket,
+		.log_file = s->opt.log_file,
+		.durability = s->opt.durability,
+		.store = s->store,
+		.stats = &s->writer.stats,
+		.connections = s->n_conns,
+		.queued_ops = s->queued_ops,
+		.queued_bytes = s->queued_bytes,
+		.cursors = s->n_cursors,
+		.uptime_ms = uv_now(&s->loop) - s->started_ms,
+		.idle_exit_ms = s->opt.idle_exit_ms,
+		.draining = s->draining,
+	};
+	ret->writer = writer_state(&s->writer, &ret->why);
+}
+
+/* ---- start and stop --------------------------------------------------- */
+
+static int listen_fail(struct xt_err *err, const struct server_options *o, int code)
+{
+	return xt_err_set(err, XT_E_io_error, "socket", "cannot listen on '%.200s': %s", o->socket, uv_strerror(code));
+}
+
+/* A socket of our own: the lock is ours, so what is at the path is left over. */
+static int make_socket(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	memcpy(a.sun_path, path, strnlen(path, sizeof(a.sun_path) - 1));
+	unlink(path);
+	mode_t old = umask(0177);
+	int r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
+	umask(old);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+static int start_listening(struct server *s, struct xt_err *err)
+{
+	int fd = s->opt.listen_fd >= 0 ? s->opt.listen_fd : make_socket(s->opt.socket);
+	int r = fd < 0 ? fd : uv_pipe_open(&s->listener, fd);
+
+	if (r == 0)
+		r = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
+	return r < 0 ? listen_fail(err, &s->opt, r) : 0;
+}
+
+static void init_handles(struct server *s)
+{
+	uv_async_init(&s->loop, &s->async, on_async);
+	uv_prepare_init(&s->loop, &s->prepare);
+	uv_idle_init(&s->loop, &s->spin);
+	uv_timer_init(&s->loop, &s->idle_timer);
+	uv_timer_init(&s->loop, &s->cursor_timer);
+	uv_timer_init(&s->loop, &s->judge_timer);
+	uv_timer_init(&s->loop, &s->drain_timer);
+	uv_signal_init(&s->loop, &s->sigterm);
+	uv_signal_init(&s->loop, &s->sigint);
+	uv_pipe_init(&s->loop, &s->listener, 0);
+	s->async.data = s->prepare.data = s->spin.data = s;
+	s->idle_timer.data = s->cursor_timer.data = s->judge_timer.data = s->drain_timer.data = s;
+	s->sigterm.data = s->sigint.data = s->listener.data = s;
+}
+
+int server_init(struct server *s, struct store *store, const struct server_options *o, struct xt_err *err)
+{
+	*s = (struct server){.opt = *o, .store = store};
+	int r = uv_loop_init(&s->loop);
+	if (r < 0)
+		return xt_err_set(err, XT_E_internal, NULL, "cannot start the event loop: %s", uv_strerror(r));
+	init_handles(s);
+	r = writer_start(&s->writer, store, wake, s);
+	if (r == 0)
+		r = reader_start(&s->readers, store->path, wake, s);
+	if (r < 0)
+		return xt_err_set(err, XT_E_internal, NULL, "cannot start a thread: %s", strerror(-r));
+	uv_prepare_start(&s->prepare, on_prepare);
+	uv_signal_start(&s->sigterm, on_signal, SIGTERM);
+	uv_signal_start(&s->sigint, on_signal, SIGINT);
+	if (!store->read_only)
+		uv_timer_start(&s->judge_timer, on_judge, JUDGE_MS, 0);
+	if (o->idle_exit_ms)
+		uv_timer_start(&s->idle_timer, on_idle, o->idle_exit_ms, 0);
+	s->started_ms = uv_now(&s->loop);
+	return start_listening(s, err);
+}
+
+int server_run(struct server *s)
+{
+	uv_run(&s->loop, UV_RUN_DEFAULT);
+	return s->failed ? -1 : 0;
+}
+
+void server_done(struct server *s)
+{
+	struct op *op;
+
+	for (struct conn *c = s->conns; c; c = c->next)
+		conn_close(c);
+	close_handles(s);
+	uv_run(&s->loop, UV_RUN_DEFAULT);
+	writer_submit(&s->writer, &s->to_writer);
+	for (struct cursor *k = s->cursors; k; k = k->next)
+		atomic_store(&k->cancelled, true);
+	writer_stop(&s->writer);
+	reader_stop(&s->readers);
+	op_splice(&s->writer.done, &s->readers.done);
+	while ((op = op_pop(&s->writer.done)))
+		server_op_free(op);
+	while (s->cursors) {
+		struct cursor *next = s->cursors->next;
+		cursor_free(s->cursors);
+		s->cursors = next;
+	}
+	free(s->slots);
+	uv_loop_close(&s->loop);
+}

@@ -1,0 +1,113 @@
+/*
+ * The loop: listens, owns the connections and the open queries, hands messages to the threads and
+ * takes them back. Everything here runs on the loop's thread.
+ */
+#ifndef XT_SERVER_H
+#define XT_SERVER_H
+
+#include <uv.h>
+
+#include "conn.h"
+#include "loop.h"
+#include "reader.h"
+#include "writer.h"
+
+#define SERVER_BUCKETS 1024
+
+struct server_options {
+	const char *socket;       /* path; also of a socket that was handed over */
+	int listen_fd;            /* a socket that listens already; -1: make one */
+	const char *durability;   /* its name, for `status` */
+	const char *log_file;     /* for `status`; may be NULL */
+	uint64_t idle_exit_ms;    /* leave after so long without a client; 0: never */
+};
+
+struct server {
+	uv_loop_t loop;
+	uv_pipe_t listener;
+	uv_async_t async;         /* the threads have something done */
+	uv_prepare_t prepare;     /* before the loop waits: hand over, flush */
+	uv_idle_t spin;           /* while draining: do not wait */
+	uv_timer_t idle_timer;    /* nobody is connected */
+	uv_timer_t cursor_timer;  /* while queries are open: which are idle for too long */
+	uv_timer_t judge_timer;   /* the grace time of clients after a start */
+	uv_timer_t drain_timer;   /* the latest moment to leave */
+	uv_signal_t sigterm, sigint;
+
+	struct server_options opt;
+	struct store *store;      /* borrowed; its constant fields only, the rest is the writer's */
+	struct writer writer;
+	struct reader_pool readers;
+	struct op_list to_writer; /* gathered in this turn of the loop */
+
+	struct conn *conns;       /* all of them, also closing ones */
+	struct conn **slots;      /* owned: connection of an id's low bits, or NULL */
+	size_t n_slots, n_conns;  /* n_conns: those that are not closing */
+	uint64_t serial;          /* of the last connection */
+	struct conn *same[SERVER_BUCKETS]; /* greeted connections by client id */
+	struct conn *dirty;       /* to be flushed */
+
+	struct cursor *cursors;   /* open queries */
+	size_t n_cursors;
+	size_t queued_bytes;      /* of messages under way */
+	size_t queued_ops;        /* their number */
+	bool full;                /* queued_bytes passed its limit: nobody is read */
+
+	bool draining;            /* accepts no more and leaves when all is quiet */
+	bool leaving;             /* drained: connections are being closed */
+	bool hold;                /* nobody starts the daemon again until `up` */
+	bool failed;              /* the writer cannot go on */
+	size_t read_bytes;        /* received, since the start */
+	size_t quiet_at;          /* read_bytes at the last look while draining */
+	unsigned quiet_turns;     /* turns of the loop in which nothing came */
+	uint64_t started_ms;      /* loop time */
+	uint64_t complained_ms;   /* loop time of the last complaint about accept */
+};
+
+/* Prepares the loop and starts the threads; the socket listens when this returns. */
+int server_init(struct server *s, struct store *store, const struct server_options *o, struct xt_err *err)
+	__attribute__((warn_unused_result));
+
+/* Serves until drained. 0; or -1 when the writer failed. */
+int server_run(struct server *s);
+
+void server_done(struct server *s);
+
+/* ---- for conn.c and dispatch.c ---------------------------------------- */
+
+/* To be flushed before the loop waits. */
+void server_touch(struct server *s, struct conn *c);
+
+/* A connection's hello was taken: an older one of the same client ends. */
+void server_greeted(struct server *s, struct conn *c);
+
+/* A connection begins to close; and is closed. */
+void server_lost(struct server *s, struct conn *c);
+void server_forget(struct server *s, struct conn *c);
+
+/* Hands a message to the writer or the readers, by its method and kind. */
+void server_queue(struct server *s, struct conn *c, struct op *op);
+
+/* Frees a message and its hold on the bytes. */
+void server_op_free(struct op *op);
+
+/* Opens the cursor of a reading message. */
+int server_cursor_open(struct server *s, struct op *op, struct xt_err *err) __attribute__((warn_unused_result));
+struct cursor *server_cursor_find(struct server *s, uint64_t conn, uint32_t msgid);
+
+
+/* ---- traffic.c -------------------------------------------------------- */
+
+/* Takes back what the threads have done, and delivers it. */
+void server_take_back(struct server *s);
+
+/* Ends the queries of a connection; 0: of all. */
+void server_end_cursors(struct server *s, uint64_t conn);
+
+/* Messages of the daemon's own to the writer: a client's last connection has ended; nobody is
+ * connected; clients' time to return is over. */
+void server_tell_gone(struct server *s, const struct client_key *client);
+void server_tidy(struct server *s);
+void server_judge(struct server *s);
+
+#endif

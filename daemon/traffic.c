@@ -1,0 +1,241 @@
+/* Messages between the loop and the threads, and the open queries. Part of server.h. */
+#include <stdlib.h>
+
+#include "log.h"
+#include "server.h"
+
+#define MAX_QUEUED    (64u << 20)  /* bytes of all connections under way */
+#define MAX_CURSORS   256
+#define CURSOR_IDLE   300000u      /* ms that a query may wait for its next fetch */
+#define CURSOR_AGE    3600000u     /* ms that a query may be open: it keeps the WAL from being put back */
+#define CURSOR_HURRY  5000u        /* ms it may wait while the WAL is large */
+#define LARGE_WAL     (UINT64_C(1) << 30)
+#define CURSOR_TICK   1000u
+
+/* ---- messages --------------------------------------------------------- */
+
+void server_op_free(struct op *op)
+{
+	buf_done(&op->out);
+	block_unref(op->block);
+	free(op);
+}
+
+static void to_threads(struct server *s, struct op *op)
+{
+	if (op->method && op->method->thread == THREAD_READER && op->kind == OP_METHOD)
+		reader_submit(&s->readers, op);
+	else if (op->kind == OP_CLOSE)
+		reader_submit(&s->readers, op);
+	else
+		op_push(&s->to_writer, op);
+}
+
+void server_queue(struct server *s, struct conn *c, struct op *op)
+{
+	if (op->cursor)
+		op->cursor->busy = true;
+	c->ops++;
+	c->jobs += op->method->thread == THREAD_READER;
+	c->queued += op->bytes;
+	s->queued_bytes += op->bytes;
+	s->queued_ops++;
+	s->full = s->full || s->queued_bytes >= MAX_QUEUED;
+	to_threads(s, op);
+}
+
+/* A message of the daemon's own. */
+static void queue_internal(struct server *s, enum op_kind kind, const struct client_key *client, struct cursor *cursor)
+{
+	struct op *op = calloc(1, sizeof(*op));
+
+	if (!op)
+		return; /* a run's end or a checkpoint comes later */
+	op->kind = kind;
+	op->cursor = cursor;
+	if (client)
+		op->client = *client;
+	s->queued_ops++;
+	to_threads(s, op);
+}
+
+void server_tell_gone(struct server *s, const struct client_key *client)
+{
+	queue_internal(s, OP_GONE, client, NULL);
+}
+
+void server_tidy(struct server *s)
+{
+	queue_internal(s, OP_TIDY, NULL, NULL);
+}
+
+void server_judge(struct server *s)
+{
+	queue_internal(s, OP_JUDGE, NULL, NULL);
+}
+
+/* The connection that a message came from, if it is still there. */
+static struct conn *conn_of(struct server *s, uint64_t id)
+{
+	size_t slot = id & 0xffffff;
+	struct conn *c = slot < s->n_slots ? s->slots[slot] : NULL;
+
+	return id && c && c->id == id && c->state != CONN_CLOSING ? c : NULL;
+}
+
+/* ---- cursors ---------------------------------------------------------- */
+
+struct cursor *server_cursor_find(struct server *s, uint64_t conn, uint32_t msgid)
+{
+	for (struct cursor *k = s->cursors; k; k = k->next)
+		if (k->conn == conn && k->msgid == msgid)
+			return k;
+	return NULL;
+}
+
+static void on_cursor_timer(uv_timer_t *t);
+
+int server_cursor_open(struct server *s, struct op *op, struct xt_err *err)
+{
+	if (server_cursor_find(s, op->conn, op->msgid))
+		return xt_err_set(err, XT_E_busy, NULL, "msgid %u names an open query of this connection", op->msgid);
+	if (s->n_cursors >= MAX_CURSORS)
+		return xt_err_set(err, XT_E_busy, NULL, "%d queries are open; close one, or try again", MAX_CURSORS);
+	struct cursor *k = cursor_new(s->store->path, op->conn, op->msgid);
+	if (!k)
+		return xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
+	k->opened_ms = k->idle_ms = uv_now(&s->loop);
+	k->next = s->cursors;
+	s->cursors = k;
+	if (s->n_cursors++ == 0)
+		uv_timer_start(&s->cursor_timer, on_cursor_timer, CURSOR_TICK, CURSOR_TICK);
+	op->cursor = k;
+	return 0;
+}
+
+static void cursor_forget(struct server *s, struct cursor *k)
+{
+	struct cursor **at = &s->cursors;
+
+	while (*at != k)
+		at = &(*at)->next;
+	*at = k->next;
+	cursor_free(k);
+	if (--s->n_cursors == 0)
+		uv_timer_stop(&s->cursor_timer);
+}
+
+/* Ends a query: at once when it is between pages, else when its thread notices. */
+static void cursor_end(struct server *s, struct cursor *k)
+{
+	atomic_store(&k->cancelled, true);
+	if (k->closing)
+		return;
+	k->closing = true;
+	if (!k->busy) {
+		k->busy = true;
+		queue_internal(s, OP_CLOSE, NULL, k);
+	}
+}
+
+bool server_cancel(struct server *s, uint64_t conn, uint32_t msgid)
+{
+	struct cursor *k = server_cursor_find(s, conn, msgid);
+
+	if (!k || k->closing)
+		return false;
+	cursor_end(s, k);
+	return true;
+}
+
+void server_end_cursors(struct server *s, uint64_t conn)
+{
+	for (struct cursor *k = s->cursors; k; k = k->next)
+		if (conn == 0 || k->conn == conn)
+			cursor_end(s, k);
+}
+
+static void on_cursor_timer(uv_timer_t *t)
+{
+	struct server *s = t->data;
+	uint64_t now = uv_now(&s->loop);
+	bool hurry = store_wal_bytes(s->store) > LARGE_WAL;
+
+	for (struct cursor *k = s->cursors; k; k = k->next) {
+		uint64_t idle = now - k->idle_ms, age = now - k->opened_ms;
+		if (!k->busy && (idle > CURSOR_IDLE || age > CURSOR_AGE || (hurry && idle > CURSOR_HURRY)))
+			cursor_end(s, k);
+	}
+}
+
+/* A thread is done with a cursor. */
+static void cursor_back(struct server *s, struct cursor *k)
+{
+	k->busy = false;
+	k->idle_ms = uv_now(&s->loop);
+	if (k->finished) {
+		cursor_forget(s, k);
+	} else if (k->closing) { /* cancelled too late for its last page */
+		k->closing = false;
+		cursor_end(s, k);
+	}
+}
+
+/* ---- back from the threads -------------------------------------------- */
+
+/* A query whose `after` is committed goes on to the readers. */
+static bool goes_on(struct server *s, struct op *op)
+{
+	if (op->kind != OP_BARRIER || op->refused)
+		return false;
+	op->kind = OP_METHOD;
+	to_threads(s, op);
+	return true;
+}
+
+static void deliver(struct conn *c, struct op *op)
+{
+	buf_add(&c->out, op->out.data, op->out.len);
+	if (op->ack > c->ack)
+		c->ack = op->ack;
+	c->ops--;
+	c->jobs -= op->method->thread == THREAD_READER;
+	c->queued -= op->bytes;
+	if (op->close)
+		conn_finish(c);
+	conn_touch(c);
+}
+
+static void take_back(struct server *s, struct op *op)
+{
+	if (goes_on(s, op))
+		return;
+	s->queued_ops--;
+	s->queued_bytes -= op->bytes;
+	struct conn *c = op->method ? conn_of(s, op->conn) : NULL;
+	if (c)
+		deliver(c, op);
+	if (op->cursor) {
+		op->cursor->finished = op->cursor->finished || op->kind == OP_BARRIER;
+		cursor_back(s, op->cursor);
+	}
+	server_op_free(op);
+	if (c)
+		conn_rest(c);
+}
+
+void server_take_back(struct server *s)
+{
+	struct op_list done = {0};
+	struct op *op;
+
+	writer_take(&s->writer, &done);
+	reader_take(&s->readers, &done);
+	while ((op = op_pop(&done)))
+		take_back(s, op);
+	if (s->full && s->queued_bytes < MAX_QUEUED / 2) {
+		s->full = false;
+		for (struct conn *c = s->conns; c; c = c->next)
+			conn_regulate(c);
+	}
+}
