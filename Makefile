@@ -8,7 +8,7 @@ MESON   ?= meson
 PYTHON  ?= /usr/bin/python3
 
 # What the integration tests are told: where the programs are.
-pytest = XT_BUILD_DIR=$(abspath $(1)) $(PYTHON) -m pytest tests/integration --junitxml=$(1)/integration.xml
+pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration --junitxml=$(BUILD)/integration.xml
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build
@@ -46,8 +46,8 @@ demo: build
 
 test: build
 	@rm -f $(BUILD)/meson-logs/testlog.junit.xml $(BUILD)/integration.xml
-	-@$(MESON) test -C $(BUILD) --no-rebuild --suite unit
-	-@$(call pytest,$(BUILD))
+	@$(MESON) test -C $(BUILD) --no-rebuild --suite unit || true
+	@$(pytest) || true
 	@$(PYTHON) tests/report.py $(BUILD)/meson-logs/testlog.junit.xml $(BUILD)/integration.xml
 
 bench: build

@@ -2,18 +2,23 @@
 
 #include <stdlib.h>
 
-#define TRIES	      3	       /* a question is asked so often when its connection breaks */
+#define MORE_TRIES    5	       /* to ask anew when the connection breaks */
 #define LONGEST_QUERY 86400000 /* `timeout_ms` of query, at most */
 
 /* ---- asking ---------------------------------------------------------------- */
 
+/* A query ends as `cancelled`, though nobody here cancelled it, when its daemon has to leave. */
+static bool broke(const struct call *call, int status)
+{
+	return status == XT_ELOST || (status == XT_EREQUEST && call->err.code == XT_E_cancelled);
+}
+
 int cursor_ask(struct xt_client *c, enum method_id method, void *params, uint64_t *after, struct call *call)
 {
-	int r = XT_ELOST;
+	int r;
 
 	*call = (struct call){0};
-	for (unsigned tries = 0; tries < TRIES && r == XT_ELOST; tries++) {
-		call_done(call);
+	for (unsigned tries = 0;; tries++) {
 		r = call_ready(c);
 		if (r != XT_OK)
 			break;
@@ -23,6 +28,9 @@ int cursor_ask(struct xt_client *c, enum method_id method, void *params, uint64_
 		if (r == XT_OK)
 			r = call_wait(c, call, NEVER);
 		call_forget(c, call);
+		if (tries == MORE_TRIES || !broke(call, r))
+			break;
+		call_done(call);
 	}
 	return r;
 }
@@ -322,7 +330,7 @@ static int next_page(struct xt_cursor *cur)
 	cur->waiting = false;
 	if (r == XT_EREQUEST)
 		cur->open = false; /* the daemon has closed it */
-	if (r == XT_ELOST)
+	if (broke(&cur->fetching, r))
 		return lost(cur);
 	return r == XT_OK ? take_page(cur) : r;
 }

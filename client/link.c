@@ -217,7 +217,7 @@ static int attempt(struct xt_client *c, int64_t deadline)
 	int status = XT_OK;
 
 	if (place_find(&p, c->database, &err) < 0)
-		return client_fail_err(c, XT_ECONNECT, &err);
+		return client_fail_err(c, strcmp(err.field, "database") == 0 ? XT_ENODB : XT_ECONNECT, &err);
 	int fd = link_dial(&p, &uid);
 	if (fd == -EPERM)
 		return client_fail(c, XT_EPEER,

@@ -1,5 +1,6 @@
 #include "conn.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 #include "dispatch.h"
@@ -9,7 +10,7 @@
 #define SMALL_READ  4096u
 #define LARGE_READ  65536u
 #define MIN_ROOM    1024u         /* less is not worth a read */
-#define MAX_QUEUED  (8u << 20)    /* bytes of one connection under way */
+#define MAX_QUEUED  (4u << 20)    /* bytes of one connection under way */
 #define MAX_JOBS    16u           /* queries of one connection under way */
 #define SLOW_OUT    (1u << 20)    /* unread answers at which reading stops */
 #define MAX_OUT     (64u << 20)   /* and at which the connection ends */
@@ -218,6 +219,18 @@ void conn_rest(struct conn *c)
 	c->read_size = SMALL_READ;
 }
 
+/* The peer sends no more. Has it closed altogether, then nobody waits for answers either. */
+static void on_end(struct conn *c)
+{
+	struct pollfd p = {0};
+
+	if (uv_fileno((uv_handle_t *)&c->pipe, &p.fd) == 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLHUP)) {
+		c->mute = true;
+		server_end_cursors(c->server, c->id);
+	}
+	conn_finish(c);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 {
 	struct conn *c = stream->data;
@@ -227,7 +240,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 	if (n < 0) {
 		if (n != UV_EOF && n != UV_ECONNRESET)
 			log_debug("read failed pid=%d error=\"%s\"", (int)c->peer.pid, uv_strerror((int)n));
-		conn_finish(c);
+		on_end(c);
 		return;
 	}
 	c->server->read_bytes += (size_t)n;

@@ -125,8 +125,10 @@ static int queue(struct conn *c, struct op *op, struct xt_err *err)
 		op->after = after_of(op);
 		op->kind = op->after ? OP_BARRIER : OP_METHOD;
 	}
-	if (op->method->id == METHOD_hello)
+	if (op->method->id == METHOD_hello) {
 		take_hello(c, op);
+		op->client = c->client;
+	}
 	server_queue(c->server, c, op);
 	return 0;
 }
@@ -135,7 +137,8 @@ static int queue(struct conn *c, struct op *op, struct xt_err *err)
 
 static void take(struct conn *c, const struct wire_msg *msg, size_t bytes, bool check_utf8)
 {
-	struct op *op = malloc(sizeof(*op));
+	size_t size = sizeof(struct op) + msg->method->params.size;
+	struct op *op = malloc(size);
 	struct xt_err err;
 
 	if (!op) {
@@ -143,7 +146,7 @@ static void take(struct conn *c, const struct wire_msg *msg, size_t bytes, bool 
 		refuse(c, msg, &err);
 		return;
 	}
-	memset(op, 0, offsetof(struct op, params));
+	memset(op, 0, sizeof(*op));
 	op->method = msg->method;
 	op->request = msg->kind == WIRE_REQUEST;
 	op->check_utf8 = check_utf8;
@@ -151,7 +154,7 @@ static void take(struct conn *c, const struct wire_msg *msg, size_t bytes, bool 
 	op->conn = c->id;
 	op->client = c->client;
 	op->pid = c->peer.pid;
-	op->bytes = bytes;
+	op->bytes = bytes + size; /* what it costs us */
 	if (wire_decode(&msg->method->params, msg->params, op->params, &err) < 0) {
 		free(op);
 		refuse(c, msg, &err);

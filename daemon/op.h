@@ -42,7 +42,7 @@ struct op {
 	bool close;                       /* the connection ends after `out` */
 	bool refused;                     /* OP_BARRIER: answered already */
 
-	_Alignas(16) unsigned char params[PROTO_MAX_PARAMS]; /* struct params_<method> */
+	_Alignas(16) unsigned char params[]; /* struct params_<method> */
 };
 
 /* A list in order of arrival. */

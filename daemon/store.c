@@ -462,12 +462,22 @@ static void put_digits(char *p, int n, unsigned value)
 
 int store_stamp(int64_t us, bool local, char ret[STAMP_SIZE])
 {
+	static _Thread_local struct {
+		int64_t seconds;
+		bool local, set;
+		char text[STAMP_SIZE];
+	} last;
 	int64_t micro = us % 1000000, seconds = us / 1000000;
 	struct tm tm;
 
 	if (micro < 0) {
 		micro += 1000000;
 		seconds--;
+	}
+	if (last.set && last.seconds == seconds && last.local == local) {
+		memcpy(ret, last.text, STAMP_SIZE);
+		put_digits(ret + 20, 6, (unsigned)micro);
+		return 0;
 	}
 	time_t t = (time_t)seconds;
 	if (!(local ? localtime_r(&t, &tm) : gmtime_r(&t, &tm)) || tm.tm_year < 1 - 1900 || tm.tm_year > 9999 - 1900)
@@ -480,5 +490,9 @@ int store_stamp(int64_t us, bool local, char ret[STAMP_SIZE])
 	put_digits(ret + 14, 2, (unsigned)tm.tm_min);
 	put_digits(ret + 17, 2, (unsigned)tm.tm_sec);
 	put_digits(ret + 20, 6, (unsigned)micro);
+	last.seconds = seconds;
+	last.local = local;
+	last.set = true;
+	memcpy(last.text, ret, STAMP_SIZE);
 	return 0;
 }

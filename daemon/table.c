@@ -282,6 +282,8 @@ struct table *table_find(struct store *s, struct span name, struct xt_err *err)
 {
 	char checked[IDENT_SIZE];
 
+	if (s->n_tables > 0 && span_is(name, s->tables[0]->name))
+		return s->tables[0];
 	if (ident_table(name, checked, err) < 0)
 		return NULL;
 	for (size_t i = 0; i < s->n_tables; i++) {

@@ -4,7 +4,7 @@
 #include "log.h"
 #include "server.h"
 
-#define MAX_QUEUED    (64u << 20)  /* bytes of all connections under way */
+#define MAX_QUEUED    (32u << 20)  /* bytes of all connections under way */
 #define MAX_CURSORS   256
 #define CURSOR_IDLE   300000u      /* ms that a query may wait for its next fetch */
 #define CURSOR_AGE    3600000u     /* ms that a query may be open: it keeps the WAL from being put back */

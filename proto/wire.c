@@ -139,7 +139,7 @@ static int take_ext(struct reader *r, struct token *ret, size_t size_bytes)
 	return take_bytes(r, ret, TOKEN_EXT, len + 1); /* the type byte belongs to the payload */
 }
 
-int reader_next(struct reader *r, struct token *ret)
+int reader_next_any(struct reader *r, struct token *ret)
 {
 	const uint8_t *p;
 

@@ -55,8 +55,31 @@ static inline struct reader reader_of(struct span s)
 	return (struct reader){s.data, s.data + s.len};
 }
 
-/* The next token; 0, or -1 when the bytes end inside it or it is no MessagePack. */
-int reader_next(struct reader *r, struct token *ret) __attribute__((warn_unused_result));
+/* Any token; what reader_next() does not do itself. */
+int reader_next_any(struct reader *r, struct token *ret) __attribute__((warn_unused_result));
+
+/* The next token; 0, or -1 when the bytes end inside it or it is no MessagePack. Short strings and
+ * small integers, which most tokens are, are read in place. */
+__attribute__((warn_unused_result)) static inline int reader_next(struct reader *r, struct token *ret)
+{
+	if (r->at < r->end) {
+		uint8_t b = *r->at;
+		size_t len = b & 0x1f;
+		if ((b & 0xe0) == 0xa0 && (size_t)(r->end - r->at) > len) {
+			ret->type = TOKEN_STR;
+			ret->bytes = span_of(r->at + 1, len);
+			r->at += len + 1;
+			return 0;
+		}
+		if (b <= 0x7f) {
+			ret->type = TOKEN_INT;
+			ret->integer = b;
+			r->at++;
+			return 0;
+		}
+	}
+	return reader_next_any(r, ret);
+}
 
 /* Steps over one whole value, which must have been scanned, and returns its bytes. */
 struct span reader_skip(struct reader *r);

@@ -210,9 +210,10 @@ static int judge(pid_t pid, int status)
 {
 	if (WIFSIGNALED(status)) {
 		fprintf(stderr,
-			"\ncompress-bench: worker %d was killed by signal %d (%s); its last row may be "
+			"%scompress-bench: worker %d was killed by signal %d (%s); its last row may be "
 			"missing\n",
-			(int)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+			isatty(STDERR_FILENO) ? "\n" : "", (int)pid, WTERMSIG(status),
+			strsignal(WTERMSIG(status)));
 		return 1;
 	}
 	return WEXITSTATUS(status) != 0;
@@ -354,7 +355,7 @@ static const char help[] = "usage: compress-bench [OPTION]... [FILE]...\n"
 			   "\n"
 			   "  --db FILE      the database (benchmark.db)\n"
 			   "  --workers N    worker processes (twice the processors)\n"
-			   "  --files N      files of this machine to take (400)\n"
+			   "  --files N      files of this machine to take (320)\n"
 			   "  --source DIR   where sources of its own are (the current directory)\n"
 			   "  --quick        one or two levels of each codec\n"
 			   "  --help         this text\n"
@@ -440,7 +441,7 @@ static int prepare(struct bench *b, char **extra)
 
 int main(int argc, char **argv)
 {
-	struct bench b = {.db = "benchmark.db", .source = ".", .files = 400, .workers = default_workers()};
+	struct bench b = {.db = "benchmark.db", .source = ".", .files = 320, .workers = default_workers()};
 	xt_client *xt = NULL;
 	char message[400];
 

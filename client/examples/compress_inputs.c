@@ -18,19 +18,18 @@ static const struct {
 	const char *ending;
 	enum kind kind;
 } endings[] = {
-	{".txt", KIND_TEXT},	     {".md", KIND_TEXT},	{".rst", KIND_TEXT},
-	{".html", KIND_TEXT},	     {".xml", KIND_TEXT},	{".json", KIND_TEXT},
-	{".csv", KIND_TEXT},	     {".c", KIND_SOURCE},	{".h", KIND_SOURCE},
-	{".cc", KIND_SOURCE},	     {".cpp", KIND_SOURCE},	{".hpp", KIND_SOURCE},
-	{".py", KIND_SOURCE},	     {".pl", KIND_SOURCE},	{".pm", KIND_SOURCE},
-	{".sh", KIND_SOURCE},	     {".js", KIND_SOURCE},	{".rs", KIND_SOURCE},
-	{".go", KIND_SOURCE},	     {".java", KIND_SOURCE},	{".def", KIND_SOURCE},
-	{".sql", KIND_SOURCE},	     {".so", KIND_LIBRARY},	{".a", KIND_LIBRARY},
-	{".o", KIND_LIBRARY},	     {".gz", KIND_COMPRESSED},	{".xz", KIND_COMPRESSED},
-	{".bz2", KIND_COMPRESSED},   {".zst", KIND_COMPRESSED}, {".lz4", KIND_COMPRESSED},
-	{".zip", KIND_COMPRESSED},   {".png", KIND_COMPRESSED}, {".jpg", KIND_COMPRESSED},
-	{".jar", KIND_COMPRESSED},   {".deb", KIND_COMPRESSED}, {".whl", KIND_COMPRESSED},
-	{".woff2", KIND_COMPRESSED},
+	{".txt", KIND_TEXT},	   {".md", KIND_TEXT},		{".rst", KIND_TEXT},
+	{".html", KIND_TEXT},	   {".xml", KIND_TEXT},		{".json", KIND_TEXT},
+	{".csv", KIND_TEXT},	   {".c", KIND_SOURCE},		{".h", KIND_SOURCE},
+	{".cc", KIND_SOURCE},	   {".cpp", KIND_SOURCE},	{".hpp", KIND_SOURCE},
+	{".py", KIND_SOURCE},	   {".pl", KIND_SOURCE},	{".pm", KIND_SOURCE},
+	{".sh", KIND_SOURCE},	   {".js", KIND_SOURCE},	{".rs", KIND_SOURCE},
+	{".go", KIND_SOURCE},	   {".java", KIND_SOURCE},	{".def", KIND_SOURCE},
+	{".sql", KIND_SOURCE},	   {".so", KIND_LIBRARY},	{".gz", KIND_COMPRESSED},
+	{".xz", KIND_COMPRESSED},  {".bz2", KIND_COMPRESSED},	{".zst", KIND_COMPRESSED},
+	{".lz4", KIND_COMPRESSED}, {".zip", KIND_COMPRESSED},	{".png", KIND_COMPRESSED},
+	{".jpg", KIND_COMPRESSED}, {".jar", KIND_COMPRESSED},	{".deb", KIND_COMPRESSED},
+	{".whl", KIND_COMPRESSED}, {".woff2", KIND_COMPRESSED},
 };
 
 struct root {

@@ -18,7 +18,6 @@ struct statement {
 	struct value *values; /* owned: n of them */
 	xt_value *args;	      /* owned: the same, as the library takes them */
 	size_t n;
-	struct copy copy; /* sql NULL: it is none */
 };
 
 /* ---- reading it ------------------------------------------------------- */
@@ -68,18 +67,6 @@ static int read_args(const struct ctl *ctl, struct statement *s)
 	return CTL_OK;
 }
 
-static int prepare(const struct ctl *ctl, struct statement *s)
-{
-	char why[WHY_BYTES];
-
-	int status = read_args(ctl, s);
-	if (status == CTL_OK)
-		status = read_sql(ctl, &s->sql);
-	if (status == CTL_OK && copy_parse(&s->copy, s->sql, why, sizeof(why)) < 0)
-		status = ctl_error(ctl, "%s", why);
-	return status;
-}
-
 static void statement_done(struct statement *s)
 {
 	for (size_t i = 0; s->values && i <= s->n; i++)
@@ -87,7 +74,6 @@ static void statement_done(struct statement *s)
 	free(s->values);
 	free(s->args);
 	free(s->sql);
-	copy_done(&s->copy);
 }
 
 /* ---- running it ------------------------------------------------------- */
@@ -130,24 +116,26 @@ static int run_writing(struct ctl *ctl, xt_client *client, const struct statemen
 	/* Not made again after a signal: it may have been carried out. */
 	int r = xt_exec(client, s->sql, s->args, s->n, ctl->options.timeout_ms, &changed);
 	if (r == XT_EINTR) {
-		ctl_error(ctl, "interrupted; the daemon may carry out the statement all the same");
+		ctl_error(ctl, "interrupted, but the daemon may carry out the statement; waiting for it, "
+			       "Ctrl-C again leaves");
 		return CTL_INTERRUPTED;
 	}
 	return r == XT_OK ? ctl_print_count(ctl, "changed", changed) : ctl_fail(ctl, client, r);
 }
 
-static int run(struct ctl *ctl, xt_client *client, const struct statement *s)
+/* copy->sql NULL: the statement is no COPY. */
+static int run(struct ctl *ctl, xt_client *client, const struct statement *s, const struct copy *copy)
 {
-	const char *sql = s->copy.sql ? s->copy.sql : s->sql;
+	const char *sql = copy->sql ? copy->sql : s->sql;
 	xt_cursor *cursor = NULL;
 	int status;
 
 	int r = ctl_query(client, sql, s->args, s->n, ctl->options.timeout_ms, &cursor);
-	if (r == XT_OK && s->copy.sql)
-		status = run_copy(ctl, &s->copy, client, cursor);
+	if (r == XT_OK && copy->sql)
+		status = run_copy(ctl, copy, client, cursor);
 	else if (r == XT_OK)
 		status = ctl_print(ctl, client, cursor);
-	else if (r == XT_EREQUEST && strcmp(xt_error_code(client), "sql_writes") == 0 && !s->copy.sql)
+	else if (r == XT_EREQUEST && strcmp(xt_error_code(client), "sql_writes") == 0 && !copy->sql)
 		status = run_writing(ctl, client, s);
 	else
 		status = ctl_fail(ctl, client, r);
@@ -159,13 +147,22 @@ int cmd_sql(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	struct statement s = {0};
+	struct copy copy = {0};
+	char why[WHY_BYTES];
 	xt_client *client;
 
-	int status = prepare(ctl, &s);
+	int status = read_args(ctl, &s);
+	if (status == CTL_OK)
+		status = read_sql(ctl, &s.sql);
+	if (status == CTL_OK && s.sql[strspn(s.sql, " \t\r\n")] == '\0')
+		status = ctl_usage(ctl, "the statement is empty");
+	if (status == CTL_OK && copy_parse(&copy, s.sql, why, sizeof(why)) < 0)
+		status = ctl_error(ctl, "%s", why);
 	if (status == CTL_OK)
 		status = ctl_open(ctl, &options, &client);
 	if (status == CTL_OK)
-		status = ctl_close(ctl, client, run(ctl, client, &s));
+		status = ctl_close(ctl, client, run(ctl, client, &s, &copy));
 	statement_done(&s);
+	copy_done(&copy);
 	return status;
 }

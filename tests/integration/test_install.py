@@ -10,7 +10,7 @@ PROGRAM = """
 #include <xetrack.h>
 /* Names that the library has inside too: they must not collide. */
 int buf_add(void); int buf_add(void) { return 1; }
-int main(void) { puts(xt_version()); return xt_open(NULL, "x.db", NULL) == XT_EINVAL && buf_add() ? 0 : 1; }
+int main(void) { puts(xt_version()); return strcmp(xt_status_name(XT_OK), "XT_OK") == 0 && buf_add() ? 0 : 1; }
 """
 
 
@@ -58,7 +58,6 @@ def test_soname(root):
     assert "[libxetrack.so.0]" in run("readelf", "-d", root / "lib/libxetrack.so")
 
 
-@pytest.mark.skipif("asan" in BUILD.name or "tsan" in BUILD.name, reason="programs of sanitizer builds are not released")
 @pytest.mark.parametrize("program", ["bin/xetrackd", "bin/xtctl"])
 def test_hardening(root, program):
     assert "DYN" in run("readelf", "-h", root / program)
@@ -69,7 +68,6 @@ def test_hardening(root, program):
     assert "_chk@" in run("nm", "-D", root / program)
 
 
-@pytest.mark.skipif("asan" in BUILD.name or "tsan" in BUILD.name, reason="needs the sanitizer's flags")
 @pytest.mark.parametrize("how", ["shared", "static"])
 @pytest.mark.parametrize("standard", ["c11", "gnu17"])
 def test_a_program_builds_against_it(root, tmp_path, how, standard):

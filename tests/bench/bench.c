@@ -1,0 +1,321 @@
+/*
+ * xt-bench: what the daemon takes, beside what one bare SQLite process inserts of the same rows into
+ * the same table with the same durability, in one run: medians and spread over repetitions.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bare.h"
+#include "measure.h"
+#include "row.h"
+#include "xetrack.h"
+
+#define MAX_WORKERS 64
+#define MAX_REPEAT  25
+
+extern char **environ;
+
+static struct {
+	long rows;       /* of one case */
+	long flushes;    /* of one case that waits for each row */
+	int repeat;      /* times that everything is done */
+	char dir[1000];  /* where databases are made and removed */
+	char daemon[1200]; /* program */
+} set = {.rows = 400000, .flushes = 2000, .repeat = 5};
+
+/* ---- the daemon ------------------------------------------------------- */
+
+static pid_t start_daemon(const char *db)
+{
+	int fds[2];
+	char number[16], line[600] = "";
+	pid_t pid;
+
+	if (pipe(fds) < 0)
+		die("cannot make a pipe", strerror(errno));
+	snprintf(number, sizeof(number), "%d", fds[1]);
+	char *argv[] = {set.daemon, (char *)"--ready-fd", number, (char *)(uintptr_t)db, NULL};
+	posix_spawn_file_actions_t fa;
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_addclose(&fa, fds[0]);
+	posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
+	int r = posix_spawn(&pid, set.daemon, &fa, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&fa);
+	close(fds[1]);
+	if (r != 0)
+		die("cannot start the daemon", strerror(r));
+	ssize_t n = read(fds[0], line, sizeof(line) - 1);
+	close(fds[0]);
+	if (n < 2 || strncmp(line, "ok", 2) != 0)
+		die("the daemon did not start", line);
+	return pid;
+}
+
+static void stop_daemon(pid_t pid)
+{
+	kill(pid, SIGTERM);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static long memory_kib(pid_t pid, const char *field)
+{
+	char path[64], line[256];
+	long kib = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (strncmp(line, field, strlen(field)) == 0)
+			kib = atol(line + strlen(field) + 1);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* ---- workers ---------------------------------------------------------- */
+
+enum style { ONE_BY_ONE, BATCHES, FLUSH_EACH };
+
+/* What workers report, in shared memory. */
+struct report {
+	int64_t started_ns, ended_ns;  /* monotonic */
+	double p50_us, p99_us, max_us; /* of one call: xt_log, or xt_log with xt_flush */
+};
+
+static void check(xt_client *xt, int r, const char *what)
+{
+	if (r != XT_OK) {
+		fprintf(stderr, "xt-bench: %s: %s: %s\n", what, xt_status_name(r), xt_error(xt));
+		_exit(1);
+	}
+}
+
+static void work(const char *db, int worker, long rows, enum style style, int gate, struct report *rep)
+{
+	struct samples s = samples_new(style == BATCHES ? rows / 100 + 1 : rows);
+	xt_client *xt;
+	xt_run *run;
+	char c, id[32];
+
+	check(NULL, xt_open(&xt, db, &(xt_options){.no_autostart = true}), "open");
+	snprintf(id, sizeof(id), "bench-%d", worker);
+	check(xt, xt_run_join(&run, xt, id, NULL), "join");
+	(void)!read(gate, &c, 1); /* all start at once: the gate closes */
+	rep->started_ns = now_ns();
+	for (long i = 0; i < rows;) {
+		int64_t t = now_ns();
+		if (style == BATCHES) {
+			check(xt, row_log_batch(run, worker, i, 100), "log");
+			i += 100;
+		} else {
+			check(xt, row_log(run, worker, i), "log");
+			i++;
+		}
+		if (style == FLUSH_EACH)
+			check(xt, xt_flush(xt, XT_FOREVER), "flush");
+		samples_add(&s, (double)(now_ns() - t) / 1000);
+	}
+	check(xt, xt_flush(xt, XT_FOREVER), "flush");
+	rep->ended_ns = now_ns();
+	rep->p50_us = samples_at(&s, 0.5);
+	rep->p99_us = samples_at(&s, 0.99);
+	rep->max_us = samples_at(&s, 1);
+	check(xt, xt_close(xt), "close");
+	_exit(0);
+}
+
+/* One case: rows a second; the calls' latencies are the median of the workers', the worst the worst. */
+static double run_workers(const char *db, int n, long rows, enum style style, struct report *ret)
+{
+	struct report *rep = mmap(NULL, sizeof(*rep) * MAX_WORKERS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pids[MAX_WORKERS];
+	int gate[2], status;
+
+	if (rep == MAP_FAILED || pipe(gate) < 0)
+		die("cannot prepare workers", strerror(errno));
+	for (int i = 0; i < n; i++) {
+		pids[i] = fork();
+		if (pids[i] < 0)
+			die("cannot fork", strerror(errno));
+		if (pids[i] == 0) {
+			close(gate[1]);
+			work(db, i, rows / n / 100 * 100, style, gate[0], &rep[i]);
+		}
+	}
+	usleep(200000); /* let them connect; nothing depends on it but the figure */
+	close(gate[1]);
+	close(gate[0]);
+	struct samples p50 = samples_new(n), p99 = samples_new(n), worst = samples_new(n);
+	int64_t first = INT64_MAX, last = 0;
+	for (int i = 0; i < n; i++) {
+		while (waitpid(pids[i], &status, 0) < 0 && errno == EINTR)
+			;
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			die("a worker failed", db);
+		first = rep[i].started_ns < first ? rep[i].started_ns : first;
+		last = rep[i].ended_ns > last ? rep[i].ended_ns : last;
+		samples_add(&p50, rep[i].p50_us);
+		samples_add(&p99, rep[i].p99_us);
+		samples_add(&worst, rep[i].max_us);
+	}
+	*ret = (struct report){.p50_us = samples_at(&p50, 0.5), .p99_us = samples_at(&p99, 0.5), .max_us = samples_at(&worst, 1)};
+	samples_free(&p50);
+	samples_free(&p99);
+	samples_free(&worst);
+	munmap(rep, sizeof(*rep) * MAX_WORKERS);
+	return (double)(rows / n / 100 * 100 * n) * 1e9 / (double)(last - first);
+}
+
+/* ---- cases ------------------------------------------------------------ */
+
+struct bench_case {
+	const char *name;
+	int workers;
+	enum style style;
+	struct samples rate, p50, p99, worst; /* over the repetitions */
+};
+
+static struct bench_case cases[] = {
+	{.name = "1 worker, row by row", .workers = 1, .style = ONE_BY_ONE},
+	{.name = "4 workers, row by row", .workers = 4, .style = ONE_BY_ONE},
+	{.name = "16 workers, row by row", .workers = 16, .style = ONE_BY_ONE},
+	{.name = "64 workers, row by row", .workers = 64, .style = ONE_BY_ONE},
+	{.name = "4 workers, batches of 100", .workers = 4, .style = BATCHES},
+	{.name = "1 worker, flush after each row", .workers = 1, .style = FLUSH_EACH},
+	{.name = "16 workers, flush after each row", .workers = 16, .style = FLUSH_EACH},
+};
+#define N_CASES (sizeof(cases) / sizeof(cases[0]))
+
+static void database_path(char *ret, size_t size)
+{
+	snprintf(ret, size, "%s/bench.db", set.dir);
+	remove_database(ret);
+}
+
+static void run_case(struct bench_case *c, struct samples *idle_mib, struct samples *peak_mib)
+{
+	char db[1100];
+	struct report rep;
+
+	database_path(db, sizeof(db));
+	pid_t pid = start_daemon(db);
+	samples_add(idle_mib, (double)memory_kib(pid, "VmRSS") / 1024);
+	long rows = c->style == FLUSH_EACH ? set.flushes * (c->workers > 1 ? 4 : 1) : set.rows;
+	samples_add(&c->rate, run_workers(db, c->workers, rows, c->style, &rep));
+	samples_add(&c->p50, rep.p50_us);
+	samples_add(&c->p99, rep.p99_us);
+	samples_add(&c->worst, rep.max_us);
+	samples_add(peak_mib, (double)memory_kib(pid, "VmHWM") / 1024);
+	stop_daemon(pid);
+	if (count_rows(db) != rows / c->workers / 100 * 100 * c->workers)
+		die("rows were lost or doubled", c->name);
+	remove_database(db);
+}
+
+static void print_line(const char *name, struct samples *s, double unit, const char *of)
+{
+	printf("%-36s %10.0f rows/s  (%.0f–%.0f)", name, samples_at(s, 0.5), samples_at(s, 0), samples_at(s, 1));
+	if (unit > 0)
+		printf("  %.2f %s", samples_at(s, 0.5) / unit, of);
+	putchar('\n');
+}
+
+static void print_results(struct samples *small, struct samples *large, struct samples *commits, struct samples *commit_us,
+			  struct samples *idle, struct samples *peak)
+{
+	double s = samples_at(large, 0.5) > samples_at(small, 0.5) ? samples_at(large, 0.5) : samples_at(small, 0.5);
+	double single = samples_at(commits, 0.5);
+
+	printf("rows of 12 columns; medians of %d runs (lowest–highest); S is the faster bare SQLite\n\n", set.repeat);
+	print_line("bare SQLite, 4 KiB pages", small, 0, "");
+	print_line("bare SQLite, 16 KiB pages", large, 0, "");
+	print_line("bare SQLite, one row a commit", commits, 0, "");
+	for (size_t i = 0; i < N_CASES; i++)
+		print_line(cases[i].name, &cases[i].rate, cases[i].style == FLUSH_EACH ? single : s,
+			   cases[i].style == FLUSH_EACH ? "of one row a commit" : "S");
+	printf("\none call, µs                               p50        p99      worst\n");
+	printf("%-36s %10.1f %10.1f %10.0f\n", "bare SQLite, one row a commit", samples_at(commit_us, 0.5),
+	       samples_at(commit_us, 0.99), samples_at(commit_us, 1));
+	for (size_t i = 0; i < N_CASES; i++)
+		printf("%-36s %10.1f %10.1f %10.0f\n", cases[i].name, samples_at(&cases[i].p50, 0.5),
+		       samples_at(&cases[i].p99, 0.5), samples_at(&cases[i].worst, 1));
+	printf("\ndaemon's memory: %.1f MiB after the start, at most %.1f MiB under load\n", samples_at(idle, 0.5),
+	       samples_at(peak, 1));
+}
+
+static void run_all(void)
+{
+	struct samples small = samples_new(MAX_REPEAT), large = samples_new(MAX_REPEAT), commits = samples_new(MAX_REPEAT);
+	struct samples commit_us = samples_new(MAX_REPEAT * set.flushes);
+	struct samples idle = samples_new(MAX_REPEAT * N_CASES), peak = samples_new(MAX_REPEAT * N_CASES);
+	char db[1100];
+
+	for (size_t i = 0; i < N_CASES; i++) {
+		cases[i].rate = samples_new(MAX_REPEAT);
+		cases[i].p50 = samples_new(MAX_REPEAT);
+		cases[i].p99 = samples_new(MAX_REPEAT);
+		cases[i].worst = samples_new(MAX_REPEAT);
+	}
+	for (int r = 0; r < set.repeat; r++) {
+		fprintf(stderr, "\rrun %d of %d", r + 1, set.repeat);
+		database_path(db, sizeof(db));
+		samples_add(&small, bare_insert(db, set.rows, 1000, 4096, NULL));
+		remove_database(db);
+		samples_add(&large, bare_insert(db, set.rows, 1000, 16384, NULL));
+		remove_database(db);
+		samples_add(&commits, bare_insert(db, set.flushes, 1, 4096, &commit_us));
+		remove_database(db);
+		for (size_t i = 0; i < N_CASES; i++)
+			run_case(&cases[i], &idle, &peak);
+	}
+	fprintf(stderr, "\r\033[K");
+	print_results(&small, &large, &commits, &commit_us, &idle, &peak);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {{"rows", required_argument, NULL, 'r'},
+						{"flushes", required_argument, NULL, 'f'},
+						{"repeat", required_argument, NULL, 'n'},
+						{"dir", required_argument, NULL, 'd'},
+						{0}};
+	const char *base = ".";
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (o == 'r')
+			set.rows = atol(optarg);
+		else if (o == 'f')
+			set.flushes = atol(optarg);
+		else if (o == 'n')
+			set.repeat = atoi(optarg);
+		else if (o == 'd')
+			base = optarg;
+		else
+			die("usage: xt-bench [--rows N] [--flushes N] [--repeat N] [--dir DIRECTORY]", "");
+	}
+	if (set.rows < 6400 || set.flushes < 1600 || set.repeat < 1 || set.repeat > MAX_REPEAT)
+		die("--rows must be 6400 at least, --flushes 1600, --repeat 1 to 25", "");
+	char *real = realpath(base, NULL);
+	snprintf(set.dir, sizeof(set.dir), "%.900s/xt-bench-XXXXXX", real ? real : base);
+	free(real);
+	if (!mkdtemp(set.dir))
+		die("cannot make a directory in", base);
+	setenv("XDG_RUNTIME_DIR", set.dir, 1);
+	find_sibling(set.daemon, sizeof(set.daemon), "xetrackd");
+	signal(SIGPIPE, SIG_IGN);
+	run_all();
+	remove_directory(set.dir);
+	return 0;
+}
