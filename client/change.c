@@ -136,11 +136,23 @@ static bool other_holder(int fd, uint64_t pid)
 	return line && sscanf(line, "\npid %llu", &holder) == 1 && holder != pid;
 }
 
+/* Beside the database; or, where its directory cannot be written, beside the socket. */
+static int open_lock(const struct place *p)
+{
+	char path[PATH_MAX + 8];
+	int fd = open(p->lock, O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	snprintf(path, sizeof(path), "%s.lock", p->socket);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* Waits for the daemon's lock on the database. Its process id would not do: it may live in another PID
  * namespace, or stay a zombie that nobody reaps. Called without the mutex. */
 static int wait_unlocked(const struct place *p, uint64_t pid, int64_t deadline)
 {
-	int fd = open(p->lock, O_RDONLY | O_CLOEXEC), r = XT_OK;
+	int fd = open_lock(p), r = XT_OK;
 
 	if (fd < 0)
 		return XT_OK; /* there is no such file any more, so nobody holds it */

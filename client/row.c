@@ -335,15 +335,18 @@ int xt_log_rows(xt_run *run, const char *const *columns, size_t n_columns, const
 	size_t *lens = calloc(n_columns, sizeof(*lens));
 	struct batch b = {.run = run, .fields = fields, .lens = lens, .n = n_columns};
 	b.used = calloc(run->n_params + 1, sizeof(*b.used));
-	int r = fields && lens && b.used ? XT_OK : client_fail(c, XT_ENOMEM, "out of memory");
-	for (size_t i = 0; i < n_columns && r == XT_OK; i++)
-		fields[i] = (xt_field){columns[i], {.type = XT_T_NULL}};
-	if (r == XT_OK)
+	int r = XT_ENOMEM;
+	if (fields && lens && b.used) {
+		for (size_t i = 0; i < n_columns; i++)
+			fields[i] = (xt_field){columns[i], {.type = XT_T_NULL}};
 		r = client_writable(c);
-	if (r == XT_OK)
-		r = prepare_batch(&b, lens);
-	if (r == XT_OK)
-		r = log_batch(&b, values, n_rows);
+		if (r == XT_OK)
+			r = prepare_batch(&b, lens);
+		if (r == XT_OK)
+			r = log_batch(&b, values, n_rows);
+	} else {
+		client_fail(c, r, "out of memory");
+	}
 	free(fields);
 	free(lens);
 	free(b.used);

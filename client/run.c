@@ -119,8 +119,8 @@ static int build_head(struct xt_run *run)
 
 /* ---- start, join, finish ------------------------------------------------ */
 
-/* A handle without a name, not yet in the client's list. */
-static int run_new(struct xt_run **ret, struct xt_client *c, const xt_run_options *options)
+/* A handle without a name, not yet in the client's list; NULL with *ret_status set. */
+static struct xt_run *run_new(struct xt_client *c, const xt_run_options *options, int *ret_status)
 {
 	static const xt_run_options none;
 	struct xt_run *run = calloc(1, sizeof(*run));
@@ -128,8 +128,10 @@ static int run_new(struct xt_run **ret, struct xt_client *c, const xt_run_option
 
 	if (!options)
 		options = &none;
-	if (!run)
-		return client_fail(c, XT_ENOMEM, "out of memory");
+	if (!run) {
+		*ret_status = client_fail(c, XT_ENOMEM, "out of memory");
+		return NULL;
+	}
 	run->client = c;
 	if (options->table) {
 		r = check_name(c, "table's name", options->table, XT_MAX_KEY);
@@ -138,11 +140,11 @@ static int run_new(struct xt_run **ret, struct xt_client *c, const xt_run_option
 	}
 	if (r == XT_OK)
 		r = take_params(run, options->params, options->n_params);
+	*ret_status = r;
 	if (r == XT_OK)
-		*ret = run;
-	else
-		run_done(run);
-	return r;
+		return run;
+	run_done(run);
+	return NULL;
 }
 
 /* Gives the handle its name and lists it, or frees it. */
@@ -196,12 +198,12 @@ static int start(struct xt_run *run, const xt_run_options *options)
 
 int xt_run_start(xt_run **ret_run, xt_client *client, const xt_run_options *options)
 {
-	struct xt_run *run = NULL;
+	int r;
 
 	*ret_run = NULL;
 	client_enter(client);
-	int r = run_new(&run, client, options);
-	if (r == XT_OK)
+	struct xt_run *run = run_new(client, options, &r);
+	if (run)
 		r = start(run, options);
 	if (r == XT_OK)
 		*ret_run = run;
@@ -209,37 +211,35 @@ int xt_run_start(xt_run **ret_run, xt_client *client, const xt_run_options *opti
 }
 
 /* Nobody asks the daemon about a joined run: what it would refuse in every row is found here. */
-static int check_join(struct xt_run *run, const char *track_id)
+static int join(struct xt_run *run, const char *track_id)
 {
 	struct xt_client *c = run->client;
 	struct buf map = {0};
 	struct xt_err err;
 
-	if (!track_id)
-		return client_fail(c, XT_EINVAL, "no track_id was given");
 	int r = check_name(c, "track_id", track_id, XT_MAX_TRACK_ID);
 	if (r == XT_OK)
 		r = params_map(run, &map);
 	if (r == XT_OK && wire_scan(buf_span(&map), &err) < 0)
 		r = client_fail(c, XT_EINVAL, "the parameters: %s", err.message);
 	buf_done(&map);
+	if (r == XT_OK)
+		return run_name(run, span_str(track_id));
+	run_done(run);
 	return r;
 }
 
 int xt_run_join(xt_run **ret_run, xt_client *client, const char *track_id, const xt_run_options *options)
 {
-	struct xt_run *run = NULL;
+	int r;
 
 	*ret_run = NULL;
 	client_enter(client);
-	int r = run_new(&run, client, options);
-	if (r != XT_OK)
-		return client_leave(client, r);
-	r = check_join(run, track_id);
-	if (r == XT_OK)
-		r = run_name(run, span_str(track_id));
-	else
-		run_done(run);
+	if (!track_id)
+		return client_leave(client, client_fail(client, XT_EINVAL, "no track_id was given"));
+	struct xt_run *run = run_new(client, options, &r);
+	if (run)
+		r = join(run, track_id);
 	if (r == XT_OK)
 		*ret_run = run;
 	return client_leave(client, r);

@@ -349,7 +349,8 @@ XT_API void xt_run_free(xt_run *run);
 /*
  * Logs one row and hands it to the kernel; does not wait for the disk. Blocks only while the
  * window is full (see full_timeout_ms). Fields are borrowed for the call. A key that occurs
- * twice: the row is XT_EINVAL. XT_OK, XT_EINVAL, XT_EFULL, XT_EINTR, XT_ENOMEM, XT_ECONNECT.
+ * twice: the row is XT_EINVAL. XT_OK, XT_EINVAL, XT_EFULL, XT_EINTR, XT_ENOMEM; XT_EREQUEST with the
+ * code read_only. Without a daemon rows wait in the window, and are sent when there is one again.
  */
 XT_API int xt_log_fields(xt_run *run, const xt_field *fields, size_t n_fields);
 
@@ -363,7 +364,13 @@ XT_API int xt_log_rows(xt_run *run, const char *const *columns, size_t n_columns
 /* Sets a value over the whole run, "back in time". ret_changed may be NULL. */
 XT_API int xt_run_set(xt_run *run, const char *key, xt_value value, uint64_t *ret_changed);
 
-/* ---- questions and changes -------------------------------------------- */
+/*
+ * ---- questions and changes --------------------------------------------
+ *
+ * Questions that lose their connection are asked again. Changes (and the start and end of a run) are
+ * made exactly once: when XT_EINTR ends the wait for the answer, the change was sent and is made all
+ * the same, so that calling again would make it twice.
+ */
 
 /* Options of xt_set. */
 typedef struct xt_set_options {

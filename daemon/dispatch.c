@@ -72,14 +72,24 @@ static void run_here(struct conn *c, struct op *op)
 
 /* ---- to other threads ------------------------------------------------- */
 
-static void take_hello(struct conn *c, const struct op *op)
+static void take_hello(struct conn *c, struct op *op)
 {
 	const struct params_hello *p = (const struct params_hello *)op->params;
 
 	c->greeted = true;
 	c->client.uid = c->peer.uid;
 	memcpy(c->client.id, p->client.data, XT_CLIENT_ID);
+	op->client = c->client;
 	server_greeted(c->server, c);
+	/* Who has numbered nothing yet has the mark 0, and need not wait for the writer: `status` works
+	 * while a long statement runs. */
+	if (HAS_PARAM(p, hello, last_seq) && p->last_seq == 0) {
+		struct result_hello result = {0};
+		hello_answer(c->server->store, p, 0, &result);
+		wire_put_result(&c->out, op->msgid, METHOD_hello, &result);
+		op->request = false;
+		conn_touch(c);
+	}
 }
 
 static uint64_t after_of(const struct op *op)
@@ -125,10 +135,8 @@ static int queue(struct conn *c, struct op *op, struct xt_err *err)
 		op->after = after_of(op);
 		op->kind = op->after ? OP_BARRIER : OP_METHOD;
 	}
-	if (op->method->id == METHOD_hello) {
+	if (op->method->id == METHOD_hello)
 		take_hello(c, op);
-		op->client = c->client;
-	}
 	server_queue(c->server, c, op);
 	return 0;
 }

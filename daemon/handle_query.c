@@ -69,25 +69,27 @@ static void end_array(struct buf *out, uint32_t n)
 		out->data[1 + i] = (uint8_t)(n >> (24 - 8 * i));
 }
 
+/* Makes the next row the pending one, where none is. */
+static int step(struct cursor *c, struct xt_err *err)
+{
+	if (c->pending || c->at_end)
+		return 0;
+	int rc = sqlite3_step(c->st);
+	c->pending = rc == SQLITE_ROW;
+	c->at_end = rc == SQLITE_DONE;
+	return c->pending || c->at_end ? 0 : guard_fail(&c->db->guard, c->db->db, err);
+}
+
 /* Rows until the page is full or the statement ends. */
 static int read_page(struct cursor *c, bool *ret_done, struct xt_err *err)
 {
 	uint32_t n = 0;
-	bool done = false;
 
 	begin_array(&c->rows);
 	for (;; n++) {
-		if (!c->pending) {
-			int rc = sqlite3_step(c->st);
-			if (rc == SQLITE_DONE) {
-				done = true;
-				break;
-			}
-			if (rc != SQLITE_ROW)
-				return guard_fail(&c->db->guard, c->db->db, err);
-		}
-		c->pending = true;
-		if (n >= c->page_rows || c->rows.len >= XT_PAGE_BYTES)
+		if (step(c, err) < 0)
+			return -1;
+		if (c->at_end || n >= c->page_rows || c->rows.len >= XT_PAGE_BYTES)
 			break;
 		size_t start = c->rows.len;
 		pack_row(&c->rows, c->st);
@@ -102,11 +104,11 @@ static int read_page(struct cursor *c, bool *ret_done, struct xt_err *err)
 		c->pending = false;
 	}
 	end_array(&c->rows, n);
-	if (done) {
+	*ret_done = c->at_end;
+	if (c->at_end) {
 		sqlite3_finalize(c->st);
 		c->st = NULL;
 	}
-	*ret_done = done;
 	return 0;
 }
 
@@ -136,8 +138,10 @@ int handle_query(struct cursor *c, const struct params_query *p, struct result_q
 	c->timeout_ms = HAS_PARAM(p, query, timeout_ms) ? p->timeout_ms : QUERY_TIMEOUT_MS;
 	guard_enter(g, GUARD_READ, c->timeout_ms, &c->cancelled);
 	int r = guard_prepare(g, c->db->db, p->sql, HAS_PARAM(p, query, args) ? p->args : span_of(NULL, 0), &c->st, err);
+	/* The first step may compile the statement anew, and `*` may name more columns then. */
+	if (r == 0)
+		r = step(c, err);
 	if (r == 0) {
-		/* The message is gone before the next page: nothing may be borrowed from it. */
 		describe(c);
 		r = read_page(c, &ret->done, err);
 	}

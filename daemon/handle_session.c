@@ -8,19 +8,24 @@
 #define XT_VERSION "0.1.0"
 #endif
 
+void hello_answer(const struct store *s, const struct params_hello *p, uint64_t mark, struct result_hello *ret)
+{
+	ret->protocol = p->protocol < XT_PROTOCOL ? p->protocol : XT_PROTOCOL;
+	ret->version = span_str(XT_VERSION);
+	ret->database_id = span_of(s->database_id, XT_CLIENT_ID);
+	ret->mark = mark;
+	ret->database = span_str(s->path);
+	ret->pid = (uint64_t)getpid();
+	ret->read_only = s->read_only;
+	ret->max_frame = XT_MAX_FRAME;
+}
+
 int handle_hello(struct work *w, const struct params_hello *p, struct result_hello *ret, struct xt_err *err)
 {
 	struct store *s = w->store;
 
 	w->client->connected = true;
-	ret->protocol = p->protocol < XT_PROTOCOL ? p->protocol : XT_PROTOCOL;
-	ret->version = span_str(XT_VERSION);
-	ret->database_id = span_of(s->database_id, XT_CLIENT_ID);
-	ret->mark = w->client->mark;
-	ret->database = span_str(s->path);
-	ret->pid = (uint64_t)getpid();
-	ret->read_only = s->read_only;
-	ret->max_frame = XT_MAX_FRAME;
+	hello_answer(s, p, w->client->mark, ret);
 	/* A run that was thought crashed goes on. */
 	if (!s->read_only && runs_of_client(s, &w->client->key, "crashed", "running", false, err) < 0)
 		return -1;

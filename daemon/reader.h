@@ -35,6 +35,7 @@ struct cursor {
 	struct reader_db *db;     /* while it is open */
 	sqlite3_stmt *st;         /* owned */
 	bool pending;             /* st stands on a row that was not sent yet */
+	bool at_end;              /* st has no more rows */
 	bool finished;            /* nothing is open any more */
 	uint64_t page_rows, timeout_ms; /* of each page */
 	struct buf names, types, rows; /* encoded parts of the answer */

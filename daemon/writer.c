@@ -181,6 +181,22 @@ static int apply_numbered(struct work *w, struct xt_err *err)
 	return w->op->request ? keep_answer(w, seq, &result, NULL, err) : 0;
 }
 
+/* After the welcome comes what the client may have missed. */
+static int after_hello(struct work *w, struct xt_err *err)
+{
+	struct xt_err liar;
+
+	if (!w->op->request && w->client->mark > 0) { /* greeted by dispatch.c as one who had sent nothing */
+		xt_err_set(&liar, XT_E_out_of_range, "last_seq",
+			   "this client id has sent %llu numbers, hello says 0; draw a new id",
+			   (unsigned long long)w->client->mark);
+		wire_put_error(&w->op->out, 0, &liar);
+		w->op->close = true;
+		return 0;
+	}
+	return outbox_all(w->store, &w->client->key, &w->op->out, err);
+}
+
 static int apply_method(struct work *w, struct xt_err *err)
 {
 	union any_result result = {0};
@@ -190,8 +206,7 @@ static int apply_method(struct work *w, struct xt_err *err)
 	if (handle_call(w->op->method, w, w->op->params, &result, err) < 0)
 		return -1;
 	answer(w->op, &result, NULL);
-	/* After the welcome comes what the client may have missed. */
-	return w->op->method->id == METHOD_hello ? outbox_all(w->store, &w->client->key, &w->op->out, err) : 0;
+	return w->op->method->id == METHOD_hello ? after_hello(w, err) : 0;
 }
 
 static int apply_barrier(struct work *w)

@@ -38,10 +38,6 @@ struct root {
 	bool libraries; /* nothing else is taken */
 };
 
-struct found {
-	struct inputs kinds[N_KINDS];
-};
-
 const char *kind_name(enum kind kind)
 {
 	static const char *const names[N_KINDS] = {"text", "source", "library", "compressed"};
@@ -149,7 +145,7 @@ static bool is_ascii(const char *path)
 }
 
 /* Adds a file that suits. Names outside of ASCII are left: they print differently here and there. */
-static int consider(struct found *found, const struct root *root, const FTSENT *e)
+static int consider(struct inputs *found, const struct root *root, const FTSENT *e)
 {
 	enum kind kind = KIND_TEXT;
 
@@ -159,7 +155,7 @@ static int consider(struct found *found, const struct root *root, const FTSENT *
 		return 0;
 	if (root->libraries && kind != KIND_LIBRARY)
 		return 0;
-	return add(&found->kinds[kind], e->fts_path, kind);
+	return add(found, e->fts_path, kind);
 }
 
 static bool is_skipped_dir(const FTSENT *e)
@@ -167,7 +163,7 @@ static bool is_skipped_dir(const FTSENT *e)
 	return e->fts_level > 0 && (e->fts_name[0] == '.' || strncmp(e->fts_name, "build", 5) == 0);
 }
 
-static int walk(struct found *found, const struct root *root)
+static int walk(struct inputs *found, const struct root *root)
 {
 	char *paths[2] = {(char *)(size_t)root->path, NULL}; /* fts does not write to them */
 	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
@@ -187,11 +183,11 @@ static int walk(struct found *found, const struct root *root)
 	return r;
 }
 
-static int by_path(const void *a, const void *b)
+static int by_kind_and_path(const void *a, const void *b)
 {
 	const struct input *x = a, *y = b;
 
-	return strcmp(x->path, y->path);
+	return x->kind != y->kind ? (x->kind < y->kind ? -1 : 1) : strcmp(x->path, y->path);
 }
 
 /* Roots may lie inside each other. */
@@ -200,7 +196,7 @@ static void sort_unique(struct inputs *in)
 	size_t kept = 0;
 
 	if (in->n)
-		qsort(in->items, in->n, sizeof(*in->items), by_path);
+		qsort(in->items, in->n, sizeof(*in->items), by_kind_and_path);
 	for (size_t i = 0; i < in->n; i++) {
 		if (kept && strcmp(in->items[kept - 1].path, in->items[i].path) == 0)
 			free(in->items[i].path);
@@ -227,37 +223,48 @@ static void share(const size_t there[N_KINDS], size_t want, size_t quota[N_KINDS
 	}
 }
 
-/* Takes n files at even distances. */
-static int pick(struct inputs *ret, const struct inputs *from, size_t n)
+/* How many files of a kind there are in a sorted list, and where they begin. */
+static size_t count_kind(const struct inputs *in, size_t kind, size_t *ret_first)
 {
+	size_t first = 0, n = 0;
+
+	while (first < in->n && in->items[first].kind < kind)
+		first++;
+	while (first + n < in->n && in->items[first + n].kind == kind)
+		n++;
+	*ret_first = first;
+	return n;
+}
+
+/* Takes n files of a kind, at even distances. */
+static int pick(struct inputs *ret, const struct inputs *from, size_t kind, size_t n)
+{
+	size_t first, there = count_kind(from, kind, &first);
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = add(ret, from->items[i * from->n / n].path, from->items[0].kind);
+		r = add(ret, from->items[first + i * there / n].path, (enum kind)kind);
 	return r;
 }
 
-/* The source directory gives half of what it can: the machine has thousands of sources of its own. */
-static int choose(struct inputs *ret, struct found *machine, struct found *own, size_t want)
+/* The source directory gives half of what it can: the machine may have thousands of sources of its own. */
+static int choose(struct inputs *ret, const struct inputs *machine, const struct inputs *own, size_t want)
 {
-	size_t there[N_KINDS], quota[N_KINDS];
+	size_t there[N_KINDS], quota[N_KINDS], first;
 	int r = 0;
 
-	for (size_t k = 0; k < N_KINDS; k++) {
-		sort_unique(&machine->kinds[k]);
-		sort_unique(&own->kinds[k]);
-		there[k] = machine->kinds[k].n + own->kinds[k].n;
-	}
+	for (size_t k = 0; k < N_KINDS; k++)
+		there[k] = count_kind(machine, k, &first) + count_kind(own, k, &first);
 	share(there, want, quota);
 	for (size_t k = 0; k < N_KINDS && r == 0; k++) {
-		size_t others = machine->kinds[k].n, mine = quota[k] / 2;
-		if (mine + others < quota[k])
-			mine = quota[k] - others;
-		if (mine > own->kinds[k].n)
-			mine = own->kinds[k].n;
-		r = pick(ret, &own->kinds[k], mine);
+		size_t mine = count_kind(own, k, &first), others = there[k] - mine, most = quota[k] / 2;
+		if (most + others < quota[k])
+			most = quota[k] - others;
+		if (mine > most)
+			mine = most;
+		r = pick(ret, own, k, mine);
 		if (r == 0)
-			r = pick(ret, &machine->kinds[k], quota[k] - mine);
+			r = pick(ret, machine, k, quota[k] - mine);
 	}
 	sort_unique(ret); /* the source directory may lie under another root */
 	return r;
@@ -270,17 +277,17 @@ int inputs_find(struct inputs *ret, const char *source, size_t want)
 					    {"/usr/share/common-licenses", true, false},
 					    {"/usr/lib", false, true}};
 	char *real = realpath(source, NULL);
-	struct found machine = {0}, own = {0};
+	struct inputs machine = {0}, own = {0};
 	int r = real ? walk(&own, &(struct root){real, false, false}) : -1;
 
 	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]) && r == 0; i++)
 		r = walk(&machine, &roots[i]);
+	sort_unique(&machine);
+	sort_unique(&own);
 	if (r == 0)
 		r = choose(ret, &machine, &own, want);
-	for (size_t k = 0; k < N_KINDS; k++) {
-		inputs_done(&machine.kinds[k]);
-		inputs_done(&own.kinds[k]);
-	}
+	inputs_done(&machine);
+	inputs_done(&own);
 	free(real);
 	return r;
 }

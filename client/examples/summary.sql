@@ -47,9 +47,10 @@ ORDER BY compress_mb_s DESC
 
 SELECT
 -- What went wrong
-       coalesce(error, 'none') AS failure, count(*) AS measurements, count(DISTINCT file) AS files, min(file) AS "for example"
+       coalesce(error, 'nothing') AS error, count(*) AS measurements, count(DISTINCT input_id) AS files,
+       min(file) FILTER (WHERE error IS NOT NULL) AS "for example"
 FROM predictions
-WHERE track_id = (SELECT track_id FROM metrics ORDER BY timestamp DESC LIMIT 1) AND (error IS NOT NULL OR NOT ok)
-GROUP BY error
-ORDER BY measurements DESC
+WHERE track_id = (SELECT track_id FROM metrics ORDER BY timestamp DESC LIMIT 1)
+GROUP BY predictions.error
+ORDER BY predictions.error IS NULL, measurements DESC
 LIMIT 20

@@ -351,3 +351,25 @@ def test_sorting_much_does_not_use_much_memory(client, served):
     client.until_ack(client.seq)
     n = client.value("SELECT count(*) FROM (SELECT a.s || b.s AS v FROM events a, events b LIMIT 200000)")
     assert n == 200000
+
+
+def test_status_while_a_long_statement_writes(client, served):
+    """A new client is greeted at once, whatever the writer is at."""
+    client.change("exec", sql="CREATE TABLE u (a)")
+    client.seq += 1
+    msgid = client.request("exec", seq=client.seq, timeout_ms=5000, sql="INSERT INTO u " + ENDLESS_ROWS)
+    with served.client(last_seq=0) as other:
+        assert other.call("status")["pid"] == served.pid
+        assert other.call("query", sql="SELECT count(*) FROM u")["rows"] == [[0]]
+        assert msgid not in client.responses
+    fails("timed_out", client.response, msgid)
+
+
+def test_star_sees_new_columns(client):
+    """A pooled connection that compiled against the old schema answers with the new one's columns."""
+    client.store({"a": 1})
+    for i in range(20):
+        assert len(client.call("query", sql="SELECT * FROM events", after=client.seq)["rows"][0]) == 3 + i
+        client.store({f"n{i}": 1})
+        page = client.call("query", sql="SELECT * FROM events", after=client.seq)
+        assert len(page["columns"]) == len(page["rows"][0]) == 4 + i
