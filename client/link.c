@@ -123,7 +123,7 @@ static enum greeting adopt(struct xt_client *c, const struct result_hello *h, in
 
 	/* A mark above our numbers would make the daemon drop what comes next as known already. */
 	if (other || h->mark < c->acked || h->mark > c->last_seq) {
-		c->restored = c->last_seq > 0;
+		c->restored |= c->acked > 0; /* else nothing of ours went with the file */
 		c->knows_database = false;
 		*ret_status = client_new_id(c);
 		if (*ret_status != XT_OK)

@@ -39,27 +39,27 @@ extern "C" {
 #endif
 
 typedef struct xt_client xt_client; /* a connection to one database, with its unacknowledged rows */
-typedef struct xt_run xt_run;       /* one run: a track_id, a table, parameters */
+typedef struct xt_run xt_run;	    /* one run: a track_id, a table, parameters */
 typedef struct xt_cursor xt_cursor; /* an open query */
 
 /* What a call came to. Values are stable. */
 enum xt_status {
 	XT_OK = 0,
-	XT_DONE = 1,         /* xt_cursor_next: no more rows */
-	XT_EINVAL = -1,      /* an argument that cannot be; the message names it */
-	XT_ENOMEM = -2,      /* out of memory */
-	XT_ECONNECT = -3,    /* no daemon could be reached or started */
-	XT_ENODB = -4,       /* the database does not exist and may not be created */
-	XT_EDOWN = -5,       /* the daemon was stopped on purpose by `xtctl down` */
-	XT_ETIMEOUT = -6,    /* the time given ran out; nothing is lost, call again */
-	XT_EINTR = -7,       /* a signal interrupted the wait; call again, or stop */
-	XT_EFULL = -8,       /* the window of unacknowledged rows is full and the daemon takes none */
-	XT_EREJECTED = -9,   /* rows were rejected; the message has the first reason */
-	XT_EREQUEST = -10,   /* the daemon refused the request; xt_error_code() has its code */
-	XT_EPROTOCOL = -11,  /* the daemon's bytes make no sense, or no common protocol version */
-	XT_EPEER = -12,      /* the socket's owner is neither this user, the file's owner nor root */
-	XT_ELOST = -13,      /* the connection broke and the request's fate is unknown */
-	XT_ERESTORED = -14,  /* the database was replaced by an older one; unacknowledged rows were sent again */
+	XT_DONE = 1,	    /* xt_cursor_next: no more rows */
+	XT_EINVAL = -1,	    /* an argument that cannot be; the message names it */
+	XT_ENOMEM = -2,	    /* out of memory */
+	XT_ECONNECT = -3,   /* no daemon could be reached or started */
+	XT_ENODB = -4,	    /* the database does not exist and may not be created */
+	XT_EDOWN = -5,	    /* the daemon was stopped on purpose by `xtctl down` */
+	XT_ETIMEOUT = -6,   /* the time given ran out; nothing is lost, call again */
+	XT_EINTR = -7,	    /* a signal interrupted the wait; call again, or stop */
+	XT_EFULL = -8,	    /* the window of unacknowledged rows is full and the daemon takes none */
+	XT_EREJECTED = -9,  /* rows were rejected; the message has the first reason */
+	XT_EREQUEST = -10,  /* the daemon refused the request; xt_error_code() has its code */
+	XT_EPROTOCOL = -11, /* the daemon's bytes make no sense, or no common protocol version */
+	XT_EPEER = -12,	    /* the socket's owner is neither this user, the file's owner nor root */
+	XT_ELOST = -13,	    /* the connection broke and the request's fate is unknown */
+	XT_ERESTORED = -14, /* an older database took its place; unacknowledged rows were sent again */
 };
 
 /* ---- values ----------------------------------------------------------- */
@@ -72,10 +72,10 @@ enum xt_type {
 	XT_T_REAL, /* NaN becomes NULL, infinities stay */
 	XT_T_TEXT,
 	XT_T_BLOB,
-	XT_T_ARRAY,   /* of values: stored as JSON text */
-	XT_T_MAP,     /* of fields: stored as JSON text */
-	XT_T_INTS,    /* array of int64_t */
-	XT_T_REALS,   /* array of double */
+	XT_T_ARRAY, /* of values: stored as JSON text */
+	XT_T_MAP,   /* of fields: stored as JSON text */
+	XT_T_INTS,  /* array of int64_t */
+	XT_T_REALS, /* array of double */
 };
 
 typedef struct xt_value xt_value;
@@ -89,12 +89,12 @@ struct xt_value {
 		int64_t integer;
 		uint64_t uinteger;
 		double real;
-		const char *text;        /* XT_T_TEXT: n bytes, UTF-8, need not be NUL-terminated */
-		const void *blob;        /* XT_T_BLOB: n bytes */
-		const xt_value *items;   /* XT_T_ARRAY: n values */
-		const xt_field *fields;  /* XT_T_MAP: n fields */
+		const char *text;	 /* XT_T_TEXT: n bytes, UTF-8, need not be NUL-terminated */
+		const void *blob;	 /* XT_T_BLOB: n bytes */
+		const xt_value *items;	 /* XT_T_ARRAY: n values */
+		const xt_field *fields;	 /* XT_T_MAP: n fields */
 		const int64_t *integers; /* XT_T_INTS: n numbers */
-		const double *reals;     /* XT_T_REALS: n numbers */
+		const double *reals;	 /* XT_T_REALS: n numbers */
 	} as;
 	size_t n;
 };
@@ -259,7 +259,7 @@ static inline xt_value xt_of_value_(xt_value v, const char *s)
 
 /* A row that the daemon could not store. Strings live until the callback returns. */
 typedef struct xt_rejection {
-	uint64_t seq;        /* the row's sequence number: what xt_last_seq() said after it was logged */
+	uint64_t seq;	     /* the row's sequence number: what xt_last_seq() said after it was logged */
 	const char *code;    /* stable code, such as "too_many_columns" */
 	const char *message; /* a sentence */
 	const char *field;   /* the key it is about, or "" */
@@ -267,13 +267,13 @@ typedef struct xt_rejection {
 
 /* Options of xt_open; a zeroed struct, or NULL, has the defaults. */
 typedef struct xt_options {
-	bool read_only;            /* never create the database; a missing one is XT_ENODB */
-	bool no_autostart;         /* never start a daemon (also: XETRACK_AUTOSTART=0) */
-	bool revive;               /* start the daemon although `xtctl down` holds it: what `up` does */
-	int connect_timeout_ms;    /* for connecting and starting; 0: 10,000 */
-	int full_timeout_ms;       /* how long a call may block on a full window; 0: forever */
-	size_t window_bytes;       /* most bytes of unacknowledged rows; 0: 8 MiB */
-	const char *name;          /* what `xtctl status` calls this client; NULL: the program's name */
+	bool read_only;		/* never create the database; a missing one is XT_ENODB */
+	bool no_autostart;	/* never start a daemon (also: XETRACK_AUTOSTART=0) */
+	bool revive;		/* start the daemon although `xtctl down` holds it: what `up` does */
+	int connect_timeout_ms; /* for connecting and starting; 0: 10,000 */
+	int full_timeout_ms;	/* how long a call may block on a full window; 0: forever */
+	size_t window_bytes;	/* most bytes of unacknowledged rows; 0: 8 MiB */
+	const char *name;	/* what `xtctl status` calls this client; NULL: the program's name */
 	/* Called for every rejected row, from within whatever call reads the rejection, with the
 	 * client locked: it must not call the library with the same client. */
 	void (*on_reject)(const xt_rejection *rejection, void *user);
@@ -323,8 +323,8 @@ enum xt_run_status { XT_FINISHED, XT_FAILED };
 
 /* Options of xt_run_start; a zeroed struct, or NULL, has the defaults. */
 typedef struct xt_run_options {
-	const char *table;      /* NULL: "events" */
-	const char *track_id;   /* resumes, or names, this run; NULL: the daemon allots a name */
+	const char *table;	/* NULL: "events" */
+	const char *track_id;	/* resumes, or names, this run; NULL: the daemon allots a name */
 	const xt_field *params; /* added to every row of the run (a row's own key wins); copied */
 	size_t n_params;
 } xt_run_options;
@@ -374,10 +374,10 @@ XT_API int xt_run_set(xt_run *run, const char *key, xt_value value, uint64_t *re
 
 /* Options of xt_set. */
 typedef struct xt_set_options {
-	const char *table;            /* NULL: "events" */
-	const char *track_id;         /* NULL: every run of the table */
-	const char *where_key;        /* NULL: every row; else only rows whose column … */
-	xt_value where_value;         /* … has this value */
+	const char *table;     /* NULL: "events" */
+	const char *track_id;  /* NULL: every run of the table */
+	const char *where_key; /* NULL: every row; else only rows whose column … */
+	xt_value where_value;  /* … has this value */
 } xt_set_options;
 
 XT_API int xt_set(xt_client *client, const char *key, xt_value value, const xt_set_options *options,

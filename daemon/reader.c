@@ -154,6 +154,7 @@ static void *reader_main(void *data)
 {
 	struct reader_pool *r = data;
 
+	pthread_setname_np(pthread_self(), "xt-reader");
 	pthread_mutex_lock(&r->lock);
 	for (;;) {
 		while (!r->queue.first && !r->stopping)

@@ -467,6 +467,7 @@ static void *writer_main(void *data)
 	struct op_list queue = {0};
 	struct xt_err why;
 
+	pthread_setname_np(pthread_self(), "xt-writer");
 	if (b) {
 		b->work.names = calloc(XT_MAX_COLUMNS + 1, sizeof(struct span));
 		b->work.keys = calloc(XT_MAX_COLUMNS + 1, sizeof(struct span));

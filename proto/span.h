@@ -22,9 +22,27 @@ static inline struct span span_str(const char *s)
 	return span_of(s, s ? strlen(s) : 0);
 }
 
+/* Most spans that are compared are keys: short, so that a call would cost more than the comparison. */
 static inline bool span_eq(struct span a, struct span b)
 {
-	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+	uint64_t x[2], y[2];
+
+	if (a.len != b.len)
+		return false;
+	if (a.len >= 8 && a.len <= 16) { /* both ends, which may overlap */
+		memcpy(&x[0], a.data, 8);
+		memcpy(&x[1], a.data + a.len - 8, 8);
+		memcpy(&y[0], b.data, 8);
+		memcpy(&y[1], b.data + b.len - 8, 8);
+		return x[0] == y[0] && x[1] == y[1];
+	}
+	if (a.len < 8) {
+		for (size_t i = 0; i < a.len; i++)
+			if (a.data[i] != b.data[i])
+				return false;
+		return true;
+	}
+	return memcmp(a.data, b.data, a.len) == 0;
 }
 
 static inline bool span_is(struct span a, const char *s)

@@ -320,7 +320,7 @@ static int open_params(struct reader *r, struct wire_msg *msg, struct xt_err *er
 	if (reader_next(r, &t) < 0 || t.type != TOKEN_ARRAY || t.count > 1)
 		return xt_err_set(err, XT_E_bad_message, NULL, "params must be an array of one map");
 	if (t.count == 1) {
-		msg->params = reader_skip(r);
+		msg->params = span_of(r->at, (size_t)(r->end - r->at)); /* scanned, and the last of all */
 		struct reader inner = reader_of(msg->params);
 		if (reader_next(&inner, &t) < 0 || t.type != TOKEN_MAP)
 			return xt_err_set(err, XT_E_bad_message, NULL, "params must be an array of one map");
@@ -393,14 +393,21 @@ static int decode_number(const struct field_desc *f, const struct token *t, void
 	return 0;
 }
 
-static int decode_field(const struct field_desc *f, struct reader *r, void *at, struct xt_err *err)
+/* The bytes of a value; the last of a map reaches to its end and need not be walked. */
+static void take_value(struct reader *r, bool last, void *at)
+{
+	struct span s = last ? span_of(r->at, (size_t)(r->end - r->at)) : reader_skip(r);
+
+	memcpy(at, &s, sizeof(s));
+}
+
+static int decode_field(const struct field_desc *f, struct reader *r, bool last, void *at, struct xt_err *err)
 {
 	struct reader start = *r;
 	struct token t;
 
 	if (f->type == TYPE_ANY) {
-		struct span s = reader_skip(r);
-		memcpy(at, &s, sizeof(s));
+		take_value(r, last, at);
 		return 0;
 	}
 	if (reader_next(r, &t) < 0)
@@ -426,8 +433,7 @@ static int decode_field(const struct field_desc *f, struct reader *r, void *at, 
 		if (t.type != (f->type == TYPE_MAP ? TOKEN_MAP : TOKEN_ARRAY))
 			return bad_field(err, f, f->type == TYPE_MAP ? "a map" : "an array");
 		*r = start;
-		struct span s = reader_skip(r);
-		memcpy(at, &s, sizeof(s));
+		take_value(r, last, at);
 		return 0;
 	}
 	}
@@ -465,7 +471,7 @@ int wire_decode(const struct shape_desc *shape, struct span map, void *ret, stru
 		}
 		if (has & (UINT64_C(1) << i))
 			return xt_err_set(err, XT_E_duplicate_key, f->name, "field '%s' occurs twice", f->name);
-		if (decode_field(f, &r, (uint8_t *)ret + f->offset, err) < 0)
+		if (decode_field(f, &r, n == 1, (uint8_t *)ret + f->offset, err) < 0)
 			return -1;
 		has |= UINT64_C(1) << i;
 	}

@@ -111,8 +111,8 @@ struct wire_msg {
  * XT_E_bad_utf8, where *ret is set as far as it could be read. */
 int wire_open(struct span body, struct wire_msg *ret, struct xt_err *err) __attribute__((warn_unused_result));
 
-/* Decodes a map into a struct params_x or result_x: types, bounds, required and duplicate fields.
- * Unknown fields are skipped. */
+/* Decodes a map, which is all of the span, into a struct params_x or result_x: types, bounds, required
+ * and duplicate fields. Unknown fields are skipped. */
 int wire_decode(const struct shape_desc *shape, struct span map, void *ret, struct xt_err *err)
 	__attribute__((warn_unused_result));
 

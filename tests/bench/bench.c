@@ -29,6 +29,7 @@ static struct {
 	long rows;       /* of one case */
 	long flushes;    /* of one case that waits for each row */
 	int repeat;      /* times that everything is done */
+	const char *only; /* part of the names of the cases to run; NULL: all */
 	char dir[1000];  /* where databases are made and removed */
 	char daemon[1200]; /* program */
 } set = {.rows = 400000, .flushes = 2000, .repeat = 5};
@@ -242,14 +243,16 @@ static void print_results(struct samples *small, struct samples *large, struct s
 	print_line("bare SQLite, 16 KiB pages", large, 0, "");
 	print_line("bare SQLite, one row a commit", commits, 0, "");
 	for (size_t i = 0; i < N_CASES; i++)
-		print_line(cases[i].name, &cases[i].rate, cases[i].style == FLUSH_EACH ? single : s,
-			   cases[i].style == FLUSH_EACH ? "of one row a commit" : "S");
+		if (cases[i].rate.n > 0)
+			print_line(cases[i].name, &cases[i].rate, cases[i].style == FLUSH_EACH ? single : s,
+				   cases[i].style == FLUSH_EACH ? "of one row a commit" : "S");
 	printf("\none call, µs                               p50        p99      worst\n");
 	printf("%-36s %10.1f %10.1f %10.0f\n", "bare SQLite, one row a commit", samples_at(commit_us, 0.5),
 	       samples_at(commit_us, 0.99), samples_at(commit_us, 1));
 	for (size_t i = 0; i < N_CASES; i++)
-		printf("%-36s %10.1f %10.1f %10.0f\n", cases[i].name, samples_at(&cases[i].p50, 0.5),
-		       samples_at(&cases[i].p99, 0.5), samples_at(&cases[i].worst, 1));
+		if (cases[i].rate.n > 0)
+			printf("%-36s %10.1f %10.1f %10.0f\n", cases[i].name, samples_at(&cases[i].p50, 0.5),
+			       samples_at(&cases[i].p99, 0.5), samples_at(&cases[i].worst, 1));
 	printf("\ndaemon's memory: %.1f MiB after the start, at most %.1f MiB under load\n", samples_at(idle, 0.5),
 	       samples_at(peak, 1));
 }
@@ -277,7 +280,8 @@ static void run_all(void)
 		samples_add(&commits, bare_insert(db, set.flushes, 1, 4096, &commit_us));
 		remove_database(db);
 		for (size_t i = 0; i < N_CASES; i++)
-			run_case(&cases[i], &idle, &peak);
+			if (!set.only || strstr(cases[i].name, set.only))
+				run_case(&cases[i], &idle, &peak);
 	}
 	fprintf(stderr, "\r\033[K");
 	print_results(&small, &large, &commits, &commit_us, &idle, &peak);
@@ -289,6 +293,7 @@ int main(int argc, char **argv)
 						{"flushes", required_argument, NULL, 'f'},
 						{"repeat", required_argument, NULL, 'n'},
 						{"dir", required_argument, NULL, 'd'},
+						{"only", required_argument, NULL, 'o'},
 						{0}};
 	const char *base = ".";
 	int o;
@@ -302,8 +307,10 @@ int main(int argc, char **argv)
 			set.repeat = atoi(optarg);
 		else if (o == 'd')
 			base = optarg;
+		else if (o == 'o')
+			set.only = optarg;
 		else
-			die("usage: xt-bench [--rows N] [--flushes N] [--repeat N] [--dir DIRECTORY]", "");
+			die("usage: xt-bench [--rows N] [--flushes N] [--repeat N] [--dir DIRECTORY] [--only CASE]", "");
 	}
 	if (set.rows < 6400 || set.flushes < 1600 || set.repeat < 1 || set.repeat > MAX_REPEAT)
 		die("--rows must be 6400 at least, --flushes 1600, --repeat 1 to 25", "");

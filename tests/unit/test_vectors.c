@@ -112,7 +112,7 @@ static bool same_map(struct reader *r, const struct token *t, json_t *want)
 	if (t->type != TOKEN_MAP || t->count != json_object_size(want))
 		return false;
 	for (uint32_t i = 0; i < t->count; i++) {
-		struct token key;
+		struct token key = {0};
 		char name[128];
 		if (reader_next(r, &key) < 0 || key.type != TOKEN_STR || key.bytes.len >= sizeof(name))
 			return false;
@@ -127,7 +127,7 @@ static bool same_map(struct reader *r, const struct token *t, json_t *want)
 /* Whether the next value of the bytes is what the JSON says. */
 static bool same(struct reader *r, json_t *want)
 {
-	struct token t;
+	struct token t = {0};
 	char number[32];
 
 	if (!want || reader_next(r, &t) < 0)
