@@ -190,7 +190,7 @@ int pump_wait(struct xt_client *c, int64_t deadline) __attribute__((warn_unused_
 /* Handles the whole frames that were received. -1: the bytes make no sense. */
 int pump_parse(struct xt_client *c) __attribute__((warn_unused_result));
 
-/* Handles one frame. */
+/* Handles one frame. -1: it makes no sense; why is in `stream`. */
 int pump_frame(struct xt_client *c, struct span body) __attribute__((warn_unused_result));
 
 /* ---- call.c ----------------------------------------------------------- */

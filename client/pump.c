@@ -89,6 +89,11 @@ static void on_warning(struct xt_client *c, const struct params_warning *p)
 		c->opt.on_warning(code, message, c->opt.user);
 }
 
+static int no_sense(struct xt_client *c, const struct xt_err *why)
+{
+	return xt_err_set(&c->stream, why->code, NULL, "the daemon sent what it must not: %s", why->message);
+}
+
 int pump_frame(struct xt_client *c, struct span body)
 {
 	union {
@@ -102,7 +107,7 @@ int pump_frame(struct xt_client *c, struct span body)
 
 	/* SQLite keeps any bytes as text, so a result may hold what is not UTF-8: it is the caller's. */
 	if (wire_open(body, &m, &err) < 0 && err.code != XT_E_bad_utf8)
-		return -1;
+		return no_sense(c, &err);
 	if (m.kind == WIRE_RESPONSE) {
 		on_response(c, &m);
 		return 0;
@@ -110,7 +115,7 @@ int pump_frame(struct xt_client *c, struct span body)
 	if (!m.method || m.method->kind != KIND_EVENT || m.method->params.size > sizeof(p))
 		return 0; /* of a newer daemon */
 	if (wire_decode(&m.method->params, m.params, &p, &err) < 0)
-		return -1;
+		return no_sense(c, &err);
 	if (m.method->id == METHOD_ack)
 		acknowledge(c, p.ack.seq);
 	else if (m.method->id == METHOD_reject)
@@ -133,9 +138,11 @@ int pump_parse(struct xt_client *c)
 		enum frame_status s = frame_next(rest, XT_MAX_FRAME, &body, &size);
 		if (s == FRAME_MORE)
 			break;
-		if (s == FRAME_BAD || pump_frame(c, body) < 0)
-			r = xt_err_set(&c->stream, XT_E_bad_message, NULL,
-				       "the daemon's bytes make no sense");
+		if (s == FRAME_BAD)
+			r = xt_err_set(&c->stream, XT_E_bad_frame, NULL,
+				       "the daemon sent a message of no, or of too many, bytes");
+		else if (pump_frame(c, body) < 0)
+			r = -1;
 		else
 			at += size;
 	}

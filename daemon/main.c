@@ -131,34 +131,47 @@ static int parse(int argc, char **argv, struct settings *s)
 	return 0;
 }
 
+static void directory_of(const struct place *p, char ret[PATH_MAX])
+{
+	memcpy(ret, p->database, PATH_MAX);
+	char *slash = strrchr(ret, '/');
+	slash[slash == ret] = '\0';
+}
+
 /* A file that may not be written is served for reading. */
 static bool must_read_only(const struct place *p)
 {
 	char dir[PATH_MAX];
 
-	if (!p->exists)
-		return false;
-	snprintf(dir, sizeof(dir), "%s", p->database);
-	char *slash = strrchr(dir, '/');
-	slash[slash == dir] = '\0';
-	return access(p->database, W_OK) < 0 || access(dir, W_OK) < 0;
+	directory_of(p, dir);
+	return p->exists && (access(p->database, W_OK) < 0 || access(dir, W_OK) < 0);
+}
+
+static void warn_of_network(const struct place *p)
+{
+	char dir[PATH_MAX];
+
+	directory_of(p, dir);
+	const char *network = launch_network_fs(dir);
+	if (network)
+		log_warn("the database is on a network file system, where SQLite's locks and its WAL may fail: "
+			 "keep it on a local disk filesystem=%s",
+			 network);
 }
 
 /* Serves until told to leave. 0; 1 with err when it could not start; 2 when the writer failed. */
-static int serve(const struct settings *set, struct place *p, int lock, struct xt_err *err)
+static int serve(const struct settings *set, const struct place *p, int lock, int listen_fd, struct xt_err *err)
 {
 	static struct server server; /* large, and one a process */
 	struct store store = {0};
 	struct store_options so = {.path = p->database, .read_only = set->read_only, .durability = set->durability};
 	struct server_options o = {.socket = p->socket,
-				   .listen_fd = launch_inherited_socket(p),
+				   .listen_fd = listen_fd,
 				   .durability = durabilities[set->durability],
 				   .log_file = set->detach ? p->log : NULL,
 				   .idle_exit_ms = set->idle_exit_ms};
 	int r = 1;
 
-	if (o.listen_fd < 0 && launch_socket(p, set->socket, err) < 0)
-		return 1;
 	if (store_open(&store, &so, err) == 0) {
 		if (server_init(&server, &store, &o, err) == 0) {
 			if (place_write_lock(lock, p->socket, (int)getpid(), false) < 0)
@@ -212,16 +225,15 @@ int main(int argc, char **argv)
 			   p.database);
 		return fail(&s, &err);
 	}
-	const char *network = launch_network_fs(p.exists ? p.database : "/");
-	if (network)
-		log_warn("the database is on a network file system, where SQLite's locks and WAL may fail: keep it on a local "
-			 "disk filesystem=%s",
-			 network);
+	warn_of_network(&p);
 	launch_raise_limits();
+	int listen_fd = launch_inherited_socket(&p);
+	if (listen_fd < 0 && launch_socket(&p, s.socket, &err) < 0)
+		return fail(&s, &err);
 	int lock = launch_lock(&p, s.read_only, s.revive, &err);
 	if (lock < 0)
 		return fail(&s, &err);
-	r = serve(&s, &p, lock, &err);
+	r = serve(&s, &p, lock, listen_fd, &err);
 	if (r == 1)
 		return fail(&s, &err);
 	log_info("left status=%d", r == 0 ? 0 : 1);

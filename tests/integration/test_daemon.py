@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import TIMEOUT, XETRACKD, Client, Closed, fails, mode, sqlite
+from conftest import TIMEOUT, XETRACKD, Client, Closed, Daemon, fails, mode, sqlite
 
 
 def refused(db, *args):
@@ -52,14 +52,44 @@ def test_missing_directory(runtime):
     assert "none" in refused(runtime / "none" / "b.db")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write read-only files")
-def test_read_only_file(daemon, db):
+@pytest.fixture
+def nobody(runtime):
+    """Permissions mean nothing to root: a user to run the daemon as, who owns the runtime directory."""
+    if os.geteuid() != 0:
+        return None
+    os.chown(runtime, 65534, 65534)
+    return 65534
+
+
+def test_read_only_file(daemon, db, nobody):
     sqlite(db, "CREATE TABLE events (track_id TEXT, timestamp TEXT, a)")
-    db.chmod(0o400)
-    with daemon(db).client() as c:
+    db.chmod(0o444)
+    with daemon(db, user=nobody).client() as c:
         assert c.welcome["read_only"] is True
         assert c.rows("SELECT * FROM events", after=0) == []
+        assert [k["name"] for k in c.call("columns")["columns"]] == ["track_id", "timestamp", "a"]
         fails("read_only", c.change, "run_start")
+
+
+def test_read_only_directory(daemon, runtime, nobody):
+    """Neither SQLite's -shm file nor our lock can be made beside such a database."""
+    data = runtime / "data"
+    data.mkdir()
+    sqlite(data / "b.db", "CREATE TABLE events (track_id TEXT, timestamp TEXT, a)")
+    sqlite(data / "b.db", "INSERT INTO events VALUES ('t', '', 5)")
+    (data / "b.db").chmod(0o444)
+    data.chmod(0o555)
+    d = Daemon(data / "b.db", "--socket", str(runtime / "s"), user=nobody)
+    try:
+        with Client(runtime / "s") as c:
+            assert c.rows("SELECT a FROM events", after=0) == [[5]]
+            fails("read_only", c.change, "run_start")
+            c.notify("log", seq=1, track_id="t", rows=[{"a": 1}])
+            c.until_closed()
+            assert c.responses[0][0]["code"] == "read_only"
+    finally:
+        assert d.stop() == 0
+        data.chmod(0o755)
 
 
 def test_read_only_option(daemon, db):
