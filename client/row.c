@@ -4,6 +4,7 @@
 
 #define STACK_FIELDS 64		/* rows this wide need no malloc */
 #define BATCH_BYTES  (1u << 20) /* a message of many rows is cut about here */
+#define SEND_WAIT_MS 1000	/* that a row may wait for room in the socket */
 #define READ_EVERY   64		/* rows between two looks for acknowledgements */
 #define HEADS	     64		/* most bytes of a frame that are no row and not in run->head */
 
@@ -129,6 +130,17 @@ static size_t count_fields(const struct xt_run *run, const xt_field *fields, con
 	return count;
 }
 
+/* The socket is full, for the daemon takes no more at the moment. The caller may compute for long after
+ * this row, so it waits, though not for ever: what is left goes with the next call. */
+static void hand_over(struct xt_client *c)
+{
+	int64_t deadline = deadline_in(SEND_WAIT_MS);
+
+	while (c->fd >= 0 && !c->mute && c->window.sent < c->window.bytes.len)
+		if (pump_wait(c, deadline) != XT_OK)
+			return;
+}
+
 /* Sends, and now and then looks for acknowledgements. */
 static void push(struct xt_client *c)
 {
@@ -139,6 +151,8 @@ static void push(struct xt_client *c)
 		pump_read(c);
 	if (c->fd < 0)
 		(void)link_try(c); /* the daemon has gone: the row must not wait here until the next call */
+	if (c->window.sent < c->window.bytes.len)
+		hand_over(c);
 }
 
 static int check_size(struct xt_client *c, size_t bytes, size_t items)

@@ -6,11 +6,12 @@
 
 /* ---- changing --------------------------------------------------------- */
 
-static void warn(struct warnings *w, const char *code, const struct table *t, const char *column, const char *fmt,
-		 const char *a, const char *b, const char *c)
+static void warn(struct warnings *w, const char *code, const struct table *t, const char *column,
+		 const char *fmt, const char *a, const char *b, const char *c)
 {
 	char message[1024];
-	struct params_warning p = {.code = span_str(code), .table = span_str(t->name), .column = span_str(column)};
+	struct params_warning p = {
+		.code = span_str(code), .table = span_str(t->name), .column = span_str(column)};
 
 	snprintf(message, sizeof(message), fmt, a, b, c);
 	size_t len = strlen(message);
@@ -32,7 +33,8 @@ static bool name_taken(const struct table *t, const char *name)
 }
 
 /* The column name of a key: of its own, whatever others are called. */
-static int choose_name(const struct table *t, struct span key, char ret[IDENT_SIZE], struct warnings *w, struct xt_err *err)
+static int choose_name(const struct table *t, struct span key, char ret[IDENT_SIZE], struct warnings *w,
+		       struct xt_err *err)
 {
 	char plain[IDENT_SIZE];
 
@@ -44,7 +46,8 @@ static int choose_name(const struct table *t, struct span key, char ret[IDENT_SI
 	if (strcmp(ret, plain) != 0) {
 		char shown[256];
 		snprintf(shown, sizeof(shown), "%.*s", SPAN_ARG(key));
-		warn(w, "renamed_key", t, ret, "key '%.200s' is stored in column '%s', since '%s' is taken", shown, ret, plain);
+		warn(w, "renamed_key", t, ret, "key '%.200s' is stored in column '%s', since '%s' is taken",
+		     shown, ret, plain);
 	}
 	return 0;
 }
@@ -137,8 +140,8 @@ static int add_system_columns(struct store *s, struct table *t, struct xt_err *e
 	return 0;
 }
 
-int table_add_columns(struct store *s, struct table *t, const struct new_column *add, size_t n, struct warnings *w,
-		      struct xt_err *err)
+int table_add_columns(struct store *s, struct table *t, const struct new_column *add, size_t n,
+		      struct warnings *w, struct xt_err *err)
 {
 	char name[IDENT_SIZE];
 
@@ -168,7 +171,8 @@ int table_add_columns(struct store *s, struct table *t, const struct new_column 
 /* ---- widening --------------------------------------------------------- */
 
 /* Integers that REAL would show with other digits. */
-static int has_large_integers(struct store *s, const struct table *t, const char *column, bool *ret, struct xt_err *err)
+static int has_large_integers(struct store *s, const struct table *t, const char *column, bool *ret,
+			      struct xt_err *err)
 {
 	struct buf *sql = &s->scratch;
 	sqlite3_stmt *st = NULL;
@@ -191,7 +195,8 @@ static int has_large_integers(struct store *s, const struct table *t, const char
 
 /* Edits the table's text in sqlite_schema (sqlite.org/lang_altertable.html, "Making Other Kinds Of
  * Table Schema Changes") and has SQLite read it again. */
-static int edit_schema(struct store *s, const struct table *t, const char *column, enum kind to, struct xt_err *err)
+static int edit_schema(struct store *s, const struct table *t, const char *column, enum kind to,
+		       struct xt_err *err)
 {
 	struct buf sql = {0};
 	sqlite3_stmt *st = store_stmt(s, STMT_TABLE_FIND, err);
@@ -205,7 +210,8 @@ static int edit_schema(struct store *s, const struct table *t, const char *colum
 		r = schema_retype(&sql, (const char *)sqlite3_column_text(st, 2), column, kind_name(to));
 	sqlite3_reset(st);
 	if (r < 0) {
-		xt_err_set(err, XT_E_internal, column, "cannot find column '%s' in the schema of table '%s'", column, t->name);
+		xt_err_set(err, XT_E_internal, column, "cannot find column '%s' in the schema of table '%s'",
+			   column, t->name);
 		goto out;
 	}
 	r = -1;
@@ -232,7 +238,8 @@ out:
 	return r;
 }
 
-int table_widen(struct store *s, struct table *t, size_t column, enum kind to, struct warnings *w, struct xt_err *err)
+int table_widen(struct store *s, struct table *t, size_t column, enum kind to, struct warnings *w,
+		struct xt_err *err)
 {
 	struct column *c = &t->columns[column];
 	enum kind from = c->kind;
@@ -249,7 +256,8 @@ int table_widen(struct store *s, struct table *t, size_t column, enum kind to, s
 	c->kind = to;
 	if (to == KIND_ANY)
 		warn(w, "widened_column", t, c->name,
-		     "column '%s' was declared %s and now has no type, since a value of another type came (table '%s')",
+		     "column '%s' was declared %s and now has no type, since a value of another type came "
+		     "(table '%s')",
 		     c->name, kind_name(from), t->name);
 	if (put_column(s, t, c, err) < 0)
 		return -1;

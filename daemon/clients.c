@@ -153,8 +153,8 @@ void clients_rolled_back(struct client_cache *c)
 
 /* ---- outbox ----------------------------------------------------------- */
 
-int outbox_put(struct store *s, const struct client_key *key, uint64_t seq, const char *kind, struct span answer,
-	       struct xt_err *err)
+int outbox_put(struct store *s, const struct client_key *key, uint64_t seq, const char *kind,
+	       struct span answer, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_OUTBOX_PUT, err);
 
@@ -191,7 +191,8 @@ int outbox_all(struct store *s, const struct client_key *key, struct buf *out, s
 	return append_answers(s, st, out, err) < 0 ? -1 : 0;
 }
 
-int outbox_get(struct store *s, const struct client_key *key, uint64_t seq, struct buf *out, struct xt_err *err)
+int outbox_get(struct store *s, const struct client_key *key, uint64_t seq, struct buf *out,
+	       struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_OUTBOX_GET, err);
 

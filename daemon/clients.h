@@ -9,18 +9,18 @@
 #include "store.h"
 
 struct client_key {
-	uint32_t uid;             /* of the peer, from its socket */
+	uint32_t uid;		  /* of the peer, from its socket */
 	uint8_t id[XT_CLIENT_ID]; /* from `hello` */
 };
 
 struct client {
 	struct client_key key;
-	uint64_t mark;            /* last number applied, perhaps not committed */
-	uint64_t committed;       /* last number committed */
-	uint64_t stored, rejected;/* rows since the last commit */
-	bool dirty;               /* in the cache's dirty list */
-	bool connected;           /* between hello and the connection's end */
-	struct client *next;      /* in its hash bucket */
+	uint64_t mark;		   /* last number applied, perhaps not committed */
+	uint64_t committed;	   /* last number committed */
+	uint64_t stored, rejected; /* rows since the last commit */
+	bool dirty;		   /* in the cache's dirty list */
+	bool connected;		   /* between hello and the connection's end */
+	struct client *next;	   /* in its hash bucket */
 	struct client *next_dirty;
 };
 
@@ -46,14 +46,14 @@ void clients_committed(struct client_cache *c);
 void clients_rolled_back(struct client_cache *c);
 
 /* Keeps an encoded event for a client until it confirms it. kind: "answer" or "reject". */
-int outbox_put(struct store *s, const struct client_key *key, uint64_t seq, const char *kind, struct span answer,
-	       struct xt_err *err) __attribute__((warn_unused_result));
+int outbox_put(struct store *s, const struct client_key *key, uint64_t seq, const char *kind,
+	       struct span answer, struct xt_err *err) __attribute__((warn_unused_result));
 
 /* Appends the kept events: all of a client's, or the answer to one request (0 found, 1 not). */
 int outbox_all(struct store *s, const struct client_key *key, struct buf *out, struct xt_err *err)
 	__attribute__((warn_unused_result));
-int outbox_get(struct store *s, const struct client_key *key, uint64_t seq, struct buf *out, struct xt_err *err)
-	__attribute__((warn_unused_result));
+int outbox_get(struct store *s, const struct client_key *key, uint64_t seq, struct buf *out,
+	       struct xt_err *err) __attribute__((warn_unused_result));
 
 /* Drops what is confirmed. */
 int outbox_confirm(struct store *s, const struct client_key *key, uint64_t seq, struct xt_err *err)

@@ -7,13 +7,13 @@
 #include "log.h"
 #include "server.h"
 
-#define SMALL_READ  4096u
-#define LARGE_READ  65536u
-#define MIN_ROOM    1024u         /* less is not worth a read */
-#define MAX_QUEUED  (4u << 20)    /* bytes of one connection under way */
-#define MAX_JOBS    16u           /* queries of one connection under way */
-#define SLOW_OUT    (1u << 20)    /* unread answers at which reading stops */
-#define MAX_OUT     (64u << 20)   /* and at which the connection ends */
+#define SMALL_READ 4096u
+#define LARGE_READ 65536u
+#define MIN_ROOM   1024u       /* less is not worth a read */
+#define MAX_QUEUED (4u << 20)  /* bytes of one connection under way */
+#define MAX_JOBS   16u	       /* queries of one connection under way */
+#define SLOW_OUT   (1u << 20)  /* unread answers at which reading stops */
+#define MAX_OUT	   (64u << 20) /* and at which the connection ends */
 
 /* ---- blocks ----------------------------------------------------------- */
 
@@ -134,7 +134,8 @@ void conn_flush(struct conn *c)
 	if (c->mute)
 		buf_clear(&c->out);
 	if (buf_failed(&c->out)) {
-		log_warn("connection closed: it does not read its answers pid=%d unread=%zu", (int)c->peer.pid, c->out.len);
+		log_warn("connection closed: it does not read its answers pid=%d unread=%zu",
+			 (int)c->peer.pid, c->out.len);
 		conn_close(c);
 		return;
 	}
@@ -197,7 +198,8 @@ static void cut_frames(struct conn *c)
 			return;
 		if (s == FRAME_BAD) {
 			xt_err_set(&err, XT_E_bad_frame, NULL,
-				   "a message's length must be 1 to %d bytes; the first bytes of a stream are a length too",
+				   "a message's length must be 1 to %d bytes; the first bytes of a stream "
+				   "are a length too",
 				   XT_MAX_FRAME);
 			conn_put_error(c, &err);
 			conn_finish(c);

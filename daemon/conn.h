@@ -31,32 +31,32 @@ struct server;
 
 struct conn {
 	uv_pipe_t pipe;
-	struct server *server;   /* borrowed */
-	uint64_t id;             /* of this connection, never used again */
+	struct server *server; /* borrowed */
+	uint64_t id;	       /* of this connection, never used again */
 	enum conn_state state;
 	struct peer peer;
 	struct client_key client; /* from hello */
-	bool greeted;            /* hello was taken */
-	bool reading;            /* uv_read_start is in effect */
+	bool greeted;		  /* hello was taken */
+	bool reading;		  /* uv_read_start is in effect */
 
-	struct block *in;        /* bytes not yet cut; NULL when there are none */
-	size_t cut;              /* of them, those that are cut */
-	size_t read_size;        /* room to offer for the next read */
-	size_t need;             /* bytes that the next frame takes in all, as far as known */
+	struct block *in; /* bytes not yet cut; NULL when there are none */
+	size_t cut;	  /* of them, those that are cut */
+	size_t read_size; /* room to offer for the next read */
+	size_t need;	  /* bytes that the next frame takes in all, as far as known */
 
-	struct buf out;          /* encoded answers, to be written */
-	struct buf writing;      /* those that libuv writes */
-	uv_write_t write;        /* in use while writing.len > 0 */
-	bool mute;               /* a write failed: answers are dropped, reading goes on */
-	uint64_t ack;            /* mark to acknowledge; 0: none */
-	bool dirty;              /* in the server's list of those to flush */
+	struct buf out;	    /* encoded answers, to be written */
+	struct buf writing; /* those that libuv writes */
+	uv_write_t write;   /* in use while writing.len > 0 */
+	bool mute;	    /* a write failed: answers are dropped, reading goes on */
+	uint64_t ack;	    /* mark to acknowledge; 0: none */
+	bool dirty;	    /* in the server's list of those to flush */
 
-	size_t queued;           /* bytes of its messages that are under way */
-	unsigned ops, jobs;      /* messages under way; those of them that read */
+	size_t queued;	    /* bytes of its messages that are under way */
+	unsigned ops, jobs; /* messages under way; those of them that read */
 
-	struct conn *prev, *next;      /* all connections */
-	struct conn *next_dirty;       /* to flush */
-	struct conn *next_same;        /* in the bucket of its client id */
+	struct conn *prev, *next; /* all connections */
+	struct conn *next_dirty;  /* to flush */
+	struct conn *next_same;	  /* in the bucket of its client id */
 };
 
 /* Takes over an accepted pipe and starts to read. */

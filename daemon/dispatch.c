@@ -30,26 +30,38 @@ static int check_kind(const struct wire_msg *msg, struct xt_err *err)
 
 	if (!m)
 		return xt_err_set(err, XT_E_unknown_method, NULL, "there is no method '%.*s'",
-				  (int)(msg->name.len < 64 ? msg->name.len : 64), (const char *)msg->name.data);
+				  (int)(msg->name.len < 64 ? msg->name.len : 64),
+				  (const char *)msg->name.data);
 	if (m->kind == KIND_EVENT)
-		return xt_err_set(err, XT_E_wrong_kind, NULL, "'%s' is sent by the daemon, not to it", m->name);
+		return xt_err_set(err, XT_E_wrong_kind, NULL, "'%s' is sent by the daemon, not to it",
+				  m->name);
 	if (request ? m->kind == KIND_NOTIFY : m->kind == KIND_REQUEST)
 		return xt_err_set(err, XT_E_wrong_kind, NULL, "'%s' must be sent as a %s", m->name,
 				  request ? "notification" : "request");
 	return 0;
 }
 
-static int check_gates(const struct conn *c, const struct wire_msg *msg, struct xt_err *err)
+static int check_gates(struct conn *c, const struct wire_msg *msg, struct xt_err *err)
 {
 	const struct method_desc *m = msg->method;
 
 	if (!c->greeted && !(m->flags & METHOD_EARLY))
-		return xt_err_set(err, XT_E_hello_first, NULL, "the first message must be `hello`, not `%s`", m->name);
+		return xt_err_set(err, XT_E_hello_first, NULL, "the first message must be `hello`, not `%s`",
+				  m->name);
 	if (c->greeted && m->id == METHOD_hello)
 		return xt_err_set(err, XT_E_not_allowed, NULL, "`hello` was said already on this connection");
 	if ((m->flags & METHOD_WRITE) && m->id != METHOD_shutdown && c->server->store->read_only)
-		return xt_err_set(err, XT_E_read_only, NULL, "'%.200s' is open for reading only", c->server->store->path);
-	if (m->id == METHOD_hello && c->server->draining)
+		return xt_err_set(err, XT_E_read_only, NULL, "'%.200s' is open for reading only",
+				  c->server->store->path);
+	if (m->id != METHOD_hello)
+		return 0;
+	if (!c->server->failed && !store_is_in_place(c->server->store)) {
+		server_fail(c->server, "the database file was removed or replaced");
+		return xt_err_set(err, XT_E_file_replaced, "database",
+				  "'%.200s' was removed or replaced; connect again, to another daemon",
+				  c->server->store->path);
+	}
+	if (c->server->draining)
 		return xt_err_set(err, XT_E_stopping, NULL, "the daemon is stopping; connect again");
 	return 0;
 }
@@ -120,10 +132,12 @@ static int find_cursor(struct conn *c, struct op *op, struct xt_err *err)
 	op->cursor = server_cursor_find(c->server, c->id, (uint32_t)p->cursor);
 	if (!op->cursor || op->cursor->closing)
 		return xt_err_set(err, XT_E_cursor_expired, "cursor",
-				  "there is no open query %u on this connection; it was read to its end, or idle for too long",
+				  "there is no open query %u on this connection; it was read to its end, or "
+				  "idle for too long",
 				  (unsigned)p->cursor);
 	if (op->cursor->busy)
-		return xt_err_set(err, XT_E_busy, "cursor", "query %u is at work on an earlier fetch", (unsigned)p->cursor);
+		return xt_err_set(err, XT_E_busy, "cursor", "query %u is at work on an earlier fetch",
+				  (unsigned)p->cursor);
 	return 0;
 }
 

@@ -17,13 +17,15 @@ static const struct {
 	const char *name;
 	bool argument; /* allowed with one */
 } telling_pragmas[] = {
-	{"table_info", true},      {"table_xinfo", true},    {"table_list", true},       {"index_list", true},
-	{"index_info", true},      {"index_xinfo", true},    {"foreign_key_list", true}, {"integrity_check", true},
-	{"quick_check", true},     {"foreign_key_check", true}, {"database_list", true}, {"collation_list", true},
-	{"function_list", true},   {"module_list", true},    {"compile_options", true},  {"pragma_list", true},
-	{"page_count", false},     {"page_size", false},     {"freelist_count", false},  {"schema_version", false},
-	{"user_version", false},   {"application_id", false}, {"encoding", false},       {"journal_mode", false},
-	{"synchronous", false},    {"data_version", false},
+	{"table_info", true},	     {"table_xinfo", true},	{"table_list", true},
+	{"index_list", true},	     {"index_info", true},	{"index_xinfo", true},
+	{"foreign_key_list", true},  {"integrity_check", true}, {"quick_check", true},
+	{"foreign_key_check", true}, {"database_list", true},	{"collation_list", true},
+	{"function_list", true},     {"module_list", true},	{"compile_options", true},
+	{"pragma_list", true},	     {"page_count", false},	{"page_size", false},
+	{"freelist_count", false},   {"schema_version", false}, {"user_version", false},
+	{"application_id", false},   {"encoding", false},	{"journal_mode", false},
+	{"synchronous", false},	     {"data_version", false},
 };
 
 static bool tells(const char *pragma, const char *argument)
@@ -115,12 +117,14 @@ static int check_user(struct guard *g, int action, const char *a, const char *b)
 	if (g->mode == GUARD_READ)
 		return deny(g, XT_E_sql_writes);
 	/* A trigger or an index on an internal table would write there later. */
-	if (internal(object) || ((action == SQLITE_CREATE_TRIGGER || action == SQLITE_CREATE_INDEX) && internal(b)))
+	if (internal(object) ||
+	    ((action == SQLITE_CREATE_TRIGGER || action == SQLITE_CREATE_INDEX) && internal(b)))
 		return deny(g, XT_E_sql_denied);
 	return SQLITE_OK;
 }
 
-static int authorize(void *data, int action, const char *a, const char *b, const char *database, const char *trigger)
+static int authorize(void *data, int action, const char *a, const char *b, const char *database,
+		     const char *trigger)
 {
 	struct guard *g = data;
 
@@ -183,13 +187,15 @@ int guard_fail(struct guard *g, sqlite3 *db, struct xt_err *err)
 	if (g->cancelled && atomic_load(g->cancelled))
 		return xt_err_set(err, XT_E_cancelled, NULL, "the query was cancelled");
 	if (g->denied == XT_E_sql_writes)
-		return xt_err_set(err, XT_E_sql_writes, NULL,
-				  "the statement writes; a query only reads, send it by exec (xtctl sql --write)");
+		return xt_err_set(
+			err, XT_E_sql_writes, NULL,
+			"the statement writes; a query only reads, send it by exec (xtctl sql --write)");
 	if (g->denied)
-		return xt_err_set(err, XT_E_sql_denied, NULL,
-				  "not allowed here: ATTACH, transactions, temporary and internal (xt_…) objects, "
-				  "extensions and pragmas that change something: %s",
-				  sqlite3_errmsg(db));
+		return xt_err_set(
+			err, XT_E_sql_denied, NULL,
+			"not allowed here: ATTACH, transactions, temporary and internal (xt_…) objects, "
+			"extensions and pragmas that change something: %s",
+			sqlite3_errmsg(db));
 	enum xt_code mine = store_code(code);
 	if (mine == XT_E_internal)
 		mine = XT_E_sql_error;
@@ -234,7 +240,8 @@ static int bind_one(sqlite3_stmt *st, int i, struct reader *r, struct xt_err *er
 		sqlite3_bind_double(st, i, t.real);
 		return 0;
 	case TOKEN_STR:
-		sqlite3_bind_text64(st, i, (const char *)t.bytes.data, t.bytes.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+		sqlite3_bind_text64(st, i, (const char *)t.bytes.data, t.bytes.len, SQLITE_TRANSIENT,
+				    SQLITE_UTF8);
 		return 0;
 	case TOKEN_BIN:
 		sqlite3_bind_blob64(st, i, t.bytes.data, t.bytes.len, SQLITE_TRANSIENT);
@@ -242,7 +249,8 @@ static int bind_one(sqlite3_stmt *st, int i, struct reader *r, struct xt_err *er
 	case TOKEN_UINT:
 		return xt_err_set(err, XT_E_out_of_range, "args", "argument %d is 2^63 or more", i);
 	case TOKEN_EXT:
-		return xt_err_set(err, XT_E_bad_type, "args", "argument %d has a MessagePack extension type", i);
+		return xt_err_set(err, XT_E_bad_type, "args", "argument %d has a MessagePack extension type",
+				  i);
 	default:
 		*r = start;
 		json_put(&json, r);
@@ -259,7 +267,8 @@ static int bind_named(sqlite3_stmt *st, struct reader *r, uint32_t n, struct xt_
 	for (; n > 0; n--) {
 		struct token key;
 		if (reader_next(r, &key) < 0 || key.type != TOKEN_STR)
-			return xt_err_set(err, XT_E_bad_type, "args", "the name of an argument must be a string");
+			return xt_err_set(err, XT_E_bad_type, "args",
+					  "the name of an argument must be a string");
 		int at = 0;
 		for (int i = 1; i <= count && !at; i++) {
 			const char *name = sqlite3_bind_parameter_name(st, i);
@@ -267,15 +276,16 @@ static int bind_named(sqlite3_stmt *st, struct reader *r, uint32_t n, struct xt_
 				at = i;
 		}
 		if (!at)
-			return xt_err_set(err, XT_E_out_of_range, "args", "the statement has no parameter named '%.*s'",
-					  (int)(key.bytes.len < 64 ? key.bytes.len : 64), (const char *)key.bytes.data);
+			return xt_err_set(
+				err, XT_E_out_of_range, "args", "the statement has no parameter named '%.*s'",
+				(int)(key.bytes.len < 64 ? key.bytes.len : 64), (const char *)key.bytes.data);
 		if (bind_one(st, at, r, err) < 0)
 			return -1;
 		bound++;
 	}
 	if (bound != count)
-		return xt_err_set(err, XT_E_missing_field, "args", "the statement has %d parameters, %d were given", count,
-				  bound);
+		return xt_err_set(err, XT_E_missing_field, "args",
+				  "the statement has %d parameters, %d were given", count, bound);
 	return 0;
 }
 
@@ -288,13 +298,14 @@ static int bind_args(sqlite3_stmt *st, struct span args, struct xt_err *err)
 	if (args.len == 0) {
 		head = (struct token){.type = TOKEN_ARRAY};
 	} else if (reader_next(&r, &head) < 0 || (head.type != TOKEN_ARRAY && head.type != TOKEN_MAP)) {
-		return xt_err_set(err, XT_E_bad_type, "args", "the arguments must be an array, or a map by name");
+		return xt_err_set(err, XT_E_bad_type, "args",
+				  "the arguments must be an array, or a map by name");
 	}
 	if (head.type == TOKEN_MAP)
 		return bind_named(st, &r, head.count, err);
 	if (head.count != (uint32_t)count)
-		return xt_err_set(err, XT_E_out_of_range, "args", "the statement has %d parameters, %u were given", count,
-				  head.count);
+		return xt_err_set(err, XT_E_out_of_range, "args",
+				  "the statement has %d parameters, %u were given", count, head.count);
 	for (int i = 1; i <= count; i++)
 		if (bind_one(st, i, &r, err) < 0)
 			return -1;
@@ -322,8 +333,9 @@ int guard_prepare(struct guard *g, sqlite3 *db, struct span sql, struct span arg
 	else if (is_vacuum(st))
 		r = xt_err_set(err, XT_E_sql_denied, "sql", "VACUUM is not allowed here");
 	else if (g->mode == GUARD_READ && !sqlite3_stmt_readonly(st))
-		r = xt_err_set(err, XT_E_sql_writes, "sql",
-			       "the statement writes; a query only reads, send it by exec (xtctl sql --write)");
+		r = xt_err_set(
+			err, XT_E_sql_writes, "sql",
+			"the statement writes; a query only reads, send it by exec (xtctl sql --write)");
 	else
 		r = bind_args(st, args, err);
 	if (r < 0) {

@@ -18,10 +18,10 @@ enum guard_mode {
 
 struct guard {
 	enum guard_mode mode;
-	enum xt_code denied;     /* XT_E_sql_writes or XT_E_sql_denied, of the last refusal */
-	int64_t deadline_ns;     /* CLOCK_MONOTONIC; 0: none */
-	atomic_bool *cancelled;  /* borrowed; NULL: cannot be cancelled */
-	bool timed_out;          /* the deadline stopped a statement */
+	enum xt_code denied;	/* XT_E_sql_writes or XT_E_sql_denied, of the last refusal */
+	int64_t deadline_ns;	/* CLOCK_MONOTONIC; 0: none */
+	atomic_bool *cancelled; /* borrowed; NULL: cannot be cancelled */
+	bool timed_out;		/* the deadline stopped a statement */
 };
 
 /* Installs the handlers on a connection; the guard must outlive it. */

@@ -3,10 +3,10 @@
 #include <assert.h>
 
 /* One function of the same type around each typed handler. */
-#define CALL_LOOP(name, context)                                                                             \
-	static int call_##name(void *c, const void *p, void *ret, struct xt_err *err)                        \
-	{                                                                                                    \
-		return handle_##name(c, p, ret, err);                                                        \
+#define CALL_LOOP(name, context)                                                      \
+	static int call_##name(void *c, const void *p, void *ret, struct xt_err *err) \
+	{                                                                             \
+		return handle_##name(c, p, ret, err);                                 \
 	}
 #define CALL_WRITER(name, context) CALL_LOOP(name, context)
 #define CALL_READER(name, context) CALL_LOOP(name, context)
@@ -26,12 +26,13 @@ static const struct {
 #include "methods.def"
 };
 
-int handle_call(const struct method_desc *m, void *context, const void *params, void *result, struct xt_err *err)
+int handle_call(const struct method_desc *m, void *context, const void *params, void *result,
+		struct xt_err *err)
 {
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
 		if (handlers[i].id == m->id)
 			return handlers[i].call(context, params, result, err);
-	assert(!"a method that clients may call has a handler");
+	assert(false && "a method that clients may call has a handler");
 	return -1;
 }
 

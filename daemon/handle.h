@@ -12,12 +12,12 @@
 struct work {
 	struct store *store;
 	struct op *op;
-	struct client *client;    /* the sender */
-	struct buf *events;       /* encoded events for the sender, sent before the answer */
-	struct buf text;          /* for what results borrow */
-	struct span *names, *keys; /* scratch for a row's keys: XT_MAX_COLUMNS + 1 each */
+	struct client *client;		       /* the sender */
+	struct buf *events;		       /* encoded events for the sender, sent before the answer */
+	struct buf text;		       /* for what results borrow */
+	struct span *names, *keys;	       /* scratch for a row's keys: XT_MAX_COLUMNS + 1 each */
 	uint64_t stored, rejected, duplicates; /* rows of this batch */
-	const struct culprit *culprits; /* rows and requests known to break the transaction */
+	const struct culprit *culprits;	       /* rows and requests known to break the transaction */
 	size_t n_culprits;
 };
 
@@ -36,7 +36,8 @@ int work_reject(struct work *w, uint64_t seq, const struct xt_err *why, struct x
 	__attribute__((warn_unused_result));
 
 /* The answer to `hello`, from what of the store does not change and the client's mark. */
-void hello_answer(const struct store *s, const struct params_hello *p, uint64_t mark, struct result_hello *ret);
+void hello_answer(const struct store *s, const struct params_hello *p, uint64_t mark,
+		  struct result_hello *ret);
 
 struct server;
 struct cursor;
@@ -47,14 +48,14 @@ struct loop_call {
 	struct op *op;
 };
 
-#define HANDLER_LOOP(name)                                                                                   \
-	int handle_##name(struct loop_call *c, const struct params_##name *p, struct result_##name *ret,     \
+#define HANDLER_LOOP(name)                                                                               \
+	int handle_##name(struct loop_call *c, const struct params_##name *p, struct result_##name *ret, \
 			  struct xt_err *err);
-#define HANDLER_WRITER(name)                                                                                 \
-	int handle_##name(struct work *w, const struct params_##name *p, struct result_##name *ret,          \
+#define HANDLER_WRITER(name)                                                                        \
+	int handle_##name(struct work *w, const struct params_##name *p, struct result_##name *ret, \
 			  struct xt_err *err);
-#define HANDLER_READER(name)                                                                                 \
-	int handle_##name(struct cursor *c, const struct params_##name *p, struct result_##name *ret,        \
+#define HANDLER_READER(name)                                                                          \
+	int handle_##name(struct cursor *c, const struct params_##name *p, struct result_##name *ret, \
 			  struct xt_err *err);
 #define HANDLER_CLIENT(name)
 #define METHOD(name, id, kind, thread, flags, doc) HANDLER_##thread(name)
@@ -62,7 +63,7 @@ struct loop_call {
 
 /* Calls the method's handler; params and result are its structs, context what its thread has. 0, or -1
  * with the error. */
-int handle_call(const struct method_desc *m, void *context, const void *params, void *result, struct xt_err *err)
-	__attribute__((warn_unused_result));
+int handle_call(const struct method_desc *m, void *context, const void *params, void *result,
+		struct xt_err *err) __attribute__((warn_unused_result));
 
 #endif

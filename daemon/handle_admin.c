@@ -21,7 +21,8 @@ static const char *describe_state(const struct server_facts *f, char *text, size
 	return text;
 }
 
-int handle_status(struct loop_call *c, const struct params_status *p, struct result_status *ret, struct xt_err *err)
+int handle_status(struct loop_call *c, const struct params_status *p, struct result_status *ret,
+		  struct xt_err *err)
 {
 	static _Thread_local char state[256]; /* the result borrows it until it is encoded */
 	struct server_facts f;
@@ -56,14 +57,16 @@ int handle_status(struct loop_call *c, const struct params_status *p, struct res
 	return 0;
 }
 
-int handle_cancel(struct loop_call *c, const struct params_cancel *p, struct result_cancel *ret, struct xt_err *err)
+int handle_cancel(struct loop_call *c, const struct params_cancel *p, struct result_cancel *ret,
+		  struct xt_err *err)
 {
 	(void)err;
 	ret->found = server_cancel(c->server, c->op->conn, (uint32_t)p->cursor);
 	return 0;
 }
 
-int handle_shutdown(struct loop_call *c, const struct params_shutdown *p, struct result_shutdown *ret, struct xt_err *err)
+int handle_shutdown(struct loop_call *c, const struct params_shutdown *p, struct result_shutdown *ret,
+		    struct xt_err *err)
 {
 	(void)err;
 	ret->pid = (uint64_t)getpid();

@@ -83,20 +83,26 @@ static int step(struct cursor *c, struct xt_err *err)
 /* Rows until the page is full or the statement ends. */
 static int read_page(struct cursor *c, bool *ret_done, struct xt_err *err)
 {
+	uint64_t width = (uint64_t)sqlite3_column_count(c->st) + 1;
+	uint64_t fit =
+		(XT_MAX_ITEMS - 100 - 2 * width) / width; /* rows that keep the answer below XT_MAX_ITEMS */
+	uint64_t most = c->page_rows < fit ? c->page_rows : fit;
 	uint32_t n = 0;
 
 	begin_array(&c->rows);
 	for (;; n++) {
 		if (step(c, err) < 0)
 			return -1;
-		if (c->at_end || n >= c->page_rows || c->rows.len >= XT_PAGE_BYTES)
+		if (c->at_end || n >= most || c->rows.len >= XT_PAGE_BYTES)
 			break;
 		size_t start = c->rows.len;
 		pack_row(&c->rows, c->st);
 		if (buf_failed(&c->rows)) {
 			if (n == 0)
-				return xt_err_set(err, XT_E_too_large, NULL,
-						  "a row of the result is larger than a message can be (%d bytes)", XT_MAX_FRAME);
+				return xt_err_set(
+					err, XT_E_too_large, NULL,
+					"a row of the result is larger than a message can be (%d bytes)",
+					XT_MAX_FRAME);
 			c->rows.failed = false;
 			c->rows.len = start;
 			break;
@@ -137,7 +143,8 @@ int handle_query(struct cursor *c, const struct params_query *p, struct result_q
 	c->page_rows = HAS_PARAM(p, query, page_rows) ? p->page_rows : XT_PAGE_ROWS;
 	c->timeout_ms = HAS_PARAM(p, query, timeout_ms) ? p->timeout_ms : QUERY_TIMEOUT_MS;
 	guard_enter(g, GUARD_READ, c->timeout_ms, &c->cancelled);
-	int r = guard_prepare(g, c->db->db, p->sql, HAS_PARAM(p, query, args) ? p->args : span_of(NULL, 0), &c->st, err);
+	int r = guard_prepare(g, c->db->db, p->sql, HAS_PARAM(p, query, args) ? p->args : span_of(NULL, 0),
+			      &c->st, err);
 	/* The first step may compile the statement anew, and `*` may name more columns then. */
 	if (r == 0)
 		r = step(c, err);
@@ -196,15 +203,18 @@ static int describe_table(struct cursor *c, const char *name, struct xt_err *err
 	buf_add(&q, "", 1);
 	/* From one track_id to the next by the index: runs are few, rows many. */
 	buf_printf(&sql,
-		   "WITH RECURSIVE ids(id) AS (SELECT min(track_id) FROM %s UNION ALL SELECT (SELECT min(track_id) FROM %s "
-		   "WHERE track_id > ids.id) FROM ids WHERE ids.id IS NOT NULL) SELECT (SELECT count(*) FROM %s), "
+		   "WITH RECURSIVE ids(id) AS (SELECT min(track_id) FROM %s UNION ALL SELECT (SELECT "
+		   "min(track_id) FROM %s "
+		   "WHERE track_id > ids.id) FROM ids WHERE ids.id IS NOT NULL) SELECT (SELECT count(*) FROM "
+		   "%s), "
 		   "count(id), 0 FROM ids",
 		   (char *)q.data, (char *)q.data, (char *)q.data);
 	int r = read_counts(c, (char *)sql.data, counts, 2, err);
 	buf_clear(&sql);
 	char *text = sqlite3_mprintf("SELECT count(*) FROM pragma_table_info(%Q)", name);
 	if (r == 0)
-		r = text ? read_counts(c, text, &counts[2], 1, err) : xt_err_set(err, XT_E_internal, NULL, "out of memory");
+		r = text ? read_counts(c, text, &counts[2], 1, err)
+			 : xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	sqlite3_free(text);
 	msgpack_packer pk = wire_packer(&c->rows);
 	static const char *const keys[] = {"rows", "runs", "columns"};
@@ -220,7 +230,8 @@ static int describe_table(struct cursor *c, const char *name, struct xt_err *err
 	return r;
 }
 
-int handle_tables(struct cursor *c, const struct params_tables *p, struct result_tables *ret, struct xt_err *err)
+int handle_tables(struct cursor *c, const struct params_tables *p, struct result_tables *ret,
+		  struct xt_err *err)
 {
 	sqlite3_stmt *st = NULL;
 	uint32_t n = 0;
@@ -242,11 +253,13 @@ int handle_tables(struct cursor *c, const struct params_tables *p, struct result
 }
 
 /* Foreign files that are only read have no xt_columns. */
-static const char columns_sql[] = "SELECT i.name, i.type, coalesce(c.key, i.name) FROM pragma_table_xinfo(?1) i "
-				  "LEFT JOIN xt_columns c ON c.table_name = ?1 AND c.name = i.name ORDER BY i.cid";
+static const char columns_sql[] =
+	"SELECT i.name, i.type, coalesce(c.key, i.name) FROM pragma_table_xinfo(?1) i "
+	"LEFT JOIN xt_columns c ON c.table_name = ?1 AND c.name = i.name ORDER BY i.cid";
 static const char plain_columns_sql[] = "SELECT name, type, name FROM pragma_table_xinfo(?1) ORDER BY cid";
 
-int handle_columns(struct cursor *c, const struct params_columns *p, struct result_columns *ret, struct xt_err *err)
+int handle_columns(struct cursor *c, const struct params_columns *p, struct result_columns *ret,
+		   struct xt_err *err)
 {
 	struct span table = HAS_PARAM(p, columns, table) ? p->table : span_str("events");
 	static const char *const keys[] = {"name", "type", "key"};

@@ -8,17 +8,18 @@ struct message {
 	struct row_source src;
 	struct run *run;       /* of its track_id */
 	struct reader rows;    /* at the first row */
-	uint32_t n;            /* rows in it */
+	uint32_t n;	       /* rows in it */
 	struct xt_err refusal; /* why none of its rows can be stored; XT_E_ok */
 };
 
 static int read_columns(struct work *w, struct message *m, struct span columns, struct xt_err *err)
 {
 	struct reader r = reader_of(columns);
-	struct token head, name;
+	struct token head = {0}, name = {0};
 
 	if (reader_next(&r, &head) < 0 || head.count == 0 || head.count > XT_MAX_COLUMNS)
-		return xt_err_set(err, XT_E_too_many_columns, "columns", "`columns` must have 1 to %d names", XT_MAX_COLUMNS);
+		return xt_err_set(err, XT_E_too_many_columns, "columns", "`columns` must have 1 to %d names",
+				  XT_MAX_COLUMNS);
 	for (uint32_t i = 0; i < head.count; i++) {
 		if (reader_next(&r, &name) < 0 || name.type != TOKEN_STR)
 			return xt_err_set(err, XT_E_bad_type, "columns", "`columns` must be strings");
@@ -36,7 +37,8 @@ static int find_run(struct work *w, struct message *m, struct xt_err *err)
 	if (!m->run)
 		return -1;
 	if (m->run->deleted)
-		return xt_err_set(err, XT_E_run_deleted, "track_id", "run '%.100s' was deleted", m->run->track_id);
+		return xt_err_set(err, XT_E_run_deleted, "track_id", "run '%.100s' was deleted",
+				  m->run->track_id);
 	if (m->run->known)
 		return 0;
 	struct run_start start = {.time_us = m->src.time_us,
@@ -59,7 +61,8 @@ static int open_message(struct work *w, struct message *m, const struct params_l
 	m->src.keys = w->keys;
 	m->src.warnings.out = w->events;
 	if (w->op->check_utf8 && (!utf8_valid(table) || !utf8_valid(p->track_id)))
-		return xt_err_set(err, XT_E_bad_utf8, "track_id", "the track_id or the table's name is not valid UTF-8");
+		return xt_err_set(err, XT_E_bad_utf8, "track_id",
+				  "the track_id or the table's name is not valid UTF-8");
 	if (memchr(p->track_id.data, 0, p->track_id.len))
 		return xt_err_set(err, XT_E_bad_name, "track_id", "a track_id may not hold NUL characters");
 	if (HAS_PARAM(p, log, columns) && read_columns(w, m, p->columns, err) < 0)
@@ -101,7 +104,7 @@ static int apply_row(struct work *w, struct message *m, uint64_t seq, struct xt_
 int handle_log(struct work *w, const struct params_log *p, struct result_log *ret, struct xt_err *err)
 {
 	struct message message = {0}, *m = &message;
-	struct token head;
+	struct token head = {0};
 	uint64_t mark = w->client->mark;
 	uint64_t stored = w->stored, rejected = w->rejected;
 	int r = 0;

@@ -43,7 +43,8 @@ static int resume(struct work *w, const struct run *run, struct span params, str
 	return store_run(w->store, st, err);
 }
 
-int handle_run_start(struct work *w, const struct params_run_start *p, struct result_run_start *ret, struct xt_err *err)
+int handle_run_start(struct work *w, const struct params_run_start *p, struct result_run_start *ret,
+		     struct xt_err *err)
 {
 	bool named = HAS_PARAM(p, run_start, track_id);
 	struct span table_name = table_or_events(HAS_PARAM(p, run_start, table), p->table);
@@ -57,8 +58,8 @@ int handle_run_start(struct work *w, const struct params_run_start *p, struct re
 	if (!run)
 		return -1;
 	if (run->deleted)
-		return xt_err_set(err, XT_E_run_deleted, "track_id", "run '%.100s' was deleted; start it under another name",
-				  run->track_id);
+		return xt_err_set(err, XT_E_run_deleted, "track_id",
+				  "run '%.100s' was deleted; start it under another name", run->track_id);
 	buf_clear(&w->text);
 	if (HAS_PARAM(p, run_start, params)) {
 		struct reader r = reader_of(p->params);
@@ -90,7 +91,8 @@ static struct run *known_run(struct work *w, struct span track_id, struct xt_err
 	return run;
 }
 
-int handle_run_finish(struct work *w, const struct params_run_finish *p, struct result_run_finish *ret, struct xt_err *err)
+int handle_run_finish(struct work *w, const struct params_run_finish *p, struct result_run_finish *ret,
+		      struct xt_err *err)
 {
 	bool finished = span_is(p->status, "finished");
 	struct run *run = known_run(w, p->track_id, err);
@@ -98,7 +100,8 @@ int handle_run_finish(struct work *w, const struct params_run_finish *p, struct 
 	if (!run)
 		return -1;
 	if (run->deleted)
-		return xt_err_set(err, XT_E_run_deleted, "track_id", "run '%.100s' was deleted", run->track_id);
+		return xt_err_set(err, XT_E_run_deleted, "track_id", "run '%.100s' was deleted",
+				  run->track_id);
 	if (!finished && !span_is(p->status, "failed"))
 		return xt_err_set(err, XT_E_out_of_range, "status", "status must be `finished` or `failed`");
 	int64_t time = HAS_PARAM(p, run_finish, time) ? p->time : w->store->now_us();
@@ -138,7 +141,8 @@ static int bind_any(struct store *s, sqlite3_stmt *st, int at, struct span value
 		sqlite3_bind_int64(st, at, t.integer);
 		return 0;
 	case TOKEN_UINT:
-		return xt_err_set(err, XT_E_out_of_range, "value", "%llu is 2^63 or more, which SQLite's integers cannot hold",
+		return xt_err_set(err, XT_E_out_of_range, "value",
+				  "%llu is 2^63 or more, which SQLite's integers cannot hold",
 				  (unsigned long long)t.uinteger);
 	case TOKEN_REAL:
 		sqlite3_bind_double(st, at, t.real);
@@ -147,15 +151,18 @@ static int bind_any(struct store *s, sqlite3_stmt *st, int at, struct span value
 		store_bind(st, at, t.bytes);
 		return 0;
 	case TOKEN_BIN:
-		sqlite3_bind_blob64(st, at, t.bytes.len ? (const void *)t.bytes.data : "", t.bytes.len, SQLITE_STATIC);
+		sqlite3_bind_blob64(st, at, t.bytes.len ? (const void *)t.bytes.data : "", t.bytes.len,
+				    SQLITE_STATIC);
 		return 0;
 	case TOKEN_EXT:
-		return xt_err_set(err, XT_E_bad_type, "value", "a MessagePack extension type; send it as bin or text");
+		return xt_err_set(err, XT_E_bad_type, "value",
+				  "a MessagePack extension type; send it as bin or text");
 	default:
 		r = reader_of(value);
 		buf_clear(&s->scratch);
 		json_put(&s->scratch, &r);
-		sqlite3_bind_text64(st, at, (const char *)s->scratch.data, s->scratch.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+		sqlite3_bind_text64(st, at, (const char *)s->scratch.data, s->scratch.len, SQLITE_TRANSIENT,
+				    SQLITE_UTF8);
 		return 0;
 	}
 }
@@ -182,20 +189,23 @@ static long column_to_set(struct work *w, struct table *t, const struct params_s
 	if (reader_next(&r, &value) < 0)
 		return xt_err_set(err, XT_E_bad_message, "value", "a value is cut short");
 	if (value.type == TOKEN_UINT)
-		return xt_err_set(err, XT_E_out_of_range, "value", "%llu is 2^63 or more, which SQLite's integers cannot hold",
+		return xt_err_set(err, XT_E_out_of_range, "value",
+				  "%llu is 2^63 or more, which SQLite's integers cannot hold",
 				  (unsigned long long)value.uinteger);
 	if (value.type == TOKEN_EXT)
-		return xt_err_set(err, XT_E_bad_type, "value", "a MessagePack extension type; send it as bin or text");
+		return xt_err_set(err, XT_E_bad_type, "value",
+				  "a MessagePack extension type; send it as bin or text");
 	if (ident_column(p->key, plain, err) < 0)
 		return -1;
 	if (table_is_system(plain))
-		return xt_err_set(err, XT_E_not_allowed, "key", "'%s' is written by the daemon and cannot be set", plain);
+		return xt_err_set(err, XT_E_not_allowed, "key",
+				  "'%s' is written by the daemon and cannot be set", plain);
 	long column = table_column(t, p->key);
 	if (column < 0) {
 		struct new_column add = {.key = p->key, .kind = kind_for(KIND_UNDECIDED, &value)};
 		if (t->n_columns >= XT_MAX_COLUMNS)
-			return xt_err_set(err, XT_E_too_many_columns, "key", "table '%.100s' has %d columns already", t->name,
-					  XT_MAX_COLUMNS);
+			return xt_err_set(err, XT_E_too_many_columns, "key",
+					  "table '%.100s' has %d columns already", t->name, XT_MAX_COLUMNS);
 		if (table_add_columns(w->store, t, &add, 1, &warnings, err) < 0)
 			return -1;
 		return table_column(t, p->key);
@@ -234,7 +244,8 @@ int handle_set(struct work *w, const struct params_set *p, struct result_set *re
 	if (!t)
 		return -1;
 	if (HAS_PARAM(p, set, where_key) != HAS_PARAM(p, set, where_value))
-		return xt_err_set(err, XT_E_missing_field, "where_value", "where_key and where_value belong together");
+		return xt_err_set(err, XT_E_missing_field, "where_value",
+				  "where_key and where_value belong together");
 	if (HAS_PARAM(p, set, where_key) && !(where = where_column(t, p->where_key, err)))
 		return -1;
 	long column = column_to_set(w, t, p, err);
@@ -272,7 +283,8 @@ out:
 
 /* ---- delete_run ------------------------------------------------------- */
 
-static int delete_rows(struct work *w, const char *table, struct span track_id, uint64_t *deleted, struct xt_err *err)
+static int delete_rows(struct work *w, const char *table, struct span track_id, uint64_t *deleted,
+		       struct xt_err *err)
 {
 	struct store *s = w->store;
 	struct buf sql = {0};
@@ -330,7 +342,8 @@ static int is_running(struct work *w, struct span track_id, bool *ret, struct xt
 	return 0;
 }
 
-int handle_delete_run(struct work *w, const struct params_delete_run *p, struct result_delete_run *ret, struct xt_err *err)
+int handle_delete_run(struct work *w, const struct params_delete_run *p, struct result_delete_run *ret,
+		      struct xt_err *err)
 {
 	bool running, force = HAS_PARAM(p, delete_run, force) && p->force;
 	struct table *t = NULL;
@@ -341,7 +354,8 @@ int handle_delete_run(struct work *w, const struct params_delete_run *p, struct 
 	if (!run || is_running(w, p->track_id, &running, err) < 0)
 		return -1;
 	if (running && !force)
-		return xt_err_set(err, XT_E_run_running, "track_id", "run '%.100s' is still running; use force", run->track_id);
+		return xt_err_set(err, XT_E_run_running, "track_id",
+				  "run '%.100s' is still running; use force", run->track_id);
 	if (t)
 		return delete_rows(w, t->name, p->track_id, &ret->deleted, err);
 	if (delete_everywhere(w, p->track_id, &ret->deleted, err) < 0 ||

@@ -8,7 +8,8 @@
 #define XT_VERSION "0.1.0"
 #endif
 
-void hello_answer(const struct store *s, const struct params_hello *p, uint64_t mark, struct result_hello *ret)
+void hello_answer(const struct store *s, const struct params_hello *p, uint64_t mark,
+		  struct result_hello *ret)
 {
 	ret->protocol = p->protocol < XT_PROTOCOL ? p->protocol : XT_PROTOCOL;
 	ret->version = span_str(XT_VERSION);
@@ -39,7 +40,9 @@ int handle_bye(struct work *w, const struct params_bye *p, struct result_bye *re
 	(void)ret;
 	if (s->read_only)
 		return 0;
-	if (runs_of_client(s, &w->client->key, "running", "finished", true, err) < 0)
+	/* It will not come back for answers. */
+	if (runs_of_client(s, &w->client->key, "running", "finished", true, err) < 0 ||
+	    outbox_confirm(s, &w->client->key, INT64_MAX, err) < 0)
 		return -1;
 	sqlite3_stmt *st = store_stmt(s, STMT_CLIENT_BYE, err);
 	if (!st)
@@ -51,7 +54,8 @@ int handle_bye(struct work *w, const struct params_bye *p, struct result_bye *re
 	return store_run(s, st, err);
 }
 
-int handle_confirm(struct work *w, const struct params_confirm *p, struct result_confirm *ret, struct xt_err *err)
+int handle_confirm(struct work *w, const struct params_confirm *p, struct result_confirm *ret,
+		   struct xt_err *err)
 {
 	(void)ret;
 	return w->store->read_only ? 0 : outbox_confirm(w->store, &w->client->key, p->seq, err);

@@ -13,7 +13,8 @@ int handle_exec(struct work *w, const struct params_exec *p, struct result_exec 
 	int rc, r;
 
 	guard_enter(&s->guard, GUARD_WRITE, timeout, NULL);
-	r = guard_prepare(&s->guard, s->db, p->sql, HAS_PARAM(p, exec, args) ? p->args : span_of(NULL, 0), &st, err);
+	r = guard_prepare(&s->guard, s->db, p->sql, HAS_PARAM(p, exec, args) ? p->args : span_of(NULL, 0),
+			  &st, err);
 	if (r == 0) {
 		do
 			rc = sqlite3_step(st);

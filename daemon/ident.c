@@ -31,8 +31,8 @@ int ident_column(struct span key, char ret[IDENT_SIZE], struct xt_err *err)
 	if (key.len == 0)
 		return xt_err_set(err, XT_E_bad_name, NULL, "a key is empty; give it a name");
 	if (key.len > XT_MAX_KEY)
-		return xt_err_set(err, XT_E_bad_name, NULL, "a key has %zu bytes, at most %d are allowed", key.len,
-				  XT_MAX_KEY);
+		return xt_err_set(err, XT_E_bad_name, NULL, "a key has %zu bytes, at most %d are allowed",
+				  key.len, XT_MAX_KEY);
 	if (key.data[0] >= '0' && key.data[0] <= '9') {
 		ret[out++] = '_';
 		chars++;
@@ -73,13 +73,14 @@ int ident_table(struct span name, char ret[IDENT_SIZE], struct xt_err *err)
 		chars++;
 	}
 	if (chars == 0 || chars > XT_MAX_NAME)
-		return xt_err_set(err, XT_E_bad_name, "table", "a table's name has 1 to %d characters, not %zu",
-				  XT_MAX_NAME, chars);
+		return xt_err_set(err, XT_E_bad_name, "table",
+				  "a table's name has 1 to %d characters, not %zu", XT_MAX_NAME, chars);
 	memcpy(ret, name.data, name.len);
 	ret[name.len] = '\0';
 	if (strncasecmp(ret, "xt_", 3) == 0 || strncasecmp(ret, "sqlite_", 7) == 0)
 		return xt_err_set(err, XT_E_bad_name, "table",
-				  "table '%s' is reserved: names that start with xt_ or sqlite_ are internal", ret);
+				  "table '%s' is reserved: names that start with xt_ or sqlite_ are internal",
+				  ret);
 	return 0;
 }
 
@@ -111,22 +112,24 @@ void ident_quote(struct buf *out, const char *name)
 }
 
 static const char *const first_words[] = {
-	"amber",  "ancient", "autumn", "azure",	 "bold",   "brave",  "bright", "calm",	 "clever", "coral",
-	"cosmic", "crimson", "curious", "dapper", "daring", "dusty",  "eager",	"early", "electric", "emerald",
-	"fancy",  "fierce",  "floral", "frosty", "gentle", "gilded", "golden", "grand",	 "happy",  "hidden",
-	"humble", "icy",     "indigo", "ivory",	 "jolly",  "keen",   "kind",   "lively", "lucky",  "lunar",
-	"mellow", "merry",   "mighty", "misty",	 "noble",  "olive",  "patient", "placid", "polar", "proud",
-	"purple", "quick",   "quiet",  "rapid",	 "rustic", "sage",   "scarlet", "silent", "silver", "solar",
-	"steady", "sunny",   "velvet", "vivid",
+	"amber",   "ancient", "autumn",	  "azure",   "bold",	"brave",  "bright",  "calm",
+	"clever",  "coral",   "cosmic",	  "crimson", "curious", "dapper", "daring",  "dusty",
+	"eager",   "early",   "electric", "emerald", "fancy",	"fierce", "floral",  "frosty",
+	"gentle",  "gilded",  "golden",	  "grand",   "happy",	"hidden", "humble",  "icy",
+	"indigo",  "ivory",   "jolly",	  "keen",    "kind",	"lively", "lucky",   "lunar",
+	"mellow",  "merry",   "mighty",	  "misty",   "noble",	"olive",  "patient", "placid",
+	"polar",   "proud",   "purple",	  "quick",   "quiet",	"rapid",  "rustic",  "sage",
+	"scarlet", "silent",  "silver",	  "solar",   "steady",	"sunny",  "velvet",  "vivid",
 };
 static const char *const second_words[] = {
-	"acorn",  "badger", "beacon", "birch",	"bison",  "breeze", "brook",  "canyon", "cedar",  "cliff",
-	"cloud",  "comet",  "condor", "coyote", "crane",  "delta",  "desert", "dolphin", "eagle", "ember",
-	"falcon", "fern",   "finch",  "fjord",	"forest", "fox",    "garden", "glacier", "grove", "harbor",
-	"hawk",	  "heron",  "island", "jaguar", "juniper", "lagoon", "lake",  "lark",	"lion",	  "lynx",
-	"maple",  "meadow", "meteor", "moose",	"mountain", "oasis", "ocean", "orchid", "otter",  "owl",
-	"panda",  "pebble", "pine",   "prairie", "quartz", "raven", "reef",   "river",	"sparrow", "summit",
-	"tiger",  "tundra", "valley", "willow",
+	"acorn",  "badger",  "beacon",	"birch",   "bison",    "breeze",  "brook",  "canyon",
+	"cedar",  "cliff",   "cloud",	"comet",   "condor",   "coyote",  "crane",  "delta",
+	"desert", "dolphin", "eagle",	"ember",   "falcon",   "fern",	  "finch",  "fjord",
+	"forest", "fox",     "garden",	"glacier", "grove",    "harbor",  "hawk",   "heron",
+	"island", "jaguar",  "juniper", "lagoon",  "lake",     "lark",	  "lion",   "lynx",
+	"maple",  "meadow",  "meteor",	"moose",   "mountain", "oasis",	  "ocean",  "orchid",
+	"otter",  "owl",     "panda",	"pebble",  "pine",     "prairie", "quartz", "raven",
+	"reef",	  "river",   "sparrow", "summit",  "tiger",    "tundra",  "valley", "willow",
 };
 
 void ident_run_name(char ret[64])

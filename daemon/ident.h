@@ -11,11 +11,13 @@
 /* The column name of a key: letters of any script, digits and '_' stay, everything else becomes
  * '_', a leading digit gets a '_' before it, XT_MAX_NAME characters at most; `rowid`, `oid` and
  * `_rowid_` get a trailing '_'. -1 for an empty key. */
-int ident_column(struct span key, char ret[IDENT_SIZE], struct xt_err *err) __attribute__((warn_unused_result));
+int ident_column(struct span key, char ret[IDENT_SIZE], struct xt_err *err)
+	__attribute__((warn_unused_result));
 
 /* Checks a table name: any text of XT_MAX_NAME characters without control characters, but not
  * `xt_…` or `sqlite_…`. Copies it to ret. */
-int ident_table(struct span name, char ret[IDENT_SIZE], struct xt_err *err) __attribute__((warn_unused_result));
+int ident_table(struct span name, char ret[IDENT_SIZE], struct xt_err *err)
+	__attribute__((warn_unused_result));
 
 /* name with "_<n>" behind it, cut so that it still fits. */
 void ident_suffix(const char *name, unsigned n, char ret[IDENT_SIZE]);

@@ -26,7 +26,8 @@ static int busy(const struct place *p, int fd, struct xt_err *err)
 
 	if (line)
 		(void)!sscanf(line, "\npid %d", &pid);
-	return xt_err_set(err, XT_E_busy, "database", "'%.200s' is served by process %d already", p->database, pid);
+	return xt_err_set(err, XT_E_busy, "database", "'%.200s' is served by process %d already", p->database,
+			  pid);
 }
 
 int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_err *err)
@@ -42,8 +43,8 @@ int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_er
 		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	}
 	if (fd < 0)
-		return xt_err_set(err, XT_E_io_error, "database", "cannot open the lock file '%.200s': %s", path,
-				  strerror(errno));
+		return xt_err_set(err, XT_E_io_error, "database", "cannot open the lock file '%.200s': %s",
+				  path, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		busy(p, fd, err);
 		close(fd);
@@ -52,7 +53,8 @@ int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_er
 	if (p->held && !revive) {
 		close(fd);
 		return xt_err_set(err, XT_E_stopping, "database",
-				  "'%.200s' was stopped by `xtctl down`; start it with `xtctl up`", p->database);
+				  "'%.200s' was stopped by `xtctl down`; start it with `xtctl up`",
+				  p->database);
 	}
 	return fd;
 }
@@ -79,11 +81,13 @@ int launch_socket(struct place *p, const char *wanted, struct xt_err *err)
 
 	if (wanted) {
 		char *cwd = wanted[0] == '/' ? NULL : getcwd(NULL, 0);
-		int n = snprintf(p->socket, sizeof(p->socket), "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", wanted);
+		int n = snprintf(p->socket, sizeof(p->socket), "%s%s%s", cwd ? cwd : "", cwd ? "/" : "",
+				 wanted);
 		free(cwd);
 		if (n < 0 || (size_t)n > most)
 			return xt_err_set(err, XT_E_out_of_range, "socket",
-					  "the socket's path '%.200s' has %d bytes, a socket address holds %zu; choose a shorter one",
+					  "the socket's path '%.200s' has %d bytes, a socket address holds "
+					  "%zu; choose a shorter one",
 					  wanted, n, most);
 		return 0;
 	}
@@ -131,7 +135,8 @@ void launch_ready(int fd, const struct xt_err *err)
 	char line[600];
 
 	if (fd >= 0) {
-		int n = err ? snprintf(line, sizeof(line), "%s %s\n", proto_error_name(err->code), err->message)
+		int n = err ? snprintf(line, sizeof(line), "%s %s\n", proto_error_name(err->code),
+				       err->message)
 			    : snprintf(line, sizeof(line), "ok\n");
 		(void)!write(fd, line, (size_t)n);
 		close(fd);
@@ -158,9 +163,9 @@ const char *launch_network_fs(const char *path)
 		const char *name;
 	} known[] = {
 		/* From linux/magic.h and statfs(2). */
-		{0x6969, "NFS"},        {0x517b, "SMB"},       {0xff534d42, "CIFS"},   {0xfe534d42, "SMB2"},
-		{0x5346414f, "AFS"},    {0x00c36400, "Ceph"},  {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"},
-		{0x01021997, "9P"},     {0x65735546, "FUSE"},
+		{0x6969, "NFS"},     {0x517b, "SMB"},	   {0xff534d42, "CIFS"},   {0xfe534d42, "SMB2"},
+		{0x5346414f, "AFS"}, {0x00c36400, "Ceph"}, {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"},
+		{0x01021997, "9P"},  {0x65735546, "FUSE"},
 	};
 	struct statfs st;
 

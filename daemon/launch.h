@@ -7,10 +7,12 @@
 
 /* Takes the database's lock. Its descriptor stays open as long as the process; -1 with the error:
  * another daemon serves the database, or `xtctl down` holds it and revive is not set. */
-int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_err *err) __attribute__((warn_unused_result));
+int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_err *err)
+	__attribute__((warn_unused_result));
 
 /* Decides where the socket is made: `wanted`, or NULL for the usual place, which is made. */
-int launch_socket(struct place *p, const char *wanted, struct xt_err *err) __attribute__((warn_unused_result));
+int launch_socket(struct place *p, const char *wanted, struct xt_err *err)
+	__attribute__((warn_unused_result));
 
 /* The listening socket that systemd handed over, its path in p->socket; -1: none. */
 int launch_inherited_socket(struct place *p);

@@ -8,15 +8,15 @@ struct server;
 
 /* The server's numbers, for `status`. Strings are the server's. */
 struct server_facts {
-	const char *socket, *log_file;  /* paths; log_file may be NULL */
+	const char *socket, *log_file; /* paths; log_file may be NULL */
 	const char *durability;
-	const struct store *store;      /* path, database_id, read_only only: they do not change */
+	const struct store *store; /* path, database_id, read_only only: they do not change */
 	struct writer_stats *stats;
 	uint64_t connections, queued_ops, queued_bytes, cursors;
 	uint64_t uptime_ms, idle_exit_ms;
 	bool draining;
 	enum writer_state writer;
-	struct xt_err why;              /* of a writer that is not WRITER_OK */
+	struct xt_err why; /* of a writer that is not WRITER_OK */
 };
 
 void server_facts(struct server *s, struct server_facts *ret);

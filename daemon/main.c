@@ -23,7 +23,7 @@ struct settings {
 	const char *database, *socket;
 	enum durability durability;
 	uint64_t idle_exit_ms;
-	bool idle_set;     /* idle_exit_ms was given */
+	bool idle_set; /* idle_exit_ms was given */
 	int ready_fd;
 	bool read_only, detach, revive;
 };
@@ -34,7 +34,8 @@ static void usage(FILE *f)
 	      "Serves one SQLite database to benchmark workers. Clients start it themselves; see xtctl(1).\n"
 	      "\n"
 	      "  --socket PATH        listen here instead of at the place computed from the database's path\n"
-	      "  --durability MODE    full (default): acknowledged means synced to disk; normal, off: faster\n"
+	      "  --durability MODE    full (default): acknowledged means synced to disk; normal, off: "
+	      "faster\n"
 	      "  --idle-exit-ms N     leave when no client was connected for N ms; 0: never (default)\n"
 	      "  --read-only          answer queries only\n"
 	      "  --detach             go to the background, log to DATABASE.log\n"
@@ -154,17 +155,20 @@ static void warn_of_network(const struct place *p)
 	directory_of(p, dir);
 	const char *network = launch_network_fs(dir);
 	if (network)
-		log_warn("the database is on a network file system, where SQLite's locks and its WAL may fail: "
+		log_warn("the database is on a network file system, where SQLite's locks and its WAL may "
+			 "fail: "
 			 "keep it on a local disk filesystem=%s",
 			 network);
 }
 
 /* Serves until told to leave. 0; 1 with err when it could not start; 2 when the writer failed. */
-static int serve(const struct settings *set, const struct place *p, int lock, int listen_fd, struct xt_err *err)
+static int serve(const struct settings *set, const struct place *p, int lock, int listen_fd,
+		 struct xt_err *err)
 {
 	static struct server server; /* large, and one a process */
 	struct store store = {0};
-	struct store_options so = {.path = p->database, .read_only = set->read_only, .durability = set->durability};
+	struct store_options so = {
+		.path = p->database, .read_only = set->read_only, .durability = set->durability};
 	struct server_options o = {.socket = p->socket,
 				   .listen_fd = listen_fd,
 				   .durability = durabilities[set->durability],
@@ -176,7 +180,8 @@ static int serve(const struct settings *set, const struct place *p, int lock, in
 		if (server_init(&server, &store, &o, err) == 0) {
 			if (place_write_lock(lock, p->socket, (int)getpid(), false) < 0)
 				log_warn("cannot write the lock file path=\"%s\"", p->lock);
-			log_info("serving database=\"%s\" socket=\"%s\" pid=%d durability=%s read_only=%d version=" XT_VERSION,
+			log_info("serving database=\"%s\" socket=\"%s\" pid=%d durability=%s read_only=%d "
+				 "version=" XT_VERSION,
 				 p->database, p->socket, (int)getpid(), o.durability, set->read_only);
 			launch_ready(set->ready_fd, NULL);
 			r = server_run(&server) < 0 ? 2 : 0;
@@ -221,8 +226,8 @@ int main(int argc, char **argv)
 		s.idle_exit_ms = DETACHED_IDLE_MS;
 	s.read_only = s.read_only || must_read_only(&p);
 	if (s.read_only && !p.exists) {
-		xt_err_set(&err, XT_E_io_error, "database", "'%.200s' does not exist, and nothing is created for reading",
-			   p.database);
+		xt_err_set(&err, XT_E_io_error, "database",
+			   "'%.200s' does not exist, and nothing is created for reading", p.database);
 		return fail(&s, &err);
 	}
 	warn_of_network(&p);

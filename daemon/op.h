@@ -22,25 +22,25 @@ enum op_kind {
 };
 
 struct op {
-	struct op *next;                  /* in whatever list it is */
+	struct op *next; /* in whatever list it is */
 	enum op_kind kind;
 	const struct method_desc *method; /* NULL for internal kinds */
-	bool request;                     /* to be answered under msgid */
-	bool check_utf8;                  /* some text in it is not UTF-8 */
+	bool request;			  /* to be answered under msgid */
+	bool check_utf8;		  /* some text in it is not UTF-8 */
 	uint32_t msgid;
-	uint64_t conn;                    /* id of the connection; 0: none */
-	struct client_key client;         /* who sends */
-	pid_t pid;                        /* of the sender; 0: unknown */
-	struct block *block;              /* a reference: what the parameters' spans point into */
-	size_t bytes;                     /* of the message, for the limits */
-	uint64_t after;                   /* OP_BARRIER: number to wait for */
-	struct cursor *cursor;            /* of reading methods; see reader.h */
+	uint64_t conn;		  /* id of the connection; 0: none */
+	struct client_key client; /* who sends */
+	pid_t pid;		  /* of the sender; 0: unknown */
+	struct block *block;	  /* a reference: what the parameters' spans point into */
+	size_t bytes;		  /* of the message, for the limits */
+	uint64_t after;		  /* OP_BARRIER: number to wait for */
+	struct cursor *cursor;	  /* of reading methods; see reader.h */
 
 	/* Filled in by the thread that works on it. */
-	struct buf out;                   /* encoded events and the response */
-	uint64_t ack;                     /* mark to acknowledge; 0: none */
-	bool close;                       /* the connection ends after `out` */
-	bool refused;                     /* OP_BARRIER: answered already */
+	struct buf out; /* encoded events and the response */
+	uint64_t ack;	/* mark to acknowledge; 0: none */
+	bool close;	/* the connection ends after `out` */
+	bool refused;	/* OP_BARRIER: answered already */
 
 	_Alignas(16) unsigned char params[]; /* struct params_<method> */
 };

@@ -15,7 +15,7 @@ struct peer {
 int peer_of(int fd, struct peer *ret) __attribute__((warn_unused_result));
 
 struct peer_process {
-	char executable[512];   /* "" where it cannot be read */
+	char executable[512];	 /* "" where it cannot be read */
 	char command_line[1024]; /* arguments with spaces between, cut */
 	char directory[512];
 };

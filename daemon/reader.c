@@ -6,9 +6,9 @@
 #include "handle.h"
 #include "store.h"
 
-#define MAX_IDLE   8    /* connections kept open */
-#define CACHE_KIB  2048 /* page cache of each */
-#define BUSY_MS    5000
+#define MAX_IDLE  8    /* connections kept open */
+#define CACHE_KIB 2048 /* page cache of each */
+#define BUSY_MS	  5000
 
 /* ---- connections ------------------------------------------------------ */
 
@@ -31,7 +31,8 @@ static struct reader_db *db_open(const char *path, struct xt_err *err)
 	}
 	int rc = store_open_reader(path, &db->db);
 	if (rc != SQLITE_OK) {
-		xt_err_set(err, store_code(rc), NULL, "cannot open '%.200s' for reading: %s", path, sqlite3_errstr(rc));
+		xt_err_set(err, store_code(rc), NULL, "cannot open '%.200s' for reading: %s", path,
+			   sqlite3_errstr(rc));
 		db_free(db);
 		return NULL;
 	}
@@ -39,8 +40,10 @@ static struct reader_db *db_open(const char *path, struct xt_err *err)
 	sqlite3_busy_timeout(db->db, BUSY_MS);
 	sqlite3_db_config(db->db, SQLITE_DBCONFIG_MAINDBNAME, "db");
 	sqlite3_limit(db->db, SQLITE_LIMIT_ATTACHED, 0);
-	snprintf(sql, sizeof(sql), "PRAGMA query_only = ON; PRAGMA temp_store = FILE; PRAGMA cache_size = -%d; "
-		 "PRAGMA trusted_schema = OFF", CACHE_KIB);
+	snprintf(sql, sizeof(sql),
+		 "PRAGMA query_only = ON; PRAGMA temp_store = FILE; PRAGMA cache_size = -%d; "
+		 "PRAGMA trusted_schema = OFF",
+		 CACHE_KIB);
 	guard_install(&db->guard, db->db);
 	sqlite3_exec(db->db, sql, NULL, NULL, NULL);
 	return db;
@@ -139,10 +142,13 @@ static void run(struct reader_pool *r, struct op *op)
 		if (buf_failed(&op->out)) {
 			buf_clear(&op->out);
 			op->out.len = start;
-			failed = xt_err_set(&err, XT_E_too_large, NULL, "the answer is larger than a message can be (%d bytes)",
+			failed = xt_err_set(&err, XT_E_too_large, NULL,
+					    "the answer is larger than a message can be (%d bytes)",
 					    XT_MAX_FRAME);
 		}
 	}
+	if (failed && err.code == XT_E_cancelled && atomic_load(&r->leaving))
+		xt_err_set(&err, XT_E_stopping, NULL, "the daemon is stopping; connect again");
 	if (failed)
 		wire_put_error(&op->out, op->msgid, &err);
 	buf_done(&c->rows);

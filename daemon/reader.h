@@ -15,43 +15,44 @@
 
 /* A connection of the pool. */
 struct reader_db {
-	sqlite3 *db;         /* owned */
-	struct guard guard;  /* installed on db */
+	sqlite3 *db;	    /* owned */
+	struct guard guard; /* installed on db */
 	struct reader_db *next;
 };
 
 struct cursor {
 	/* The loop's. */
-	uint64_t conn;            /* connection that it belongs to */
-	uint32_t msgid;           /* its name there */
-	bool busy;                /* a thread works on it */
-	bool closing;             /* to be closed when it is no longer busy */
+	uint64_t conn;		     /* connection that it belongs to */
+	uint32_t msgid;		     /* its name there */
+	bool busy;		     /* a thread works on it */
+	bool closing;		     /* to be closed when it is no longer busy */
 	uint64_t opened_ms, idle_ms; /* loop time: when it was opened, when it was last used */
-	struct cursor *next;      /* in the server's list */
-	atomic_bool cancelled;    /* set by the loop, seen by the thread */
+	struct cursor *next;	     /* in the server's list */
+	atomic_bool cancelled;	     /* set by the loop, seen by the thread */
 
 	/* The thread's. */
-	const char *path;         /* borrowed: of the database */
-	struct reader_db *db;     /* while it is open */
-	sqlite3_stmt *st;         /* owned */
-	bool pending;             /* st stands on a row that was not sent yet */
-	bool at_end;              /* st has no more rows */
-	bool finished;            /* nothing is open any more */
+	const char *path;		/* borrowed: of the database */
+	struct reader_db *db;		/* while it is open */
+	sqlite3_stmt *st;		/* owned */
+	bool pending;			/* st stands on a row that was not sent yet */
+	bool at_end;			/* st has no more rows */
+	bool finished;			/* nothing is open any more */
 	uint64_t page_rows, timeout_ms; /* of each page */
-	struct buf names, types, rows; /* encoded parts of the answer */
+	struct buf names, types, rows;	/* encoded parts of the answer */
 };
 
 struct reader_pool {
-	char *path;               /* owned */
+	char *path;		  /* owned */
 	void (*wake)(void *data); /* called from the threads when there is something to take */
-	void *data;               /* for wake */
+	void *data;		  /* for wake */
+	atomic_bool leaving;	  /* set by the loop: what is cancelled now is because the daemon leaves */
 	pthread_t threads[READER_THREADS];
-	size_t n_threads;         /* started */
-	pthread_mutex_t lock;     /* guards what follows */
-	pthread_cond_t cond;      /* `queue` or `stopping` changed */
+	size_t n_threads;     /* started */
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t cond;  /* `queue` or `stopping` changed */
 	struct op_list queue, done;
 	bool stopping;
-	struct reader_db *idle;   /* connections that nobody uses, owned */
+	struct reader_db *idle; /* connections that nobody uses, owned */
 	size_t n_idle;
 };
 

@@ -8,8 +8,8 @@
 enum bound {
 	BOUND,
 	OTHER_KEYS, /* the row has other keys than the shape */
-	WIDEN,      /* a value does not fit its column */
-	BAD,        /* the row can never be stored */
+	WIDEN,	    /* a value does not fit its column */
+	BAD,	    /* the row can never be stored */
 };
 
 struct misfit {
@@ -39,21 +39,24 @@ static void name_key(struct xt_err *err, struct span key)
 }
 
 /* What no column can hold. */
-static int check_value(const struct row_source *src, struct span key, struct reader start, const struct token *t,
-		       struct xt_err *err)
+static int check_value(const struct row_source *src, struct span key, struct reader start,
+		       const struct token *t, struct xt_err *err)
 {
 	struct token inner;
 
 	if (t->type == TOKEN_UINT)
-		xt_err_set(err, XT_E_out_of_range, NULL, "%llu is 2^63 or more, which SQLite's integers cannot hold",
+		xt_err_set(err, XT_E_out_of_range, NULL,
+			   "%llu is 2^63 or more, which SQLite's integers cannot hold",
 			   (unsigned long long)t->uinteger);
 	else if (t->type == TOKEN_EXT)
 		xt_err_set(err, XT_E_bad_type, NULL, "a MessagePack extension type; send it as bin or text");
 	else if (src->check_utf8) {
 		struct span value = reader_skip(&start);
 		for (struct reader r = reader_of(value); r.at < r.end;)
-			if (reader_next(&r, &inner) < 0 || (inner.type == TOKEN_STR && !utf8_valid(inner.bytes))) {
-				xt_err_set(err, XT_E_bad_utf8, NULL, "the text is not valid UTF-8; send bytes as bin");
+			if (reader_next(&r, &inner) < 0 ||
+			    (inner.type == TOKEN_STR && !utf8_valid(inner.bytes))) {
+				xt_err_set(err, XT_E_bad_utf8, NULL,
+					   "the text is not valid UTF-8; send bytes as bin");
 				name_key(err, key);
 				return -1;
 			}
@@ -68,7 +71,8 @@ static void bind_json(struct store *s, sqlite3_stmt *st, int at, struct reader *
 {
 	buf_clear(&s->scratch);
 	json_put(&s->scratch, r);
-	sqlite3_bind_text64(st, at, (const char *)s->scratch.data, s->scratch.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+	sqlite3_bind_text64(st, at, (const char *)s->scratch.data, s->scratch.len, SQLITE_TRANSIENT,
+			    SQLITE_UTF8);
 }
 
 static enum bound bind_value(const struct row_source *src, const struct shape *sh, size_t i, struct reader *r,
@@ -107,7 +111,8 @@ static enum bound bind_value(const struct row_source *src, const struct shape *s
 		store_bind(st, at, t.bytes);
 		break;
 	case TOKEN_BIN:
-		sqlite3_bind_blob64(st, at, t.bytes.len ? (const void *)t.bytes.data : "", t.bytes.len, SQLITE_STATIC);
+		sqlite3_bind_blob64(st, at, t.bytes.len ? (const void *)t.bytes.data : "", t.bytes.len,
+				    SQLITE_STATIC);
 		break;
 	default:
 		*r = start;
@@ -118,8 +123,8 @@ static enum bound bind_value(const struct row_source *src, const struct shape *s
 
 /* ---- binding a row to a shape ----------------------------------------- */
 
-static enum bound bind_map(const struct row_source *src, const struct shape *sh, struct reader *r, struct misfit *misfit,
-			   struct xt_err *err)
+static enum bound bind_map(const struct row_source *src, const struct shape *sh, struct reader *r,
+			   struct misfit *misfit, struct xt_err *err)
 {
 	struct token t;
 
@@ -141,7 +146,8 @@ static enum bound bind_array(const struct row_source *src, const struct shape *s
 	struct token t;
 
 	if (reader_next(r, &t) < 0 || t.type != TOKEN_ARRAY || t.count != sh->n) {
-		xt_err_set(err, XT_E_bad_type, "rows", "a row must be an array of %zu values, as `columns` has names", sh->n);
+		xt_err_set(err, XT_E_bad_type, "rows",
+			   "a row must be an array of %zu values, as `columns` has names", sh->n);
 		return BAD;
 	}
 	for (size_t i = 0; i < sh->n; i++) {
@@ -156,7 +162,8 @@ static enum bound bind_array(const struct row_source *src, const struct shape *s
 
 /* The row's keys, checked, in src->keys (of a map) or src->columns; and its values' kinds are told by
  * `values`, a reader over key/value pairs or values. */
-static int read_keys(struct row_source *src, struct span row, const struct span **ret_keys, size_t *ret_n, struct xt_err *err)
+static int read_keys(struct row_source *src, struct span row, const struct span **ret_keys, size_t *ret_n,
+		     struct xt_err *err)
 {
 	struct reader r = reader_of(row);
 	struct token head, key;
@@ -169,7 +176,8 @@ static int read_keys(struct row_source *src, struct span row, const struct span 
 	if (reader_next(&r, &head) < 0 || head.type != TOKEN_MAP)
 		return xt_err_set(err, XT_E_bad_type, "rows", "a row must be a map");
 	if (head.count > XT_MAX_COLUMNS)
-		return xt_err_set(err, XT_E_too_many_columns, NULL, "the row has %u keys, a table holds %d columns", head.count,
+		return xt_err_set(err, XT_E_too_many_columns, NULL,
+				  "the row has %u keys, a table holds %d columns", head.count,
 				  XT_MAX_COLUMNS);
 	for (uint32_t i = 0; i < head.count; i++) {
 		if (reader_next(&r, &key) < 0 || key.type != TOKEN_STR)
@@ -226,7 +234,8 @@ static int plan_columns(const struct row_source *src, struct span row, const str
 	size_t n_add = 0;
 
 	if (reader_next(&r, &t) < 0 || (src->columns && (t.type != TOKEN_ARRAY || t.count != n)))
-		return xt_err_set(err, XT_E_bad_type, "rows", "a row must be an array of %zu values, as `columns` has names", n);
+		return xt_err_set(err, XT_E_bad_type, "rows",
+				  "a row must be an array of %zu values, as `columns` has names", n);
 	for (size_t i = 0; i < n; i++) {
 		if (!src->columns)
 			reader_skip(&r);
@@ -244,8 +253,8 @@ static int plan_columns(const struct row_source *src, struct span row, const str
 	size_t there = src->table->absent ? 2 : src->table->n_columns;
 	if (there + n_add > XT_MAX_COLUMNS)
 		return xt_err_set(err, XT_E_too_many_columns, NULL,
-				  "table '%s' has %zu columns, %zu more would pass the limit of %d", src->table->name, there,
-				  n_add, XT_MAX_COLUMNS);
+				  "table '%s' has %zu columns, %zu more would pass the limit of %d",
+				  src->table->name, there, n_add, XT_MAX_COLUMNS);
 	*ret_add = n_add;
 	return 0;
 }
@@ -315,7 +324,8 @@ static int insert(struct row_source *src, const struct shape *sh, struct xt_err 
 		return 0;
 	}
 	int code = sqlite3_extended_errcode(src->store->db);
-	if (src->table->unique_time && (code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_UNIQUE)) {
+	if (src->table->unique_time &&
+	    (code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_UNIQUE)) {
 		sqlite3_reset(st);
 		return bump(src, st, err);
 	}
@@ -342,7 +352,8 @@ static int store_slow(struct row_source *src, struct span row, struct xt_err *er
 		struct shape *sh = shape_for(src, row, err);
 		if (!sh)
 			return -1;
-		enum bound b = src->columns ? bind_array(src, sh, &r, &misfit, err) : bind_map(src, sh, &r, &misfit, err);
+		enum bound b = src->columns ? bind_array(src, sh, &r, &misfit, err)
+					    : bind_map(src, sh, &r, &misfit, err);
 		if (b == BOUND) {
 			src->shape = sh;
 			return insert(src, sh, err);

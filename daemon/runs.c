@@ -5,7 +5,7 @@
 
 #include "peer.h"
 
-#define BUCKETS  4096
+#define BUCKETS	 4096
 #define MAX_RUNS 100000 /* in memory; beyond that the cache starts anew */
 
 struct run_cache {
@@ -194,12 +194,12 @@ int runs_judge(struct store *s, struct xt_err *err)
 {
 	struct client_key *lost = NULL;
 	size_t n = 0, cap = 0;
-	int rc, r = 0;
+	int r = 0;
 	sqlite3_stmt *st = store_stmt(s, STMT_RUNS_RUNNING, err);
 
 	if (!st)
 		return -1;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+	while (sqlite3_step(st) == SQLITE_ROW) {
 		struct client_key key = {.uid = (uint32_t)sqlite3_column_int64(st, 1)};
 		if (sqlite3_column_bytes(st, 2) != XT_CLIENT_ID)
 			continue;

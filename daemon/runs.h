@@ -6,12 +6,12 @@
 #include "clients.h"
 
 struct run {
-	char *track_id;          /* owned */
-	bool known;              /* has a row in xt_runs */
-	bool deleted;            /* a tombstone: rows are refused */
-	uint64_t rows, rejects;  /* since the last commit */
-	bool dirty;              /* in the dirty list */
-	struct run *next;        /* in its hash bucket */
+	char *track_id;		/* owned */
+	bool known;		/* has a row in xt_runs */
+	bool deleted;		/* a tombstone: rows are refused */
+	uint64_t rows, rejects; /* since the last commit */
+	bool dirty;		/* in the dirty list */
+	struct run *next;	/* in its hash bucket */
 	struct run *next_dirty;
 };
 
@@ -28,11 +28,11 @@ struct run *runs_find(struct store *s, struct span track_id, struct xt_err *err)
 
 /* What a new run's row says besides its name. */
 struct run_start {
-	int64_t time_us;             /* when it started */
-	const char *table;           /* its rows' table */
-	struct span params;          /* JSON text, or empty */
+	int64_t time_us;		 /* when it started */
+	const char *table;		 /* its rows' table */
+	struct span params;		 /* JSON text, or empty */
 	const struct client_key *client; /* who started it */
-	pid_t pid;                   /* of that client; 0: unknown */
+	pid_t pid;			 /* of that client; 0: unknown */
 };
 
 /* Adds a run that is not known. */

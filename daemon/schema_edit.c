@@ -6,7 +6,7 @@
  * stepped over. */
 struct piece {
 	const char *start, *end; /* start == end: the text is over */
-	bool name;               /* a word or anything quoted */
+	bool name;		 /* a word or anything quoted */
 };
 
 static const char *skip_space(const char *p)
@@ -26,8 +26,8 @@ static const char *skip_space(const char *p)
 
 static bool word_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
-	       (c & 0x80);
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+	       c == '$' || (c & 0x80);
 }
 
 static struct piece next_piece(const char *p)
@@ -91,8 +91,9 @@ static bool names(struct piece t, const char *name)
 
 static bool begins_constraint(struct piece t)
 {
-	static const char *const words[] = {"constraint", "primary", "not", "null", "unique", "check", "default",
-					    "collate", "references", "generated", "as", "foreign"};
+	static const char *const words[] = {"constraint", "primary",   "not",	  "null",
+					    "unique",	  "check",     "default", "collate",
+					    "references", "generated", "as",	  "foreign"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (is_word(t, words[i]))

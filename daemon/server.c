@@ -10,12 +10,12 @@
 
 #include "log.h"
 
-#define BACKLOG        4096
-#define JUDGE_MS       30000 /* clients' time to return after a start */
-#define DRAIN_MS       10000 /* longest wait for senders to be quiet */
-#define QUIET_TURNS    3
-#define COMPLAIN_MS    10000 /* between two log lines about the same trouble */
-#define SPARE_FDS      128   /* kept for databases, logs and temporary files */
+#define BACKLOG	    4096
+#define JUDGE_MS    30000 /* clients' time to return after a start */
+#define DRAIN_MS    10000 /* longest wait for senders to be quiet */
+#define QUIET_TURNS 3
+#define COMPLAIN_MS 10000 /* between two log lines about the same trouble */
+#define SPARE_FDS   128	  /* kept for databases, logs and temporary files */
 
 /* ---- connections ------------------------------------------------------ */
 
@@ -92,8 +92,10 @@ static void admit(struct server *s, struct conn *c)
 	if (uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0 || peer_of(fd, &c->peer) < 0) {
 		turn_away(c, XT_E_not_allowed, "the daemon cannot tell who you are");
 	} else if (!admitted(s, &c->peer)) {
-		log_warn("connection refused: another user uid=%u pid=%d", (unsigned)c->peer.uid, (int)c->peer.pid);
-		turn_away(c, XT_E_not_allowed, "the daemon serves its own user, the database's owner and root only");
+		log_warn("connection refused: another user uid=%u pid=%d", (unsigned)c->peer.uid,
+			 (int)c->peer.pid);
+		turn_away(c, XT_E_not_allowed,
+			  "the daemon serves its own user, the database's owner and root only");
 	} else if (s->n_conns >= max_connections() || new_slot(s, &slot) < 0) {
 		complain(s, "connection refused", "too many connections");
 		turn_away(c, XT_E_busy, "too many connections; raise the limit of open files, or try again");
@@ -222,11 +224,11 @@ static void flush_dirty(struct server *s)
 
 static void close_handles(struct server *s)
 {
-	uv_handle_t *handles[] = {(uv_handle_t *)&s->async,       (uv_handle_t *)&s->prepare,
-				  (uv_handle_t *)&s->spin,        (uv_handle_t *)&s->idle_timer,
+	uv_handle_t *handles[] = {(uv_handle_t *)&s->async,	   (uv_handle_t *)&s->prepare,
+				  (uv_handle_t *)&s->spin,	   (uv_handle_t *)&s->idle_timer,
 				  (uv_handle_t *)&s->cursor_timer, (uv_handle_t *)&s->judge_timer,
-				  (uv_handle_t *)&s->drain_timer, (uv_handle_t *)&s->sigterm,
-				  (uv_handle_t *)&s->sigint,      (uv_handle_t *)&s->listener};
+				  (uv_handle_t *)&s->drain_timer,  (uv_handle_t *)&s->sigterm,
+				  (uv_handle_t *)&s->sigint,	   (uv_handle_t *)&s->listener};
 
 	for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
 		if (!uv_is_closing(handles[i]))
@@ -289,11 +291,11 @@ static void on_async(uv_async_t *a)
 	enum writer_state state = writer_state(&s->writer, &why);
 	if (state == WRITER_DEGRADED)
 		complain(s, "rows wait: the batch cannot be stored now", why.message);
-	if (state == WRITER_FAILED && !s->failed) {
-		s->failed = true;
-		log_error("nothing more can be stored, leaving code=%s error=\"%s\"", proto_error_name(why.code), why.message);
-		server_drain(s, false);
-	}
+	else if (state == WRITER_OK && s->degraded)
+		log_info("rows are stored again waiting=%zu", s->queued_ops);
+	s->degraded = state == WRITER_DEGRADED;
+	if (state == WRITER_FAILED)
+		server_fail(s, why.message);
 }
 
 static void wake(void *data)
@@ -328,8 +330,18 @@ void server_drain(struct server *s, bool hold)
 		uv_close((uv_handle_t *)&s->listener, NULL);
 	uv_timer_stop(&s->idle_timer);
 	uv_timer_start(&s->drain_timer, on_drain_timer, DRAIN_MS, 0);
+	atomic_store(&s->readers.leaving, true);
 	server_end_cursors(s, 0);
 	uv_idle_start(&s->spin, on_spin);
+}
+
+void server_fail(struct server *s, const char *why)
+{
+	if (s->failed)
+		return;
+	s->failed = true;
+	log_error("nothing more can be stored, leaving error=\"%s\"", why);
+	server_drain(s, false);
 }
 
 static void on_signal(uv_signal_t *sig, int number)
@@ -370,7 +382,8 @@ void server_facts(struct server *s, struct server_facts *ret)
 
 static int listen_fail(struct xt_err *err, const struct server_options *o, int code)
 {
-	return xt_err_set(err, XT_E_io_error, "socket", "cannot listen on '%.200s': %s", o->socket, uv_strerror(code));
+	return xt_err_set(err, XT_E_io_error, "socket", "cannot listen on '%.200s': %s", o->socket,
+			  uv_strerror(code));
 }
 
 /* A socket of our own: the lock is ours, so what is at the path is left over. */
@@ -425,7 +438,8 @@ int server_init(struct server *s, struct store *store, const struct server_optio
 	*s = (struct server){.opt = *o, .store = store};
 	int r = uv_loop_init(&s->loop);
 	if (r < 0)
-		return xt_err_set(err, XT_E_internal, NULL, "cannot start the event loop: %s", uv_strerror(r));
+		return xt_err_set(err, XT_E_internal, NULL, "cannot start the event loop: %s",
+				  uv_strerror(r));
 	init_handles(s);
 	r = writer_start(&s->writer, store, wake, s);
 	if (r == 0)

@@ -15,53 +15,54 @@
 #define SERVER_BUCKETS 1024
 
 struct server_options {
-	const char *socket;       /* path; also of a socket that was handed over */
-	int listen_fd;            /* a socket that listens already; -1: make one */
-	const char *durability;   /* its name, for `status` */
-	const char *log_file;     /* for `status`; may be NULL */
-	uint64_t idle_exit_ms;    /* leave after so long without a client; 0: never */
+	const char *socket;	/* path; also of a socket that was handed over */
+	int listen_fd;		/* a socket that listens already; -1: make one */
+	const char *durability; /* its name, for `status` */
+	const char *log_file;	/* for `status`; may be NULL */
+	uint64_t idle_exit_ms;	/* leave after so long without a client; 0: never */
 };
 
 struct server {
 	uv_loop_t loop;
 	uv_pipe_t listener;
-	uv_async_t async;         /* the threads have something done */
-	uv_prepare_t prepare;     /* before the loop waits: hand over, flush */
-	uv_idle_t spin;           /* while draining: do not wait */
-	uv_timer_t idle_timer;    /* nobody is connected */
-	uv_timer_t cursor_timer;  /* while queries are open: which are idle for too long */
-	uv_timer_t judge_timer;   /* the grace time of clients after a start */
-	uv_timer_t drain_timer;   /* the latest moment to leave */
+	uv_async_t async;	 /* the threads have something done */
+	uv_prepare_t prepare;	 /* before the loop waits: hand over, flush */
+	uv_idle_t spin;		 /* while draining: do not wait */
+	uv_timer_t idle_timer;	 /* nobody is connected */
+	uv_timer_t cursor_timer; /* while queries are open: which are idle for too long */
+	uv_timer_t judge_timer;	 /* the grace time of clients after a start */
+	uv_timer_t drain_timer;	 /* the latest moment to leave */
 	uv_signal_t sigterm, sigint;
 
 	struct server_options opt;
-	struct store *store;      /* borrowed; its constant fields only, the rest is the writer's */
+	struct store *store; /* borrowed; its constant fields only, the rest is the writer's */
 	struct writer writer;
 	struct reader_pool readers;
 	struct op_list to_writer; /* gathered in this turn of the loop */
 
-	struct conn *conns;       /* all of them, also closing ones */
-	struct conn **slots;      /* owned: connection of an id's low bits, or NULL */
-	size_t n_slots, n_conns;  /* n_conns: those that are not closing */
-	uint64_t serial;          /* of the last connection */
+	struct conn *conns;		   /* all of them, also closing ones */
+	struct conn **slots;		   /* owned: connection of an id's low bits, or NULL */
+	size_t n_slots, n_conns;	   /* n_conns: those that are not closing */
+	uint64_t serial;		   /* of the last connection */
 	struct conn *same[SERVER_BUCKETS]; /* greeted connections by client id */
-	struct conn *dirty;       /* to be flushed */
+	struct conn *dirty;		   /* to be flushed */
 
-	struct cursor *cursors;   /* open queries */
+	struct cursor *cursors; /* open queries */
 	size_t n_cursors;
-	size_t queued_bytes;      /* of messages under way */
-	size_t queued_ops;        /* their number */
-	bool full;                /* queued_bytes passed its limit: nobody is read */
+	size_t queued_bytes; /* of messages under way */
+	size_t queued_ops;   /* their number */
+	bool full;	     /* queued_bytes passed its limit: nobody is read */
 
-	bool draining;            /* accepts no more and leaves when all is quiet */
-	bool leaving;             /* drained: connections are being closed */
-	bool hold;                /* nobody starts the daemon again until `up` */
-	bool failed;              /* the writer cannot go on */
-	size_t read_bytes;        /* received, since the start */
-	size_t quiet_at;          /* read_bytes at the last look while draining */
-	unsigned quiet_turns;     /* turns of the loop in which nothing came */
-	uint64_t started_ms;      /* loop time */
-	uint64_t complained_ms;   /* loop time of the last complaint about accept */
+	bool draining;		/* accepts no more and leaves when all is quiet */
+	bool leaving;		/* drained: connections are being closed */
+	bool hold;		/* nobody starts the daemon again until `up` */
+	bool degraded;		/* the writer's batch cannot be stored for now */
+	bool failed;		/* the writer cannot go on */
+	size_t read_bytes;	/* received, since the start */
+	size_t quiet_at;	/* read_bytes at the last look while draining */
+	unsigned quiet_turns;	/* turns of the loop in which nothing came */
+	uint64_t started_ms;	/* loop time */
+	uint64_t complained_ms; /* loop time of the last complaint about accept */
 };
 
 /* Prepares the loop and starts the threads; the socket listens when this returns. */
@@ -85,6 +86,9 @@ void server_greeted(struct server *s, struct conn *c);
 void server_lost(struct server *s, struct conn *c);
 void server_forget(struct server *s, struct conn *c);
 
+/* Nothing more may be stored: drains, and the process ends as failed. */
+void server_fail(struct server *s, const char *why);
+
 /* Hands a message to the writer or the readers, by its method and kind. */
 void server_queue(struct server *s, struct conn *c, struct op *op);
 
@@ -92,9 +96,9 @@ void server_queue(struct server *s, struct conn *c, struct op *op);
 void server_op_free(struct op *op);
 
 /* Opens the cursor of a reading message. */
-int server_cursor_open(struct server *s, struct op *op, struct xt_err *err) __attribute__((warn_unused_result));
+int server_cursor_open(struct server *s, struct op *op, struct xt_err *err)
+	__attribute__((warn_unused_result));
 struct cursor *server_cursor_find(struct server *s, uint64_t conn, uint32_t msgid);
-
 
 /* ---- traffic.c -------------------------------------------------------- */
 

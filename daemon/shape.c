@@ -50,14 +50,14 @@ static int prepare_insert(struct store *s, const struct table *t, struct shape *
 	for (size_t i = 0; i < sh->n; i++)
 		buf_add_str(sql, ", ?");
 	buf_add_str(sql, ")");
-	if (sqlite3_prepare_v3(s->db, (const char *)sql->data, (int)sql->len, SQLITE_PREPARE_PERSISTENT, &sh->insert,
-			       NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v3(s->db, (const char *)sql->data, (int)sql->len, SQLITE_PREPARE_PERSISTENT,
+			       &sh->insert, NULL) != SQLITE_OK)
 		return store_fail(s, err);
 	return 0;
 }
 
-struct shape *table_add_shape(struct store *s, struct table *t, const struct span *keys, size_t n, uint64_t hash,
-			      struct xt_err *err)
+struct shape *table_add_shape(struct store *s, struct table *t, const struct span *keys, size_t n,
+			      uint64_t hash, struct xt_err *err)
 {
 	if (t->n_shapes == MAX_SHAPES)
 		shapes_drop(t);

@@ -15,7 +15,7 @@
 
 #define PAGE_SIZE     16384
 #define CACHE_KIB     16384
-#define BUSY_MS       1000
+#define BUSY_MS	      1000
 #define WAL_LIMIT     (64ll << 20) /* bytes after which the WAL is put back between two batches */
 #define STORE_VERSION 1
 
@@ -85,7 +85,8 @@ static enum trouble trouble_of(sqlite3 *db, int code)
 		return TROUBLE_RETRY;
 	case SQLITE_IOERR:
 		/* The disk said no while it grew the file, not while it synced. */
-		return code == SQLITE_IOERR_NOMEM || code == SQLITE_IOERR_SHMSIZE ? TROUBLE_RETRY : TROUBLE_FATAL;
+		return code == SQLITE_IOERR_NOMEM || code == SQLITE_IOERR_SHMSIZE ? TROUBLE_RETRY
+										  : TROUBLE_FATAL;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_READONLY:
@@ -116,8 +117,8 @@ int store_fail(struct store *s, struct xt_err *err)
 
 sqlite3_stmt *store_stmt(struct store *s, enum stmt_id id, struct xt_err *err)
 {
-	if (!s->stmts[id] &&
-	    sqlite3_prepare_v3(s->db, statements[id], -1, SQLITE_PREPARE_PERSISTENT, &s->stmts[id], NULL) != SQLITE_OK) {
+	if (!s->stmts[id] && sqlite3_prepare_v3(s->db, statements[id], -1, SQLITE_PREPARE_PERSISTENT,
+						&s->stmts[id], NULL) != SQLITE_OK) {
 		store_fail(s, err);
 		return NULL;
 	}
@@ -155,14 +156,17 @@ static int open_fail(struct store *s, struct xt_err *err)
 
 	switch (code & 0xff) {
 	case SQLITE_NOTADB:
-		return xt_err_set(err, XT_E_not_a_database, "database", "'%.200s' is not a SQLite database", s->path);
+		return xt_err_set(err, XT_E_not_a_database, "database", "'%.200s' is not a SQLite database",
+				  s->path);
 	case SQLITE_BUSY:
 		return xt_err_set(err, XT_E_database_locked, "database",
 				  "'%.200s' is locked by another program; close it and try again", s->path);
 	case SQLITE_CORRUPT:
-		return xt_err_set(err, XT_E_corrupt, "database", "'%.200s' is damaged: %s; restore it from a copy", s->path, why);
+		return xt_err_set(err, XT_E_corrupt, "database",
+				  "'%.200s' is damaged: %s; restore it from a copy", s->path, why);
 	default:
-		return xt_err_set(err, store_code(code), "database", "cannot open '%.200s': %s", s->path, why);
+		return xt_err_set(err, store_code(code), "database", "cannot open '%.200s': %s", s->path,
+				  why);
 	}
 }
 
@@ -173,7 +177,8 @@ static int look_at_file(struct store *s, struct xt_err *err)
 	if (stat(s->path, &st) < 0) {
 		if (errno == ENOENT && !s->read_only)
 			return 0;
-		return xt_err_set(err, XT_E_io_error, "database", "cannot open '%.200s': %s", s->path, strerror(errno));
+		return xt_err_set(err, XT_E_io_error, "database", "cannot open '%.200s': %s", s->path,
+				  strerror(errno));
 	}
 	if (!S_ISREG(st.st_mode))
 		return xt_err_set(err, XT_E_not_a_database, "database", "'%.200s' is %s, not a file", s->path,
@@ -187,7 +192,8 @@ static int open_settings(struct store *s, enum durability d)
 	char sql[400];
 
 	snprintf(sql, sizeof(sql),
-		 "PRAGMA page_size = %d; PRAGMA synchronous = %s; PRAGMA cache_size = -%d; PRAGMA secure_delete = OFF; "
+		 "PRAGMA page_size = %d; PRAGMA synchronous = %s; PRAGMA cache_size = -%d; PRAGMA "
+		 "secure_delete = OFF; "
 		 "PRAGMA temp_store = FILE; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = OFF; "
 		 "PRAGMA trusted_schema = OFF; %s",
 		 PAGE_SIZE, synchronous[d], CACHE_KIB,
@@ -200,9 +206,11 @@ static int open_identity(struct store *s, struct xt_err *err)
 {
 	sqlite3_stmt *st;
 
-	if (s->read_only && sqlite3_table_column_metadata(s->db, "main", "xt_meta", NULL, NULL, NULL, NULL, NULL, NULL))
+	if (s->read_only &&
+	    sqlite3_table_column_metadata(s->db, "main", "xt_meta", NULL, NULL, NULL, NULL, NULL, NULL))
 		return 0; /* a foreign file, which stays as it is */
-	if (!s->read_only && (store_exec(s, "BEGIN IMMEDIATE", err) < 0 || store_exec(s, schema_sql, err) < 0))
+	if (!s->read_only &&
+	    (store_exec(s, "BEGIN IMMEDIATE", err) < 0 || store_exec(s, schema_sql, err) < 0))
 		return -1;
 	st = store_stmt(s, STMT_META_GET, err);
 	if (!st)
@@ -216,7 +224,8 @@ static int open_identity(struct store *s, struct xt_err *err)
 		return 0;
 	if (!known) {
 		if (getrandom(s->database_id, XT_CLIENT_ID, 0) != XT_CLIENT_ID)
-			return xt_err_set(err, XT_E_internal, NULL, "cannot draw a database id: %s", strerror(errno));
+			return xt_err_set(err, XT_E_internal, NULL, "cannot draw a database id: %s",
+					  strerror(errno));
 		/* A version 4 UUID (RFC 9562), so that other programs know what they see. */
 		s->database_id[6] = (uint8_t)((s->database_id[6] & 0x0f) | 0x40);
 		s->database_id[8] = (uint8_t)((s->database_id[8] & 0x3f) | 0x80);
@@ -254,7 +263,8 @@ static int check_version(struct store *s, struct xt_err *err)
 	sqlite3_reset(st);
 	if (version > STORE_VERSION)
 		return xt_err_set(err, XT_E_protocol_version, "database",
-				  "'%.200s' was written by a newer xetrackd (layout %d, this one knows %d); upgrade xetrackd",
+				  "'%.200s' was written by a newer xetrackd (layout %d, this one knows %d); "
+				  "upgrade xetrackd",
 				  s->path, version, STORE_VERSION);
 	return 0;
 }
@@ -308,7 +318,8 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	if (look_at_file(s, err) < 0)
 		return -1;
-	rc = s->read_only ? store_open_reader(s->path, &s->db) : sqlite3_open_v2(s->path, &s->db, flags, NULL);
+	rc = s->read_only ? store_open_reader(s->path, &s->db)
+			  : sqlite3_open_v2(s->path, &s->db, flags, NULL);
 	if (rc != SQLITE_OK)
 		return open_fail(s, err);
 	sqlite3_extended_result_codes(s->db, 1);
@@ -328,7 +339,8 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 		return -1;
 	}
 	if (stat(s->path, &st) < 0)
-		return xt_err_set(err, XT_E_io_error, "database", "cannot look at '%.200s': %s", s->path, strerror(errno));
+		return xt_err_set(err, XT_E_io_error, "database", "cannot look at '%.200s': %s", s->path,
+				  strerror(errno));
 	s->dev = st.st_dev;
 	s->ino = st.st_ino;
 	s->schema_version = -1;
@@ -448,7 +460,8 @@ void store_checkpoint(struct store *s, bool truncate)
 		return;
 	/* Readers that hold old snapshots only make it stop early: no waiting for them. */
 	sqlite3_busy_timeout(s->db, 0);
-	sqlite3_wal_checkpoint_v2(s->db, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+	sqlite3_wal_checkpoint_v2(
+		s->db, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART, NULL, NULL);
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 }
 
@@ -480,7 +493,8 @@ int store_stamp(int64_t us, bool local, char ret[STAMP_SIZE])
 		return 0;
 	}
 	time_t t = (time_t)seconds;
-	if (!(local ? localtime_r(&t, &tm) : gmtime_r(&t, &tm)) || tm.tm_year < 1 - 1900 || tm.tm_year > 9999 - 1900)
+	if (!(local ? localtime_r(&t, &tm) : gmtime_r(&t, &tm)) || tm.tm_year < 1 - 1900 ||
+	    tm.tm_year > 9999 - 1900)
 		return -1;
 	memcpy(ret, "0000-00-00 00:00:00.000000", STAMP_SIZE);
 	put_digits(ret, 4, (unsigned)(tm.tm_year + 1900));

@@ -15,9 +15,10 @@
 enum durability { DURABILITY_FULL, DURABILITY_NORMAL, DURABILITY_OFF };
 
 /* Names of the tables that rows are logged to. */
-#define TABLE_NAMES_SQL                                                                                      \
-	"SELECT name FROM main.sqlite_schema AS t WHERE type = 'table' AND lower(substr(name, 1, 3)) <> 'xt_' "  \
-	"AND lower(substr(name, 1, 7)) <> 'sqlite_' AND EXISTS "                                             \
+#define TABLE_NAMES_SQL                                                                                   \
+	"SELECT name FROM main.sqlite_schema AS t WHERE type = 'table' AND lower(substr(name, 1, 3)) <> " \
+	"'xt_' "                                                                                          \
+	"AND lower(substr(name, 1, 7)) <> 'sqlite_' AND EXISTS "                                          \
 	"(SELECT 1 FROM pragma_table_info(t.name) WHERE name = 'track_id' COLLATE NOCASE) ORDER BY name"
 
 /* Opens a connection on the database for reading. A SQLite code; *ret_db is set whenever memory allowed. */
@@ -33,8 +34,8 @@ enum stmt_id {
 enum trouble {
 	TROUBLE_NONE,
 	TROUBLE_CULPRIT, /* rolled back because of one statement: replay the batch without it */
-	TROUBLE_RETRY,   /* rolled back, may go well later: disk full, out of memory, locked by others */
-	TROUBLE_FATAL,   /* the file cannot be trusted: answer errors, leave */
+	TROUBLE_RETRY,	 /* rolled back, may go well later: disk full, out of memory, locked by others */
+	TROUBLE_FATAL,	 /* the file cannot be trusted: answer errors, leave */
 };
 
 struct table;
@@ -42,34 +43,35 @@ struct run_cache;
 struct client_cache;
 
 struct store {
-	sqlite3 *db;                    /* owned */
-	char *path;                     /* owned: real path */
-	bool read_only;                 /* nothing can be written */
-	dev_t dev;                      /* of the file that is open */
-	ino_t ino;                      /* the same */
+	sqlite3 *db;			   /* owned */
+	char *path;			   /* owned: real path */
+	bool read_only;			   /* nothing can be written */
+	dev_t dev;			   /* of the file that is open */
+	ino_t ino;			   /* the same */
 	uint8_t database_id[XT_CLIENT_ID]; /* from xt_meta; zero in a read-only file without one */
 	sqlite3_stmt *stmts[STMT_COUNT];   /* owned, prepared lazily */
-	struct guard guard;             /* what statements may do */
-	enum trouble trouble;           /* of the open transaction */
-	struct xt_err why;              /* its reason */
-	int schema_version;             /* that the caches were read at */
-	struct table **tables;          /* owned: n_tables, most recently used first */
-	size_t n_tables;                /* tables known */
-	struct run_cache *runs;         /* owned */
-	struct client_cache *clients;   /* owned */
-	struct buf scratch;             /* for SQL and JSON text, emptied by each user */
-	int64_t (*now_us)(void);        /* wall clock, microseconds since 1970 */
+	struct guard guard;		   /* what statements may do */
+	enum trouble trouble;		   /* of the open transaction */
+	struct xt_err why;		   /* its reason */
+	int schema_version;		   /* that the caches were read at */
+	struct table **tables;		   /* owned: n_tables, most recently used first */
+	size_t n_tables;		   /* tables known */
+	struct run_cache *runs;		   /* owned */
+	struct client_cache *clients;	   /* owned */
+	struct buf scratch;		   /* for SQL and JSON text, emptied by each user */
+	int64_t (*now_us)(void);	   /* wall clock, microseconds since 1970 */
 };
 
 struct store_options {
-	const char *path;               /* real path */
-	bool read_only;                 /* open so, and create nothing */
-	enum durability durability;     /* synchronous = FULL, NORMAL, OFF */
-	int64_t (*now_us)(void);        /* the clock; NULL: the real one */
+	const char *path;	    /* real path */
+	bool read_only;		    /* open so, and create nothing */
+	enum durability durability; /* synchronous = FULL, NORMAL, OFF */
+	int64_t (*now_us)(void);    /* the clock; NULL: the real one */
 };
 
 /* Opens or creates the database and its internal tables. */
-int store_open(struct store *s, const struct store_options *o, struct xt_err *err) __attribute__((warn_unused_result));
+int store_open(struct store *s, const struct store_options *o, struct xt_err *err)
+	__attribute__((warn_unused_result));
 
 /* Checkpoints, when it can, and closes. Takes a zeroed or half-opened store. */
 void store_done(struct store *s);
@@ -110,7 +112,8 @@ enum xt_code store_code(int sqlite_code);
 
 static inline void store_bind(sqlite3_stmt *st, int i, struct span text)
 {
-	sqlite3_bind_text64(st, i, text.data ? (const char *)text.data : "", text.len, SQLITE_STATIC, SQLITE_UTF8);
+	sqlite3_bind_text64(st, i, text.data ? (const char *)text.data : "", text.len, SQLITE_STATIC,
+			    SQLITE_UTF8);
 }
 
 /* Microseconds since 1970 as `YYYY-MM-DD HH:MM:SS.ffffff`, UTC or local; -1 outside the years 1 to 9999.

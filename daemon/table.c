@@ -8,8 +8,8 @@
 /* ---- kinds ------------------------------------------------------------ */
 
 static const char *const kind_names[] = {
-	[KIND_UNDECIDED] = "", [KIND_ANY] = "",       [KIND_INTEGER] = "INTEGER", [KIND_REAL] = "REAL",
-	[KIND_TEXT] = "TEXT",  [KIND_BLOB] = "BLOB",  [KIND_BOOLEAN] = "BOOLEAN", [KIND_NUMERIC] = "NUMERIC",
+	[KIND_UNDECIDED] = "", [KIND_ANY] = "",	     [KIND_INTEGER] = "INTEGER", [KIND_REAL] = "REAL",
+	[KIND_TEXT] = "TEXT",  [KIND_BLOB] = "BLOB", [KIND_BOOLEAN] = "BOOLEAN", [KIND_NUMERIC] = "NUMERIC",
 };
 
 const char *kind_name(enum kind kind)
@@ -211,7 +211,8 @@ static int load_columns(struct store *s, struct table *t, struct xt_err *err)
 		const char *name = (const char *)sqlite3_column_text(st, 0);
 		const char *type = (const char *)sqlite3_column_text(st, 1);
 		struct span key = span_of(sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2));
-		enum kind kind = sqlite3_column_int(st, 3) ? KIND_UNDECIDED : kind_of_declared(type ? type : "");
+		enum kind kind =
+			sqlite3_column_int(st, 3) ? KIND_UNDECIDED : kind_of_declared(type ? type : "");
 		if (!name)
 			continue;
 		bool writable = sqlite3_column_int(st, 4) == 0; /* not generated */

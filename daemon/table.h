@@ -14,45 +14,46 @@
 /* What a column holds, by its declaration. */
 enum kind {
 	KIND_UNDECIDED, /* ours, only nulls so far: declared by its first value */
-	KIND_ANY,       /* no declared type */
+	KIND_ANY,	/* no declared type */
 	KIND_INTEGER,
 	KIND_REAL,
 	KIND_TEXT,
 	KIND_BLOB,
 	KIND_BOOLEAN,
-	KIND_NUMERIC,   /* any other declaration of numeric affinity, made by others */
+	KIND_NUMERIC, /* any other declaration of numeric affinity, made by others */
 };
 
 struct column {
-	char *name;     /* owned */
-	struct span key; /* owned: the name as logged; no data for track_id and timestamp, which no key reaches */
+	char *name; /* owned */
+	struct span
+		key; /* owned: the name as logged; no data for track_id and timestamp, which no key reaches */
 	enum kind kind;
 };
 
 /* A list of keys, and how to insert a row that has them in this order. */
 struct shape {
-	struct span *keys;   /* owned with their bytes: n of them */
-	uint32_t *columns;   /* owned: index of each key's column */
+	struct span *keys; /* owned with their bytes: n of them */
+	uint32_t *columns; /* owned: index of each key's column */
 	size_t n;
-	uint64_t hash;       /* of the keys */
+	uint64_t hash;	      /* of the keys */
 	sqlite3_stmt *insert; /* owned: track_id, timestamp, then the values in order */
 };
 
 struct table {
-	char *name;             /* owned: as SQLite spells it */
+	char *name;		/* owned: as SQLite spells it */
 	struct column *columns; /* owned, in the table's order */
 	size_t n_columns, cap_columns;
-	uint32_t *by_key;       /* owned: open hash of column indices + 1, by key */
-	size_t by_key_cap;      /* a power of two */
-	struct shape **shapes;  /* owned */
+	uint32_t *by_key;      /* owned: open hash of column indices + 1, by key */
+	size_t by_key_cap;     /* a power of two */
+	struct shape **shapes; /* owned */
 	size_t n_shapes;
-	struct shape *last;     /* the last row's: most rows are like it */
-	bool absent;            /* not made yet: its first row makes it */
-	bool ready;             /* has track_id and timestamp */
-	bool changed;           /* what is in memory may be ahead of the file: a change failed */
-	bool local_time;        /* made by the Python library: its times are local */
-	bool unique_time;       /* (track_id, timestamp) is unique: equal times move on by 1 µs */
-	uint64_t bump_track;    /* hash of the last track_id whose time moved on */
+	struct shape *last;	    /* the last row's: most rows are like it */
+	bool absent;		    /* not made yet: its first row makes it */
+	bool ready;		    /* has track_id and timestamp */
+	bool changed;		    /* what is in memory may be ahead of the file: a change failed */
+	bool local_time;	    /* made by the Python library: its times are local */
+	bool unique_time;	    /* (track_id, timestamp) is unique: equal times move on by 1 µs */
+	uint64_t bump_track;	    /* hash of the last track_id whose time moved on */
 	int64_t bump_from, bump_to; /* the time it had, and the next that is free */
 };
 
@@ -91,17 +92,17 @@ bool table_is_system(const char *column);
 
 /* A key that a row brings and the table lacks. */
 struct new_column {
-	struct span key;  /* as logged */
-	enum kind kind;   /* of its first value; KIND_UNDECIDED for null */
+	struct span key; /* as logged */
+	enum kind kind;	 /* of its first value; KIND_UNDECIDED for null */
 };
 
 /* Adds columns; makes the table when it is absent. The caller has checked the keys and values. */
-int table_add_columns(struct store *s, struct table *t, const struct new_column *add, size_t n, struct warnings *w,
-		      struct xt_err *err) __attribute__((warn_unused_result));
+int table_add_columns(struct store *s, struct table *t, const struct new_column *add, size_t n,
+		      struct warnings *w, struct xt_err *err) __attribute__((warn_unused_result));
 
 /* Declares a column anew, since a value of another kind came. */
-int table_widen(struct store *s, struct table *t, size_t column, enum kind to, struct warnings *w, struct xt_err *err)
-	__attribute__((warn_unused_result));
+int table_widen(struct store *s, struct table *t, size_t column, enum kind to, struct warnings *w,
+		struct xt_err *err) __attribute__((warn_unused_result));
 
 /* ---- shape.c ---------------------------------------------------------- */
 
@@ -112,7 +113,7 @@ void shapes_drop(struct table *t);
 struct shape *table_shape(struct table *t, const struct span *keys, size_t n, uint64_t hash);
 
 /* Makes a shape; every key must have its column. */
-struct shape *table_add_shape(struct store *s, struct table *t, const struct span *keys, size_t n, uint64_t hash,
-			      struct xt_err *err);
+struct shape *table_add_shape(struct store *s, struct table *t, const struct span *keys, size_t n,
+			      uint64_t hash, struct xt_err *err);
 
 #endif

@@ -4,13 +4,13 @@
 #include "log.h"
 #include "server.h"
 
-#define MAX_QUEUED    (32u << 20)  /* bytes of all connections under way */
-#define MAX_CURSORS   256
-#define CURSOR_IDLE   300000u      /* ms that a query may wait for its next fetch */
-#define CURSOR_AGE    3600000u     /* ms that a query may be open: it keeps the WAL from being put back */
-#define CURSOR_HURRY  5000u        /* ms it may wait while the WAL is large */
-#define LARGE_WAL     (UINT64_C(1) << 30)
-#define CURSOR_TICK   1000u
+#define MAX_QUEUED   (32u << 20) /* bytes of all connections under way */
+#define MAX_CURSORS  256
+#define CURSOR_IDLE  300000u  /* ms that a query may wait for its next fetch */
+#define CURSOR_AGE   3600000u /* ms that a query may be open: it keeps the WAL from being put back */
+#define CURSOR_HURRY 5000u    /* ms it may wait while the WAL is large */
+#define LARGE_WAL    (UINT64_C(1) << 30)
+#define CURSOR_TICK  1000u
 
 /* ---- messages --------------------------------------------------------- */
 
@@ -45,7 +45,8 @@ void server_queue(struct server *s, struct conn *c, struct op *op)
 }
 
 /* A message of the daemon's own. */
-static void queue_internal(struct server *s, enum op_kind kind, const struct client_key *client, struct cursor *cursor)
+static void queue_internal(struct server *s, enum op_kind kind, const struct client_key *client,
+			   struct cursor *cursor)
 {
 	struct op *op = calloc(1, sizeof(*op));
 
@@ -98,9 +99,11 @@ static void on_cursor_timer(uv_timer_t *t);
 int server_cursor_open(struct server *s, struct op *op, struct xt_err *err)
 {
 	if (server_cursor_find(s, op->conn, op->msgid))
-		return xt_err_set(err, XT_E_busy, NULL, "msgid %u names an open query of this connection", op->msgid);
+		return xt_err_set(err, XT_E_busy, NULL, "msgid %u names an open query of this connection",
+				  op->msgid);
 	if (s->n_cursors >= MAX_CURSORS)
-		return xt_err_set(err, XT_E_busy, NULL, "%d queries are open; close one, or try again", MAX_CURSORS);
+		return xt_err_set(err, XT_E_busy, NULL, "%d queries are open; close one, or try again",
+				  MAX_CURSORS);
 	struct cursor *k = cursor_new(s->store->path, op->conn, op->msgid);
 	if (!k)
 		return xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");

@@ -9,11 +9,11 @@
 #include "runs.h"
 #include "table.h"
 
-#define BATCH_US     5000   /* what a batch may take, so that acknowledgements do not wait long */
-#define MIN_ROWS     64     /* of a batch */
+#define BATCH_US     5000 /* what a batch may take, so that acknowledgements do not wait long */
+#define MIN_ROWS     64	  /* of a batch */
 #define MAX_ROWS     20000
-#define RETRY_MS     100    /* between two tries when the disk is full or the file locked */
-#define MAX_CULPRITS 1000   /* statements that may break one batch */
+#define RETRY_MS     100  /* between two tries when the disk is full or the file locked */
+#define MAX_CULPRITS 1000 /* statements that may break one batch */
 
 static int64_t now_us(void)
 {
@@ -26,9 +26,9 @@ static int64_t now_us(void)
 /* What lives as long as the thread. */
 struct batch {
 	struct work work;
-	struct op_list ops;          /* those of the open transaction */
+	struct op_list ops; /* those of the open transaction */
 	struct culprit culprits[MAX_CULPRITS];
-	uint64_t row_limit;          /* rows that take about BATCH_US */
+	uint64_t row_limit; /* rows that take about BATCH_US */
 };
 
 /* ---- answers ---------------------------------------------------------- */
@@ -44,7 +44,8 @@ static void answer(struct op *op, const void *result, const struct xt_err *err)
 }
 
 /* Keeps the answer of a request that changed something, or was refused, until it is confirmed. */
-static int keep_answer(struct work *w, uint64_t seq, const void *result, const struct xt_err *failure, struct xt_err *err)
+static int keep_answer(struct work *w, uint64_t seq, const void *result, const struct xt_err *failure,
+		       struct xt_err *err)
 {
 	static const uint8_t nil[] = {0xc0};
 	struct params_answer p = {.seq = seq, .error = span_of(nil, 1), .result = span_of(nil, 1)};
@@ -78,14 +79,15 @@ static int answer_again(struct work *w, uint64_t seq, struct xt_err *err)
 	if (!w->op->request)
 		return 0;
 	int r = outbox_get(w->store, &w->client->key, seq, &kept, err);
-	if (r == 0 && frame_next(buf_span(&kept), XT_MAX_FRAME, &body, &size) == FRAME_OK && wire_open(body, &msg, err) == 0 &&
-	    wire_decode(&msg.method->params, msg.params, &p, err) == 0) {
+	if (r == 0 && frame_next(buf_span(&kept), XT_MAX_FRAME, &body, &size) == FRAME_OK &&
+	    wire_open(body, &msg, err) == 0 && wire_decode(&msg.method->params, msg.params, &p, err) == 0) {
 		wire_put_response(&w->op->out, w->op->msgid, p.error, p.result);
 	} else if (r >= 0) {
 		struct xt_err gone;
-		xt_err_set(&gone, XT_E_out_of_range, "seq",
-			   "request %llu was answered and the answer confirmed; number new requests from %llu",
-			   (unsigned long long)seq, (unsigned long long)w->client->mark + 1);
+		xt_err_set(
+			&gone, XT_E_out_of_range, "seq",
+			"request %llu was answered and the answer confirmed; number new requests from %llu",
+			(unsigned long long)seq, (unsigned long long)w->client->mark + 1);
 		answer(w->op, NULL, &gone);
 	}
 	buf_done(&kept);
@@ -161,7 +163,8 @@ static int apply_numbered(struct work *w, struct xt_err *err)
 
 	if (seq > mark + 1) {
 		struct xt_err gap;
-		xt_err_set(&gap, XT_E_seq_gap, "seq", "sequence number %llu came, %llu is next; connect again and resend",
+		xt_err_set(&gap, XT_E_seq_gap, "seq",
+			   "sequence number %llu came, %llu is next; connect again and resend",
 			   (unsigned long long)seq, (unsigned long long)mark + 1);
 		wire_put_error(&w->op->out, w->op->request ? w->op->msgid : 0, &gap);
 		w->op->close = true;
@@ -241,7 +244,9 @@ static int apply(struct work *w, struct op *op, struct xt_err *err)
 	w->client = clients_find(w->store, &op->client, err);
 	if (!w->client)
 		return -1;
-	int r = op->kind == OP_BARRIER ? apply_barrier(w) : op->kind == OP_GONE ? apply_gone(w, err) : apply_method(w, err);
+	int r = op->kind == OP_BARRIER ? apply_barrier(w)
+		: op->kind == OP_GONE  ? apply_gone(w, err)
+				       : apply_method(w, err);
 	if (op->method && (op->method->flags & METHOD_SEQ))
 		op->ack = w->client->mark;
 	return r;
@@ -320,7 +325,8 @@ static bool note_culprit(struct batch *b, const struct xt_err *err)
 {
 	struct work *w = &b->work;
 
-	if (w->n_culprits == MAX_CULPRITS || !w->client || !w->op->method || !(w->op->method->flags & METHOD_SEQ))
+	if (w->n_culprits == MAX_CULPRITS || !w->client || !w->op->method ||
+	    !(w->op->method->flags & METHOD_SEQ))
 		return false;
 	struct culprit *c = &b->culprits[w->n_culprits++];
 	*c = (struct culprit){.client = w->client->key, .seq = w->client->mark + 1, .err = *err};
@@ -377,7 +383,8 @@ static void give_back(struct writer *w, struct op_list *ops)
 	w->wake(w->data);
 }
 
-/* What cannot be stored is given back with nothing but the end of its connection. */
+/* What cannot be stored is given back with nothing but the end of its connection. The codes are those
+ * that clients know as no answer: they send again, to the next daemon. */
 static void give_up(struct writer *w, struct batch *b, struct op_list *queue)
 {
 	struct xt_err why;
@@ -385,6 +392,8 @@ static void give_up(struct writer *w, struct batch *b, struct op_list *queue)
 	op_splice(&b->ops, queue);
 	reset(b);
 	writer_state(w, &why);
+	if (why.code != XT_E_file_replaced && why.code != XT_E_io_error)
+		why.code = XT_E_stopping;
 	for (struct op *op = b->ops.first; op; op = op->next) {
 		if (op->kind == OP_METHOD || op->kind == OP_BARRIER)
 			wire_put_error(&op->out, op->request ? op->msgid : 0, &why);
@@ -423,7 +432,8 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	if (r == 0 && !store_is_in_place(w->store)) {
 		struct xt_err why;
 		xt_err_set(&why, XT_E_file_replaced, "database",
-			   "'%.200s' was removed or replaced while it was open; nothing more is stored there", w->store->path);
+			   "'%.200s' was removed or replaced while it was open; nothing more is stored there",
+			   w->store->path);
 		set_state(w, WRITER_FAILED, &why);
 		r = -1;
 	}
@@ -436,7 +446,9 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	if (rows >= MIN_ROWS) {
 		uint64_t fits = rows * BATCH_US / (uint64_t)(took > 0 ? took : 1);
 		b->row_limit = (3 * b->row_limit + fits) / 4;
-		b->row_limit = b->row_limit < MIN_ROWS ? MIN_ROWS : b->row_limit > MAX_ROWS ? MAX_ROWS : b->row_limit;
+		b->row_limit = b->row_limit < MIN_ROWS	 ? MIN_ROWS
+			       : b->row_limit > MAX_ROWS ? MAX_ROWS
+							 : b->row_limit;
 	}
 	count(w, b, took);
 	set_state(w, WRITER_OK, NULL);

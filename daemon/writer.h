@@ -14,31 +14,31 @@
 /* Counted since the start; read from any thread. */
 struct writer_stats {
 	atomic_uint_fast64_t rows, rejects, duplicates; /* rows stored, rejected, dropped as known */
-	atomic_uint_fast64_t batches;                   /* commits */
-	atomic_uint_fast64_t batch_us, batch_max_us;    /* time of the last and the longest batch, µs */
+	atomic_uint_fast64_t batches;			/* commits */
+	atomic_uint_fast64_t batch_us, batch_max_us;	/* time of the last and the longest batch, µs */
 };
 
 enum writer_state {
 	WRITER_OK,
 	WRITER_DEGRADED, /* a batch cannot be stored for now; it is kept and tried again */
-	WRITER_FAILED,   /* nothing more is stored: the daemon has to leave */
+	WRITER_FAILED,	 /* nothing more is stored: the daemon has to leave */
 };
 
 struct writer {
-	struct store *store;         /* borrowed; belongs to the thread while it runs */
-	void (*wake)(void *data);    /* called from the thread when there is something to take */
-	void *data;                  /* for wake */
+	struct store *store;	  /* borrowed; belongs to the thread while it runs */
+	void (*wake)(void *data); /* called from the thread when there is something to take */
+	void *data;		  /* for wake */
 	struct writer_stats stats;
 
 	pthread_t thread;
-	bool running;                /* the thread was started and not joined */
-	pthread_mutex_t lock;        /* guards what follows */
-	pthread_cond_t cond;         /* `queue` or `stopping` changed */
-	struct op_list queue;        /* to be applied */
-	struct op_list done;         /* to be taken back */
-	bool stopping;               /* finish the queue and end */
+	bool running;	      /* the thread was started and not joined */
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t cond;  /* `queue` or `stopping` changed */
+	struct op_list queue; /* to be applied */
+	struct op_list done;  /* to be taken back */
+	bool stopping;	      /* finish the queue and end */
 	enum writer_state state;
-	struct xt_err why;           /* of a state that is not WRITER_OK */
+	struct xt_err why; /* of a state that is not WRITER_OK */
 };
 
 /* Starts the thread. 0 or -errno. */

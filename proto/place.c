@@ -68,7 +68,8 @@ static int compute_socket(struct place *p)
 
 	if (sodium_init() < 0)
 		return -ENOSYS;
-	crypto_generichash(hash, sizeof(hash), (const unsigned char *)p->database, strlen(p->database), NULL, 0);
+	crypto_generichash(hash, sizeof(hash), (const unsigned char *)p->database, strlen(p->database), NULL,
+			   0);
 	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
 	snprintf(name, sizeof(name), "/%s.sock", hex);
 	if (run && run[0] == '/')
@@ -98,7 +99,8 @@ int place_find(struct place *ret, const char *database, struct xt_err *err)
 	if (r == 0)
 		r = compute_socket(ret);
 	if (r < 0)
-		return xt_err_set(err, XT_E_io_error, "database", "cannot find '%.200s': %s", database, strerror(-r));
+		return xt_err_set(err, XT_E_io_error, "database", "cannot find '%.200s': %s", database,
+				  strerror(-r));
 	read_lock(ret);
 	if (env && env[0])
 		snprintf(ret->socket, sizeof(ret->socket), "%s", env);

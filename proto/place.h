@@ -14,18 +14,19 @@
 
 struct place {
 	char database[PATH_MAX]; /* real path */
-	char lock[PATH_MAX];     /* <database>.lock */
-	char log[PATH_MAX];      /* <database>.log: of a daemon that a client started */
-	char dir[PATH_MAX];      /* directory of the computed socket */
+	char lock[PATH_MAX];	 /* <database>.lock */
+	char log[PATH_MAX];	 /* <database>.log: of a daemon that a client started */
+	char dir[PATH_MAX];	 /* directory of the computed socket */
 	char computed[PATH_MAX]; /* the socket's path when neither environment nor lock file names one */
-	char socket[PATH_MAX];   /* where the socket is, or would be made */
-	bool exists;             /* the database file is there */
-	bool held;               /* the lock file says that `xtctl down` holds it */
+	char socket[PATH_MAX];	 /* where the socket is, or would be made */
+	bool exists;		 /* the database file is there */
+	bool held;		 /* the lock file says that `xtctl down` holds it */
 };
 
 /* Fills in all of it. The database need not exist, its directory must. -1 with an error that names
  * the path, also when the socket's path is longer than a socket address can hold. */
-int place_find(struct place *ret, const char *database, struct xt_err *err) __attribute__((warn_unused_result));
+int place_find(struct place *ret, const char *database, struct xt_err *err)
+	__attribute__((warn_unused_result));
 
 /* Makes the socket's directory, 0700, and checks that it is a directory of ours (not a link). */
 int place_make_dir(const struct place *p, struct xt_err *err) __attribute__((warn_unused_result));

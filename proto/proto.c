@@ -5,48 +5,48 @@
 
 #define KIND_(k)   KIND_##k
 #define THREAD_(t) THREAD_##t
-#define EARLY      METHOD_EARLY
-#define SEQ        METHOD_SEQ
-#define WRITE      METHOD_WRITE
+#define EARLY	   METHOD_EARLY
+#define SEQ	   METHOD_SEQ
+#define WRITE	   METHOD_WRITE
 #define REQUIRED   true
 #define OPTIONAL   false
 
-#define METHOD(name, id, kind, thread, flags, doc)                                                           \
-	static const struct field_desc params_of_##name[] = {
-#define PARAM(method, field, type, need, min, max, doc)                                                      \
-	{#field, sizeof(#field) - 1, TYPE_##type, need, min, max, offsetof(struct params_##method, field), doc},
-#define END(name)                                                                                            \
-	{                                                                                                    \
-		NULL, 0, TYPE_U64, false, 0, 0, 0, NULL                                                      \
-	}                                                                                                    \
-	}                                                                                                    \
-	;                                                                                                    \
+#define METHOD(name, id, kind, thread, flags, doc) static const struct field_desc params_of_##name[] = {
+#define PARAM(method, field, type, need, min, max, doc)                                                    \
+	{#field, sizeof(#field) - 1, TYPE_##type, need, min, max, offsetof(struct params_##method, field), \
+	 doc},
+#define END(name)                                       \
+	{                                               \
+		NULL, 0, TYPE_U64, false, 0, 0, 0, NULL \
+	}                                               \
+	}                                               \
+	;                                               \
 	_Static_assert(sizeof(struct params_##name) <= PROTO_MAX_PARAMS, #name);
 #include "methods.def"
 
-#define METHOD(name, id, kind, thread, flags, doc)                                                           \
-	static const struct field_desc result_of_##name[] = {
-#define RESULT(method, field, type, need, min, max, doc)                                                     \
-	{#field, sizeof(#field) - 1, TYPE_##type, need, min, max, offsetof(struct result_##method, field), doc},
-#define END(name)                                                                                            \
-	{                                                                                                    \
-		NULL, 0, TYPE_U64, false, 0, 0, 0, NULL                                                      \
-	}                                                                                                    \
-	}                                                                                                    \
+#define METHOD(name, id, kind, thread, flags, doc) static const struct field_desc result_of_##name[] = {
+#define RESULT(method, field, type, need, min, max, doc)                                                   \
+	{#field, sizeof(#field) - 1, TYPE_##type, need, min, max, offsetof(struct result_##method, field), \
+	 doc},
+#define END(name)                                       \
+	{                                               \
+		NULL, 0, TYPE_U64, false, 0, 0, 0, NULL \
+	}                                               \
+	}                                               \
 	;
 #include "methods.def"
 
 const struct method_desc proto_methods[] = {
-#define METHOD(name, id, kind, thread, flags, doc)                                                           \
-	{#name,                                                                                              \
-	 id,                                                                                                 \
-	 KIND_(kind),                                                                                        \
-	 THREAD_(thread),                                                                                    \
-	 flags,                                                                                              \
-	 {params_of_##name, sizeof(params_of_##name) / sizeof(struct field_desc) - 1,                        \
-	  sizeof(struct params_##name)},                                                                     \
-	 {result_of_##name, sizeof(result_of_##name) / sizeof(struct field_desc) - 1,                        \
-	  sizeof(struct result_##name)},                                                                     \
+#define METHOD(name, id, kind, thread, flags, doc)                                    \
+	{#name,                                                                       \
+	 id,                                                                          \
+	 KIND_(kind),                                                                 \
+	 THREAD_(thread),                                                             \
+	 flags,                                                                       \
+	 {params_of_##name, sizeof(params_of_##name) / sizeof(struct field_desc) - 1, \
+	  sizeof(struct params_##name)},                                              \
+	 {result_of_##name, sizeof(result_of_##name) / sizeof(struct field_desc) - 1, \
+	  sizeof(struct result_##name)},                                              \
 	 doc},
 #include "methods.def"
 };

@@ -33,14 +33,14 @@ enum method_thread { THREAD_LOOP, THREAD_WRITER, THREAD_READER, THREAD_CLIENT };
 
 enum field_type { TYPE_U64, TYPE_I64, TYPE_BOOL, TYPE_STR, TYPE_BIN, TYPE_MAP, TYPE_ARRAY, TYPE_ANY };
 
-#define C_U64   uint64_t
-#define C_I64   int64_t
-#define C_BOOL  bool
-#define C_STR   struct span
-#define C_BIN   struct span
-#define C_MAP   struct span
+#define C_U64	uint64_t
+#define C_I64	int64_t
+#define C_BOOL	bool
+#define C_STR	struct span
+#define C_BIN	struct span
+#define C_MAP	struct span
 #define C_ARRAY struct span
-#define C_ANY   struct span
+#define C_ANY	struct span
 
 /*
  * struct params_<method> and struct result_<method>. `has` has bit i set when field i, in the
@@ -48,37 +48,37 @@ enum field_type { TYPE_U64, TYPE_I64, TYPE_BOOL, TYPE_STR, TYPE_BIN, TYPE_MAP, T
  * STR and BIN fields are the payload, of MAP, ARRAY and ANY the encoded value; all borrow from
  * the message.
  */
-#define METHOD(name, id, kind, thread, flags, doc)                                                           \
-	struct params_##name {                                                                               \
+#define METHOD(name, id, kind, thread, flags, doc) \
+	struct params_##name {                     \
 		uint64_t has;
 #define PARAM(method, field, type, need, min, max, doc) C_##type field;
-#define END(name)                                                                                            \
-	}                                                                                                    \
+#define END(name) \
+	}         \
 	;
 #include "methods.def"
 
-#define METHOD(name, id, kind, thread, flags, doc)                                                           \
-	struct result_##name {                                                                               \
+#define METHOD(name, id, kind, thread, flags, doc) \
+	struct result_##name {                     \
 		uint64_t has;
 #define RESULT(method, field, type, need, min, max, doc) C_##type field;
-#define END(name)                                                                                            \
-	}                                                                                                    \
+#define END(name) \
+	}         \
 	;
 #include "methods.def"
 
-#define METHOD(name, id, kind, thread, flags, doc)      enum { PARAM_##name##_first_ = 0,
+#define METHOD(name, id, kind, thread, flags, doc)	enum { PARAM_##name##_first_ = 0,
 #define PARAM(method, field, type, need, min, max, doc) PARAM_##method##_##field,
-#define END(name)                                                                                            \
-	PARAM_##name##_count                                                                                 \
-	}                                                                                                    \
+#define END(name)            \
+	PARAM_##name##_count \
+	}                    \
 	;
 #include "methods.def"
 
-#define METHOD(name, id, kind, thread, flags, doc)       enum { RESULT_##name##_first_ = 0,
+#define METHOD(name, id, kind, thread, flags, doc)	 enum { RESULT_##name##_first_ = 0,
 #define RESULT(method, field, type, need, min, max, doc) RESULT_##method##_##field,
-#define END(name)                                                                                            \
-	RESULT_##name##_count                                                                                \
-	}                                                                                                    \
+#define END(name)             \
+	RESULT_##name##_count \
+	}                     \
 	;
 #include "methods.def"
 
@@ -89,12 +89,12 @@ enum field_type { TYPE_U64, TYPE_I64, TYPE_BOOL, TYPE_STR, TYPE_BIN, TYPE_MAP, T
 
 struct field_desc {
 	const char *name;
-	size_t name_len;      /* bytes */
+	size_t name_len; /* bytes */
 	enum field_type type;
 	bool required;
-	int64_t min;          /* of a number's value or of a length in bytes */
+	int64_t min; /* of a number's value or of a length in bytes */
 	uint64_t max;
-	size_t offset;        /* in its struct */
+	size_t offset; /* in its struct */
 	const char *doc;
 };
 

@@ -9,7 +9,7 @@
 
 struct span {
 	const uint8_t *data; /* not NUL-terminated; NULL when len is 0 and nothing was given */
-	size_t len;          /* bytes */
+	size_t len;	     /* bytes */
 };
 
 static inline struct span span_of(const void *data, size_t len)

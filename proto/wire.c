@@ -345,8 +345,10 @@ int wire_open(struct span body, struct wire_msg *ret, struct xt_err *err)
 				  "[1, msgid, error, result] or [2, method, params]");
 	ret->kind = (enum wire_kind)kind.integer;
 	if (ret->kind != WIRE_NOTIFY) {
-		if (reader_next(&r, &id) < 0 || id.type != TOKEN_INT || id.integer < 0 || id.integer > UINT32_MAX)
-			return xt_err_set(err, XT_E_bad_message, NULL, "msgid must be an unsigned 32-bit number");
+		if (reader_next(&r, &id) < 0 || id.type != TOKEN_INT || id.integer < 0 ||
+		    id.integer > UINT32_MAX)
+			return xt_err_set(err, XT_E_bad_message, NULL,
+					  "msgid must be an unsigned 32-bit number");
 		ret->msgid = (uint32_t)id.integer;
 	}
 	if (ret->kind == WIRE_RESPONSE) {
@@ -387,8 +389,8 @@ static int decode_number(const struct field_desc *f, const struct token *t, void
 	else
 		fits = t->type == TOKEN_INT && t->integer >= f->min;
 	if (!fits)
-		return xt_err_set(err, XT_E_out_of_range, f->name, "field '%s' must be in %lld to %llu", f->name,
-				  (long long)f->min, (unsigned long long)f->max);
+		return xt_err_set(err, XT_E_out_of_range, f->name, "field '%s' must be in %lld to %llu",
+				  f->name, (long long)f->min, (unsigned long long)f->max);
 	memcpy(at, &t->uinteger, sizeof(uint64_t));
 	return 0;
 }
@@ -439,7 +441,8 @@ static int decode_field(const struct field_desc *f, struct reader *r, bool last,
 	}
 }
 
-static const struct field_desc *find_field(const struct shape_desc *shape, struct span name, size_t *ret_index)
+static const struct field_desc *find_field(const struct shape_desc *shape, struct span name,
+					   size_t *ret_index)
 {
 	for (size_t i = 0; i < shape->count; i++) {
 		const struct field_desc *f = &shape->fields[i];
@@ -470,7 +473,8 @@ int wire_decode(const struct shape_desc *shape, struct span map, void *ret, stru
 			continue;
 		}
 		if (has & (UINT64_C(1) << i))
-			return xt_err_set(err, XT_E_duplicate_key, f->name, "field '%s' occurs twice", f->name);
+			return xt_err_set(err, XT_E_duplicate_key, f->name, "field '%s' occurs twice",
+					  f->name);
 		if (decode_field(f, &r, n == 1, (uint8_t *)ret + f->offset, err) < 0)
 			return -1;
 		has |= UINT64_C(1) << i;
@@ -502,7 +506,8 @@ int wire_decode_error(struct span error, struct xt_err *ret)
 		if (span_is(key.bytes, "code"))
 			ret->code = proto_error_code(value.bytes);
 		else if (span_is(key.bytes, "message"))
-			snprintf(ret->message, sizeof(ret->message), "%.*s", len, (const char *)value.bytes.data);
+			snprintf(ret->message, sizeof(ret->message), "%.*s", len,
+				 (const char *)value.bytes.data);
 		else if (span_is(key.bytes, "field"))
 			snprintf(ret->field, sizeof(ret->field), "%.*s", len, (const char *)value.bytes.data);
 	}

@@ -30,7 +30,18 @@ enum frame_status frame_next(struct span in, size_t max_frame, struct span *ret_
 
 /* ---- reading ---------------------------------------------------------- */
 
-enum token_type { TOKEN_NIL, TOKEN_BOOL, TOKEN_INT, TOKEN_UINT, TOKEN_REAL, TOKEN_STR, TOKEN_BIN, TOKEN_ARRAY, TOKEN_MAP, TOKEN_EXT };
+enum token_type {
+	TOKEN_NIL,
+	TOKEN_BOOL,
+	TOKEN_INT,
+	TOKEN_UINT,
+	TOKEN_REAL,
+	TOKEN_STR,
+	TOKEN_BIN,
+	TOKEN_ARRAY,
+	TOKEN_MAP,
+	TOKEN_EXT
+};
 
 /* One scalar, or the head of a container. */
 struct token {
@@ -40,7 +51,7 @@ struct token {
 		int64_t integer;   /* TOKEN_INT: any integer that fits */
 		uint64_t uinteger; /* TOKEN_UINT: 2^63 and above only */
 		double real;
-		uint32_t count;    /* TOKEN_ARRAY: values, TOKEN_MAP: pairs */
+		uint32_t count; /* TOKEN_ARRAY: values, TOKEN_MAP: pairs */
 	};
 	struct span bytes; /* TOKEN_STR, TOKEN_BIN, TOKEN_EXT: payload, borrowed */
 };
@@ -100,11 +111,11 @@ enum wire_kind { WIRE_REQUEST = 0, WIRE_RESPONSE = 1, WIRE_NOTIFY = 2 };
 /* A MessagePack-RPC message, opened but not decoded. */
 struct wire_msg {
 	enum wire_kind kind;
-	uint32_t msgid;             /* of requests and responses */
-	struct span name;           /* method name, of requests and notifications */
+	uint32_t msgid;			  /* of requests and responses */
+	struct span name;		  /* method name, of requests and notifications */
 	const struct method_desc *method; /* NULL: unknown name */
-	struct span params;         /* requests, notifications: the encoded map; empty map when absent */
-	struct span error, result;  /* responses: encoded values */
+	struct span params;	   /* requests, notifications: the encoded map; empty map when absent */
+	struct span error, result; /* responses: encoded values */
 };
 
 /* Scans and opens a frame's body. On -1 the stream can not be parsed further, except for

@@ -47,15 +47,21 @@ double bare_insert(const char *path, long rows, long per_commit, int page_size, 
 	sqlite3 *db;
 
 	must(NULL, sqlite3_open(path, &db));
-	snprintf(sql, sizeof(sql), "PRAGMA page_size = %d; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-		 "PRAGMA secure_delete = OFF; PRAGMA cache_size = -16384", page_size);
+	snprintf(sql, sizeof(sql),
+		 "PRAGMA page_size = %d; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+		 "PRAGMA secure_delete = OFF; PRAGMA cache_size = -16384",
+		 page_size);
 	must(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
-	must(db, sqlite3_exec(db,
-			      "CREATE TABLE events(track_id TEXT, timestamp TEXT, input_id INTEGER, worker INTEGER, epoch INTEGER, "
-			      "tokens INTEGER, model TEXT, dataset TEXT, prediction TEXT, ground_truth TEXT, loss REAL, accuracy REAL, "
-			      "latency_ms REAL, ok BOOLEAN); CREATE INDEX events_track_id ON events(track_id)",
-			      NULL, NULL, NULL));
-	must(db, sqlite3_prepare_v2(db, "INSERT INTO events VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)", -1, &st, NULL));
+	must(db,
+	     sqlite3_exec(db,
+			  "CREATE TABLE events(track_id TEXT, timestamp TEXT, input_id INTEGER, worker "
+			  "INTEGER, epoch INTEGER, "
+			  "tokens INTEGER, model TEXT, dataset TEXT, prediction TEXT, ground_truth TEXT, "
+			  "loss REAL, accuracy REAL, "
+			  "latency_ms REAL, ok BOOLEAN); CREATE INDEX events_track_id ON events(track_id)",
+			  NULL, NULL, NULL));
+	must(db,
+	     sqlite3_prepare_v2(db, "INSERT INTO events VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)", -1, &st, NULL));
 	sqlite3_bind_text(st, 1, "bench-0", -1, SQLITE_STATIC);
 	int64_t start = now_ns();
 	for (long i = 0; i < rows;) {

@@ -26,11 +26,11 @@
 extern char **environ;
 
 static struct {
-	long rows;       /* of one case */
-	long flushes;    /* of one case that waits for each row */
-	int repeat;      /* times that everything is done */
-	const char *only; /* part of the names of the cases to run; NULL: all */
-	char dir[1000];  /* where databases are made and removed */
+	long rows;	   /* of one case */
+	long flushes;	   /* of one case that waits for each row */
+	int repeat;	   /* times that everything is done */
+	const char *only;  /* part of the names of the cases to run; NULL: all */
+	char dir[1000];	   /* where databases are made and removed */
 	char daemon[1200]; /* program */
 } set = {.rows = 400000, .flushes = 2000, .repeat = 5};
 
@@ -139,7 +139,8 @@ static void work(const char *db, int worker, long rows, enum style style, int ga
 /* One case: rows a second; the calls' latencies are the median of the workers', the worst the worst. */
 static double run_workers(const char *db, int n, long rows, enum style style, struct report *ret)
 {
-	struct report *rep = mmap(NULL, sizeof(*rep) * MAX_WORKERS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct report *rep = mmap(NULL, sizeof(*rep) * MAX_WORKERS, PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pids[MAX_WORKERS];
 	int gate[2], status;
 
@@ -170,12 +171,15 @@ static double run_workers(const char *db, int n, long rows, enum style style, st
 		samples_add(&p99, rep[i].p99_us);
 		samples_add(&worst, rep[i].max_us);
 	}
-	*ret = (struct report){.p50_us = samples_at(&p50, 0.5), .p99_us = samples_at(&p99, 0.5), .max_us = samples_at(&worst, 1)};
+	*ret = (struct report){.p50_us = samples_at(&p50, 0.5),
+			       .p99_us = samples_at(&p99, 0.5),
+			       .max_us = samples_at(&worst, 1)};
 	samples_free(&p50);
 	samples_free(&p99);
 	samples_free(&worst);
 	munmap(rep, sizeof(*rep) * MAX_WORKERS);
-	return (double)(rows / n / 100 * 100 * n) * 1e9 / (double)(last - first);
+	long done = rows / n / 100 * 100 * n; /* whole batches of each worker */
+	return (double)done * 1e9 / (double)(last - first);
 }
 
 /* ---- cases ------------------------------------------------------------ */
@@ -226,19 +230,22 @@ static void run_case(struct bench_case *c, struct samples *idle_mib, struct samp
 
 static void print_line(const char *name, struct samples *s, double unit, const char *of)
 {
-	printf("%-36s %10.0f rows/s  (%.0f–%.0f)", name, samples_at(s, 0.5), samples_at(s, 0), samples_at(s, 1));
+	printf("%-36s %10.0f rows/s  (%.0f–%.0f)", name, samples_at(s, 0.5), samples_at(s, 0),
+	       samples_at(s, 1));
 	if (unit > 0)
 		printf("  %.2f %s", samples_at(s, 0.5) / unit, of);
 	putchar('\n');
 }
 
-static void print_results(struct samples *small, struct samples *large, struct samples *commits, struct samples *commit_us,
-			  struct samples *idle, struct samples *peak)
+static void print_results(struct samples *small, struct samples *large, struct samples *commits,
+			  struct samples *commit_us, struct samples *idle, struct samples *peak)
 {
-	double s = samples_at(large, 0.5) > samples_at(small, 0.5) ? samples_at(large, 0.5) : samples_at(small, 0.5);
+	double s = samples_at(large, 0.5) > samples_at(small, 0.5) ? samples_at(large, 0.5)
+								   : samples_at(small, 0.5);
 	double single = samples_at(commits, 0.5);
 
-	printf("rows of 12 columns; medians of %d runs (lowest–highest); S is the faster bare SQLite\n\n", set.repeat);
+	printf("rows of 12 columns; medians of %d runs (lowest–highest); S is the faster bare SQLite\n\n",
+	       set.repeat);
 	print_line("bare SQLite, 4 KiB pages", small, 0, "");
 	print_line("bare SQLite, 16 KiB pages", large, 0, "");
 	print_line("bare SQLite, one row a commit", commits, 0, "");
@@ -253,13 +260,14 @@ static void print_results(struct samples *small, struct samples *large, struct s
 		if (cases[i].rate.n > 0)
 			printf("%-36s %10.1f %10.1f %10.0f\n", cases[i].name, samples_at(&cases[i].p50, 0.5),
 			       samples_at(&cases[i].p99, 0.5), samples_at(&cases[i].worst, 1));
-	printf("\ndaemon's memory: %.1f MiB after the start, at most %.1f MiB under load\n", samples_at(idle, 0.5),
-	       samples_at(peak, 1));
+	printf("\ndaemon's memory: %.1f MiB after the start, at most %.1f MiB under load\n",
+	       samples_at(idle, 0.5), samples_at(peak, 1));
 }
 
 static void run_all(void)
 {
-	struct samples small = samples_new(MAX_REPEAT), large = samples_new(MAX_REPEAT), commits = samples_new(MAX_REPEAT);
+	struct samples small = samples_new(MAX_REPEAT), large = samples_new(MAX_REPEAT),
+		       commits = samples_new(MAX_REPEAT);
 	struct samples commit_us = samples_new(MAX_REPEAT * set.flushes);
 	struct samples idle = samples_new(MAX_REPEAT * N_CASES), peak = samples_new(MAX_REPEAT * N_CASES);
 	char db[1100];
@@ -289,12 +297,10 @@ static void run_all(void)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"rows", required_argument, NULL, 'r'},
-						{"flushes", required_argument, NULL, 'f'},
-						{"repeat", required_argument, NULL, 'n'},
-						{"dir", required_argument, NULL, 'd'},
-						{"only", required_argument, NULL, 'o'},
-						{0}};
+	static const struct option options[] = {
+		{"rows", required_argument, NULL, 'r'},	  {"flushes", required_argument, NULL, 'f'},
+		{"repeat", required_argument, NULL, 'n'}, {"dir", required_argument, NULL, 'd'},
+		{"only", required_argument, NULL, 'o'},	  {0}};
 	const char *base = ".";
 	int o;
 
@@ -310,7 +316,9 @@ int main(int argc, char **argv)
 		else if (o == 'o')
 			set.only = optarg;
 		else
-			die("usage: xt-bench [--rows N] [--flushes N] [--repeat N] [--dir DIRECTORY] [--only CASE]", "");
+			die("usage: xt-bench [--rows N] [--flushes N] [--repeat N] [--dir DIRECTORY] [--only "
+			    "CASE]",
+			    "");
 	}
 	if (set.rows < 6400 || set.flushes < 1600 || set.repeat < 1 || set.repeat > MAX_REPEAT)
 		die("--rows must be 6400 at least, --flushes 1600, --repeat 1 to 25", "");

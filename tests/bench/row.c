@@ -1,7 +1,8 @@
 #include "row.h"
 
-const char *const bench_columns[BENCH_COLUMNS] = {"input_id", "worker",   "epoch",    "tokens",     "model", "dataset",
-						  "prediction", "ground_truth", "loss", "accuracy", "latency_ms", "ok"};
+const char *const bench_columns[BENCH_COLUMNS] = {"input_id", "worker",	  "epoch",	"tokens",
+						  "model",    "dataset",  "prediction", "ground_truth",
+						  "loss",     "accuracy", "latency_ms", "ok"};
 
 struct bench_row bench_row_make(int worker, long i)
 {
@@ -41,10 +42,10 @@ int row_log(xt_run *run, int worker, long i)
 {
 	struct bench_row r = bench_row_make(worker, i);
 
-	return xt_log(run, XT("input_id", r.input_id), XT("worker", r.worker), XT("epoch", r.epoch), XT("tokens", r.tokens),
-		      XT("model", r.model), XT("dataset", r.dataset), XT("prediction", r.prediction),
-		      XT("ground_truth", r.ground_truth), XT("loss", r.loss), XT("accuracy", r.accuracy),
-		      XT("latency_ms", r.latency_ms), XT("ok", r.ok));
+	return xt_log(run, XT("input_id", r.input_id), XT("worker", r.worker), XT("epoch", r.epoch),
+		      XT("tokens", r.tokens), XT("model", r.model), XT("dataset", r.dataset),
+		      XT("prediction", r.prediction), XT("ground_truth", r.ground_truth), XT("loss", r.loss),
+		      XT("accuracy", r.accuracy), XT("latency_ms", r.latency_ms), XT("ok", r.ok));
 }
 
 int row_log_batch(xt_run *run, int worker, long first, int n)

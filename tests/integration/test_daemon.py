@@ -241,6 +241,36 @@ def test_replaced_file(served, runtime):
     served.expected = served.wait()
 
 
+@pytest.fixture
+def small_disk(runtime):
+    """A file system of 8 MB, where one may be mounted."""
+    path = runtime / "disk"
+    path.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield path
+    subprocess.run(["umount", "-l", path])
+
+
+def test_disk_full(daemon, small_disk):
+    """Nothing is acknowledged that is not stored; with room again it goes on; nothing is lost or doubled."""
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(4 << 20))
+    d = daemon(small_disk / "b.db")
+    with d.client() as c, d.client() as looker:
+        for i in range(500):
+            c.log({"i": i, "blob": bytes(8000)})
+        while not looker.call("status")["state"].startswith("degraded: disk_full"):
+            pass
+        assert looker.call("query", sql="SELECT count(*) FROM events")["rows"][0][0] < 500
+        filler.unlink()
+        subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+        c.until_ack(500)
+        assert c.rows("SELECT count(*), count(DISTINCT i) FROM events") == [[500, 500]]
+        assert looker.call("status")["state"] == "ok"
+    assert "stored again" in d.stderr()
+
+
 def test_idle_exit(daemon, db):
     d = daemon(db, "--idle-exit-ms", "200")
     with d.client() as c:

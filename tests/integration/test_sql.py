@@ -373,3 +373,27 @@ def test_star_sees_new_columns(client):
         client.store({f"n{i}": 1})
         page = client.call("query", sql="SELECT * FROM events", after=client.seq)
         assert len(page["columns"]) == len(page["rows"][0]) == 4 + i
+
+
+def test_wide_results_stay_below_the_limit_of_items(client):
+    """500 columns × 1,000 rows are more values than a message may hold: the pages are cut shorter."""
+    client.change("exec", sql="CREATE TABLE wide AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+                              "WHERE i < 1000) SELECT " + ", ".join(f"i AS c{k}" for k in range(500)) + " FROM n")
+    msgid = client.request("query", sql="SELECT * FROM wide")
+    page = client.response(msgid)
+    n = 0
+    while True:
+        assert len(page["rows"]) * 501 < 65536
+        n += len(page["rows"])
+        if page["done"]:
+            break
+        page = client.call("fetch", cursor=msgid)
+    assert n == 1000
+
+
+def test_hello_notices_a_replaced_file(served):
+    os.rename(served.db, served.db + ".away")
+    with served.client(hello=False) as c:
+        fails("file_replaced", c.hello)
+    served.expected = served.wait()
+    assert served.expected == 1

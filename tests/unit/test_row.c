@@ -84,8 +84,13 @@ static void value_is(const char *sql, const char *want)
 static void one_row(void **state)
 {
 	(void)state;
-	store_rows(BYTES("\x83\xa1" "a\x01\xa1" "b\xa1x\xa1" "c\xc3"), 1, XT_E_ok);
-	value_is("SELECT track_id || '|' || timestamp || '|' || a || b || c FROM t", "run|2023-11-14 22:13:20.123456|1x1");
+	store_rows(BYTES("\x83\xa1"
+			 "a\x01\xa1"
+			 "b\xa1x\xa1"
+			 "c\xc3"),
+		   1, XT_E_ok);
+	value_is("SELECT track_id || '|' || timestamp || '|' || a || b || c FROM t",
+		 "run|2023-11-14 22:13:20.123456|1x1");
 	value_is("SELECT group_concat(type) FROM pragma_table_info('t')", "TEXT,TEXT,INTEGER,TEXT,BOOLEAN");
 }
 
@@ -94,7 +99,13 @@ static void same_shape_is_prepared_once(void **state)
 	struct xt_err err;
 
 	(void)state;
-	store_rows(BYTES("\x81\xa1" "a\x01\x81\xa1" "a\x02\x82\xa1" "a\x03\xa1" "b\x01\x81\xa1" "a\x04"), 4, XT_E_ok);
+	store_rows(BYTES("\x81\xa1"
+			 "a\x01\x81\xa1"
+			 "a\x02\x82\xa1"
+			 "a\x03\xa1"
+			 "b\x01\x81\xa1"
+			 "a\x04"),
+		   4, XT_E_ok);
 	struct table *t = table_find(&fix.store, span_str("t"), &err);
 	assert_int_equal(t->n_shapes, 2);
 	value_is("SELECT group_concat(a) FROM t", "1,2,3,4");
@@ -103,9 +114,13 @@ static void same_shape_is_prepared_once(void **state)
 static void null_first_is_declared_later(void **state)
 {
 	(void)state;
-	store_rows(BYTES("\x81\xa1" "a\xc0"), 1, XT_E_ok);
+	store_rows(BYTES("\x81\xa1"
+			 "a\xc0"),
+		   1, XT_E_ok);
 	value_is("SELECT type FROM pragma_table_info('t') WHERE name = 'a'", "");
-	store_rows(BYTES("\x81\xa1" "a\xcb\x3f\xe0\0\0\0\0\0\0"), 1, XT_E_ok);
+	store_rows(BYTES("\x81\xa1"
+			 "a\xcb\x3f\xe0\0\0\0\0\0\0"),
+		   1, XT_E_ok);
 	value_is("SELECT type FROM pragma_table_info('t') WHERE name = 'a'", "REAL");
 	assert_int_equal(fix.events.len, 0);
 }
@@ -113,11 +128,18 @@ static void null_first_is_declared_later(void **state)
 static void widening(void **state)
 {
 	(void)state;
-	store_rows(BYTES("\x81\xa1" "a\x05"), 1, XT_E_ok);
-	store_rows(BYTES("\x81\xa1" "a\xcb\x3f\xe0\0\0\0\0\0\0"), 1, XT_E_ok);
+	store_rows(BYTES("\x81\xa1"
+			 "a\x05"),
+		   1, XT_E_ok);
+	store_rows(BYTES("\x81\xa1"
+			 "a\xcb\x3f\xe0\0\0\0\0\0\0"),
+		   1, XT_E_ok);
 	value_is("SELECT type FROM pragma_table_info('t') WHERE name = 'a'", "REAL");
 	assert_int_equal(fix.events.len, 0);
-	store_rows(BYTES("\x81\xa1" "a\xa3" "007"), 1, XT_E_ok);
+	store_rows(BYTES("\x81\xa1"
+			 "a\xa3"
+			 "007"),
+		   1, XT_E_ok);
 	value_is("SELECT type FROM pragma_table_info('t') WHERE name = 'a'", "");
 	value_is("SELECT a FROM t WHERE typeof(a) = 'text'", "007");
 	assert_true(fix.events.len > 0);
@@ -127,9 +149,18 @@ static void widening(void **state)
 static void refused_rows_leave_nothing(void **state)
 {
 	(void)state;
-	store_rows(BYTES("\x82\xa1" "a\x01\xa1" "b\xcf\x80\0\0\0\0\0\0\0"), 1, XT_E_out_of_range);
-	store_rows(BYTES("\x82\xa1" "a\x01\xa1" "a\x02"), 1, XT_E_duplicate_key);
-	store_rows(BYTES("\x82\xa1" "a\x01\xa1" "b\xd4\x05x"), 1, XT_E_bad_type);
+	store_rows(BYTES("\x82\xa1"
+			 "a\x01\xa1"
+			 "b\xcf\x80\0\0\0\0\0\0\0"),
+		   1, XT_E_out_of_range);
+	store_rows(BYTES("\x82\xa1"
+			 "a\x01\xa1"
+			 "a\x02"),
+		   1, XT_E_duplicate_key);
+	store_rows(BYTES("\x82\xa1"
+			 "a\x01\xa1"
+			 "b\xd4\x05x"),
+		   1, XT_E_bad_type);
 	store_rows(BYTES("\x81\xa0\x01"), 1, XT_E_bad_name);
 	store_rows(BYTES("\x81\x05\x01"), 1, XT_E_bad_type);
 	store_rows(BYTES("\x05"), 1, XT_E_bad_type);
@@ -140,7 +171,11 @@ static void refused_rows_leave_nothing(void **state)
 static void names_of_their_own(void **state)
 {
 	(void)state;
-	store_rows(BYTES("\x83\xa3" "a/b\x01\xa3" "a_b\x02\xa3" "A_B\x03"), 1, XT_E_ok);
+	store_rows(BYTES("\x83\xa3"
+			 "a/b\x01\xa3"
+			 "a_b\x02\xa3"
+			 "A_B\x03"),
+		   1, XT_E_ok);
 	value_is("SELECT group_concat(key || '=' || name) FROM (SELECT * FROM xt_columns ORDER BY name)",
 		 "a/b=a_b,a_b=a_b_2,A_B=A_B_3");
 	value_is("SELECT a_b || a_b_2 || A_B_3 FROM t", "123");
@@ -152,23 +187,37 @@ static void rollback_forgets_columns(void **state)
 	struct xt_err err;
 
 	(void)state;
-	store_rows(BYTES("\x81\xa1" "a\x01"), 1, XT_E_ok);
+	store_rows(BYTES("\x81\xa1"
+			 "a\x01"),
+		   1, XT_E_ok);
 	assert_int_equal(store_commit(&fix.store, &err), 0);
 	assert_int_equal(store_begin(&fix.store, &err), 0);
-	store_rows(BYTES("\x81\xa1" "b\x01"), 1, XT_E_ok);
-	store_rows(BYTES("\x81\xa1" "a\xa1x"), 1, XT_E_ok);
+	store_rows(BYTES("\x81\xa1"
+			 "b\x01"),
+		   1, XT_E_ok);
+	store_rows(BYTES("\x81\xa1"
+			 "a\xa1x"),
+		   1, XT_E_ok);
 	store_rollback(&fix.store);
 	assert_int_equal(store_begin(&fix.store, &err), 0);
-	value_is("SELECT group_concat(name || type) FROM pragma_table_info('t')", "track_idTEXT,timestampTEXT,aINTEGER");
-	store_rows(BYTES("\x82\xa1" "b\xa1y\xa1" "a\x02"), 1, XT_E_ok);
-	value_is("SELECT group_concat(name || type) FROM pragma_table_info('t')", "track_idTEXT,timestampTEXT,aINTEGER,bTEXT");
+	value_is("SELECT group_concat(name || type) FROM pragma_table_info('t')",
+		 "track_idTEXT,timestampTEXT,aINTEGER");
+	store_rows(BYTES("\x82\xa1"
+			 "b\xa1y\xa1"
+			 "a\x02"),
+		   1, XT_E_ok);
+	value_is("SELECT group_concat(name || type) FROM pragma_table_info('t')",
+		 "track_idTEXT,timestampTEXT,aINTEGER,bTEXT");
 }
 
 static void kinds(void **state)
 {
-	struct token integer = {.type = TOKEN_INT, .integer = 5}, large = {.type = TOKEN_INT, .integer = REAL_EXACT + 1};
-	struct token real = {.type = TOKEN_REAL, .real = 0.5}, nil = {.type = TOKEN_NIL}, yes = {.type = TOKEN_BOOL};
-	struct token digits = {.type = TOKEN_STR, .bytes = BYTES(" 5")}, word = {.type = TOKEN_STR, .bytes = BYTES("x")};
+	struct token integer = {.type = TOKEN_INT, .integer = 5},
+		     large = {.type = TOKEN_INT, .integer = REAL_EXACT + 1};
+	struct token real = {.type = TOKEN_REAL, .real = 0.5}, nil = {.type = TOKEN_NIL},
+		     yes = {.type = TOKEN_BOOL};
+	struct token digits = {.type = TOKEN_STR, .bytes = BYTES(" 5")},
+		     word = {.type = TOKEN_STR, .bytes = BYTES("x")};
 
 	(void)state;
 	for (int k = KIND_UNDECIDED; k <= KIND_NUMERIC; k++)

@@ -27,9 +27,12 @@ static void types(void **state)
 	(void)state;
 	retyped("CREATE TABLE t(\"a\" INTEGER, \"b\")", "a", "REAL", "CREATE TABLE t(\"a\" REAL, \"b\")");
 	retyped("CREATE TABLE t(\"a\" INTEGER, \"b\")", "a", "", "CREATE TABLE t(\"a\", \"b\")");
-	retyped("CREATE TABLE t(\"a\" INTEGER, \"b\")", "b", "TEXT", "CREATE TABLE t(\"a\" INTEGER, \"b\" TEXT)");
-	retyped("CREATE TABLE t(a VARCHAR(20, 3) NOT NULL, b)", "a", "TEXT", "CREATE TABLE t(a TEXT NOT NULL, b)");
-	retyped("CREATE TABLE t(a DOUBLE PRECISION DEFAULT 0.5)", "a", "REAL", "CREATE TABLE t(a REAL DEFAULT 0.5)");
+	retyped("CREATE TABLE t(\"a\" INTEGER, \"b\")", "b", "TEXT",
+		"CREATE TABLE t(\"a\" INTEGER, \"b\" TEXT)");
+	retyped("CREATE TABLE t(a VARCHAR(20, 3) NOT NULL, b)", "a", "TEXT",
+		"CREATE TABLE t(a TEXT NOT NULL, b)");
+	retyped("CREATE TABLE t(a DOUBLE PRECISION DEFAULT 0.5)", "a", "REAL",
+		"CREATE TABLE t(a REAL DEFAULT 0.5)");
 	retyped("CREATE TABLE t(x DECIMAL(3,4) CHECK (x > (1 + 2)), y INT)", "y", "",
 		"CREATE TABLE t(x DECIMAL(3,4) CHECK (x > (1 + 2)), y)");
 }
@@ -62,7 +65,9 @@ static void column_type(sqlite3 *db, const char *column, char *ret, size_t size)
 {
 	const char *type = NULL;
 
-	assert_int_equal(sqlite3_table_column_metadata(db, "main", "t", column, &type, NULL, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_table_column_metadata(db, "main", "t", column, &type, NULL, NULL, NULL, NULL),
+		SQLITE_OK);
 	snprintf(ret, size, "%s", type ? type : "");
 }
 
@@ -70,10 +75,14 @@ static void column_type(sqlite3 *db, const char *column, char *ret, size_t size)
 static void sqlite_agrees(void **state)
 {
 	static const char *const tables[] = {
-		"CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT UNIQUE COLLATE NOCASE, c NUMERIC(5) AS (a + 1), d)",
-		"CREATE TABLE t(a, b INT REFERENCES x(y) ON DELETE CASCADE, c \"odd type\" DEFAULT (1, 2), d BLOB NOT NULL)",
-		"CREATE TABLE t(a BIGINT UNSIGNED NULL, b CONSTRAINT n NOT NULL, c GENERATED ALWAYS AS (b), d, CHECK (a <> ','))",
-		"CREATE TABLE t(a TEXT, b TEXT, c TEXT, d TEXT, PRIMARY KEY (a, b), FOREIGN KEY (c) REFERENCES x(y)) WITHOUT ROWID",
+		"CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT UNIQUE COLLATE NOCASE, c NUMERIC(5) AS (a + "
+		"1), d)",
+		"CREATE TABLE t(a, b INT REFERENCES x(y) ON DELETE CASCADE, c \"odd type\" DEFAULT (1, 2), d "
+		"BLOB NOT NULL)",
+		"CREATE TABLE t(a BIGINT UNSIGNED NULL, b CONSTRAINT n NOT NULL, c GENERATED ALWAYS AS (b), "
+		"d, CHECK (a <> ','))",
+		"CREATE TABLE t(a TEXT, b TEXT, c TEXT, d TEXT, PRIMARY KEY (a, b), FOREIGN KEY (c) "
+		"REFERENCES x(y)) WITHOUT ROWID",
 	};
 	static const char columns[][2] = {"a", "b", "c", "d"};
 
