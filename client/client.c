@@ -263,44 +263,20 @@ int xt_open(xt_client **ret_client, const char *database, const xt_options *opti
 
 /* ---- flush ------------------------------------------------------------ */
 
-/* The daemon says that everything sent is stored, up to `mark`. */
-static int flushed(struct xt_client *c, uint64_t mark, uint64_t target, unsigned epoch)
-{
-	if (mark > c->acked)
-		c->acked = mark < c->last_seq ? mark : c->last_seq;
-	if (mark >= target || epoch != c->epoch) /* on a new connection numbers may be new as well */
-		return XT_OK;
-	return client_fail(c, XT_EPROTOCOL,
-			   "the daemon says that all is stored, but means up to number %llu of %llu",
-			   (unsigned long long)mark, (unsigned long long)target);
-}
-
-/* Asks for a commit and waits until `target` is acknowledged. */
+/* Waits until `target` is acknowledged. The daemon commits what it has as soon as it can and
+ * acknowledges unasked: a request would only come behind. */
 static int flush_to(struct xt_client *c, uint64_t target, int64_t deadline)
 {
-	struct params_flush none = {0};
-	struct result_flush result;
-	struct call call;
-	int r = XT_OK;
-
 	while (c->acked < target) {
-		if (c->fd < 0 && !link_try(c)) {
-			if (c->retry_at >= deadline || now_ms() >= deadline)
-				return XT_ECONNECT;
-			r = pump_wait(c, deadline);
-			if (r == XT_EINTR)
-				client_fail(c, r, "a signal came while connecting");
-		} else {
-			unsigned epoch = c->epoch;
-			r = call_run(c, METHOD_flush, &none, &call, &result, deadline);
-			call_done(&call);
-			if (r == XT_OK)
-				r = flushed(c, result.mark, target, epoch);
-			if (r == XT_ELOST || (r == XT_ECONNECT && now_ms() < deadline))
-				r = XT_OK; /* what was not stored is sent again */
-		}
-		if (r != XT_OK)
-			return r;
+		if (c->fd < 0 && !link_try(c) && (c->retry_at >= deadline || now_ms() >= deadline))
+			return XT_ECONNECT;
+		window_send(c);
+		int r = pump_wait(c, deadline);
+		if (r == XT_EINTR)
+			return client_fail(c, r, "a signal came while waiting for the daemon to acknowledge");
+		if (r == XT_ETIMEOUT && c->acked < target)
+			return client_fail(c, r, "%llu rows or requests were not acknowledged in time",
+					   (unsigned long long)(target - c->acked));
 		if (target > c->last_seq)
 			target = c->last_seq; /* numbered anew: none of our rows is above it */
 	}

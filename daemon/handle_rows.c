@@ -6,10 +6,10 @@
 /* One message on its way into a table. */
 struct message {
 	struct row_source src;
-	struct run *run;       /* of its track_id */
-	struct reader rows;    /* at the first row */
-	uint32_t n;	       /* rows in it */
-	struct xt_err refusal; /* why none of its rows can be stored; XT_E_ok */
+	struct run *run;	      /* of its track_id */
+	struct reader rows;	      /* at the first row */
+	uint32_t n;		      /* rows in it */
+	const struct xt_err *refusal; /* why none of its rows can be stored; NULL */
 };
 
 static int read_columns(struct work *w, struct message *m, struct span columns, struct xt_err *err)
@@ -72,62 +72,69 @@ static int open_message(struct work *w, struct message *m, const struct params_l
 	return find_run(w, m, err);
 }
 
-/* Stores or rejects the next row. -1: the batch cannot go on. */
+/* Stores or rejects the next row. -1: the batch cannot go on. Errors are large, and rows many: none is
+ * copied unless there is one. */
 static int apply_row(struct work *w, struct message *m, uint64_t seq, struct xt_err *err)
 {
 	const struct culprit *known = w->n_culprits ? work_culprit(w, seq) : NULL;
-	struct xt_err why = m->refusal;
-	int r = -1;
+	const struct xt_err *why = known ? &known->err : m->refusal;
+	struct xt_err bad;
 
-	if (known) {
-		why = known->err;
+	if (why) {
 		reader_skip(&m->rows);
-	} else if (m->refusal.code != XT_E_ok) {
-		reader_skip(&m->rows);
-	} else {
-		r = row_store(&m->src, &m->rows, &why);
-		if (r < 0 && (w->store->trouble != TROUBLE_NONE || sqlite3_get_autocommit(w->store->db))) {
-			*err = why;
-			return -1;
-		}
-	}
-	if (r == 0) {
+	} else if (row_store(&m->src, &m->rows, &bad) == 0) {
 		w->stored++;
 		w->client->stored++;
 		return 0;
+	} else if (w->store->trouble != TROUBLE_NONE || sqlite3_get_autocommit(w->store->db)) {
+		*err = bad;
+		return -1;
+	} else {
+		why = &bad;
 	}
 	w->rejected++;
 	w->client->rejected++;
-	return work_reject(w, seq, &why, err);
+	return work_reject(w, seq, why, err);
+}
+
+/* Steps over the rows that were applied before; how many. */
+static uint64_t skip_known(struct work *w, struct message *m, uint64_t seq)
+{
+	uint64_t mark = w->client->mark, skip = mark >= seq ? mark + 1 - seq : 0;
+
+	if (skip > m->n)
+		skip = m->n;
+	for (uint64_t i = 0; i < skip; i++)
+		reader_skip(&m->rows);
+	w->duplicates += skip;
+	return skip;
 }
 
 int handle_log(struct work *w, const struct params_log *p, struct result_log *ret, struct xt_err *err)
 {
-	struct message message = {0}, *m = &message;
+	struct message m = {0};
 	struct token head = {0};
-	uint64_t mark = w->client->mark;
+	struct xt_err refusal;
 	uint64_t stored = w->stored, rejected = w->rejected;
 	int r = 0;
 
-	m->rows = reader_of(p->rows);
-	m->n = reader_next(&m->rows, &head) == 0 ? head.count : 0;
-	uint64_t skip = mark >= p->seq ? mark + 1 - p->seq : 0;
-	if (skip > m->n)
-		skip = m->n;
-	w->duplicates += skip;
-	for (uint64_t i = 0; i < skip; i++)
-		reader_skip(&m->rows);
-	if (skip < m->n && open_message(w, m, p, &m->refusal) < 0 && w->store->trouble != TROUBLE_NONE) {
-		*err = m->refusal;
-		r = -1;
+	m.rows = reader_of(p->rows);
+	m.n = reader_next(&m.rows, &head) == 0 ? head.count : 0;
+	uint64_t i = skip_known(w, &m, p->seq);
+	if (i < m.n && open_message(w, &m, p, &refusal) < 0) {
+		m.refusal = &refusal;
+		if (w->store->trouble != TROUBLE_NONE) {
+			*err = refusal;
+			return -1;
+		}
 	}
-	for (uint64_t i = skip; i < m->n && r == 0; i++) {
-		r = apply_row(w, m, p->seq + i, err);
+	for (; i < m.n && r == 0; i++) {
+		r = apply_row(w, &m, p->seq + i, err);
 		if (r == 0)
 			clients_advance(w->store, w->client, p->seq + i);
 	}
-	if (m->run && m->run->known)
-		runs_count(w->store, m->run, w->stored - stored, w->rejected - rejected);
+	if (m.run && m.run->known)
+		runs_count(w->store, m.run, w->stored - stored, w->rejected - rejected);
 	*ret = (struct result_log){.stored = w->stored - stored, .rejected = w->rejected - rejected};
 	return r;
 }

@@ -16,6 +16,8 @@
 #define QUIET_TURNS 3
 #define COMPLAIN_MS 10000 /* between two log lines about the same trouble */
 #define SPARE_FDS   128	  /* kept for databases, logs and temporary files */
+#define PLENTY_OPS  1500  /* messages under way: more than the writer does in one nap */
+#define NAP_US	    300
 
 /* ---- connections ------------------------------------------------------ */
 
@@ -280,6 +282,10 @@ static void on_prepare(uv_prepare_t *p)
 	if (s->draining)
 		look_whether_quiet(s);
 	writer_submit(&s->writer, &s->to_writer);
+	/* The writer has work for longer than this nap. Without it every row would wake the loop, which
+	 * costs the sender and the loop more than the row itself. */
+	if (s->queued_ops > PLENTY_OPS && !s->draining)
+		usleep(NAP_US);
 }
 
 static void on_async(uv_async_t *a)

@@ -155,33 +155,47 @@ static int apply_once(struct work *w, uint64_t seq, struct xt_err *err)
 	return keep_answer(w, seq, &result, r ? &failure : NULL, err);
 }
 
+/* A number ahead of its turn: what is between was lost on the way. */
+static int refuse_gap(struct work *w, uint64_t seq)
+{
+	struct xt_err gap;
+
+	xt_err_set(&gap, XT_E_seq_gap, "seq",
+		   "sequence number %llu came, %llu is next; connect again and resend",
+		   (unsigned long long)seq, (unsigned long long)w->client->mark + 1);
+	wire_put_error(&w->op->out, w->op->request ? w->op->msgid : 0, &gap);
+	w->op->close = true;
+	return 0;
+}
+
+static int apply_log(struct work *w, uint64_t seq, struct xt_err *err)
+{
+	struct result_log result;
+	uint64_t mark = w->client->mark;
+
+	if (handle_call(w->op->method, w, w->op->params, &result, err) < 0)
+		return -1;
+	if (!w->op->request)
+		return 0;
+	if (w->client->mark == mark)
+		return answer_again(w, seq, err);
+	answer(w->op, &result, NULL);
+	return keep_answer(w, seq, &result, NULL, err);
+}
+
 /* A message with a sequence number: only mark + 1 applies. */
 static int apply_numbered(struct work *w, struct xt_err *err)
 {
 	uint64_t seq = seq_of(w->op), mark = w->client->mark;
-	union any_result result = {0};
 
-	if (seq > mark + 1) {
-		struct xt_err gap;
-		xt_err_set(&gap, XT_E_seq_gap, "seq",
-			   "sequence number %llu came, %llu is next; connect again and resend",
-			   (unsigned long long)seq, (unsigned long long)mark + 1);
-		wire_put_error(&w->op->out, w->op->request ? w->op->msgid : 0, &gap);
-		w->op->close = true;
-		return 0;
-	}
-	if (w->op->method->id != METHOD_log) {
-		if (seq == mark + 1)
-			return apply_once(w, seq, err);
-		w->duplicates++;
-		return answer_again(w, seq, err);
-	}
-	if (handle_call(w->op->method, w, w->op->params, &result, err) < 0)
-		return -1;
-	if (w->client->mark == mark)
-		return answer_again(w, seq, err);
-	answer(w->op, &result, NULL);
-	return w->op->request ? keep_answer(w, seq, &result, NULL, err) : 0;
+	if (seq > mark + 1)
+		return refuse_gap(w, seq);
+	if (w->op->method->id == METHOD_log)
+		return apply_log(w, seq, err);
+	if (seq == mark + 1)
+		return apply_once(w, seq, err);
+	w->duplicates++;
+	return answer_again(w, seq, err);
 }
 
 /* After the welcome comes what the client may have missed. */
