@@ -9,8 +9,10 @@
 #include "runs.h"
 #include "table.h"
 
-#define BATCH_US     5000 /* what a batch may take, so that acknowledgements do not wait long */
-#define MIN_ROWS     64	  /* of a batch */
+#define BATCH_US     5000  /* what a batch may take, so that acknowledgements do not wait long */
+#define MAX_BATCH_US 20000 /* the same on a slow disk, whose commits cost more than rows */
+#define COMMIT_SHARE 8	   /* a batch takes this many times its commit, within these bounds */
+#define MIN_ROWS     64	   /* of a batch */
 #define MAX_ROWS     20000
 #define RETRY_MS     100  /* between two tries when the disk is full or the file locked */
 #define MAX_CULPRITS 1000 /* statements that may break one batch */
@@ -28,7 +30,8 @@ struct batch {
 	struct work work;
 	struct op_list ops; /* those of the open transaction */
 	struct culprit culprits[MAX_CULPRITS];
-	uint64_t row_limit; /* rows that take about BATCH_US */
+	uint64_t row_limit; /* rows that take about as long as a batch may */
+	int64_t commit_us;  /* what the last commit took */
 };
 
 /* ---- answers ---------------------------------------------------------- */
@@ -357,8 +360,12 @@ static int try_batch(struct writer *w, struct batch *b, struct op_list *queue)
 		s->trouble = TROUBLE_NONE;
 		if (fill(b, queue, &err) == 0)
 			return 0;
-	} else if (store_begin(s, &err) == 0 && fill(b, queue, &err) == 0 && store_commit(s, &err) == 0) {
-		return 0;
+	} else if (store_begin(s, &err) == 0 && fill(b, queue, &err) == 0) {
+		int64_t start = now_us();
+		if (store_commit(s, &err) == 0) {
+			b->commit_us = now_us() - start;
+			return 0;
+		}
 	}
 	enum trouble trouble = s->trouble;
 	struct xt_err why = trouble == TROUBLE_NONE || trouble == TROUBLE_CULPRIT ? err : s->why;
@@ -433,6 +440,20 @@ static void after_commit(struct store *s, const struct op_list *ops)
 		store_checkpoint(s, false);
 }
 
+/* How many rows the next batch may have: as many as keep acknowledgements prompt, but not so few that the
+ * disk is waited for more than rows are stored. */
+static void adapt(struct batch *b, int64_t took_us)
+{
+	uint64_t rows = b->work.stored + b->work.rejected;
+	int64_t may_take = COMMIT_SHARE * b->commit_us;
+
+	if (rows < MIN_ROWS || took_us <= 0)
+		return;
+	may_take = may_take < BATCH_US ? BATCH_US : may_take > MAX_BATCH_US ? MAX_BATCH_US : may_take;
+	uint64_t limit = (3 * b->row_limit + rows * (uint64_t)may_take / (uint64_t)took_us) / 4;
+	b->row_limit = limit < MIN_ROWS ? MIN_ROWS : limit > MAX_ROWS ? MAX_ROWS : limit;
+}
+
 /* Stores the head of the queue. */
 static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 {
@@ -456,14 +477,7 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 		return;
 	}
 	int64_t took = now_us() - start;
-	uint64_t rows = b->work.stored + b->work.rejected;
-	if (rows >= MIN_ROWS) {
-		uint64_t fits = rows * BATCH_US / (uint64_t)(took > 0 ? took : 1);
-		b->row_limit = (3 * b->row_limit + fits) / 4;
-		b->row_limit = b->row_limit < MIN_ROWS	 ? MIN_ROWS
-			       : b->row_limit > MAX_ROWS ? MAX_ROWS
-							 : b->row_limit;
-	}
+	adapt(b, took);
 	count(w, b, took);
 	set_state(w, WRITER_OK, NULL);
 	struct op_list done = b->ops;
