@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trace.h"
+
 #define GOODBYE_MS 1000 /* for the daemon to read what was said last */
 
 /* ---- time and errors -------------------------------------------------- */
@@ -221,6 +223,7 @@ static char *short_name(const char *name)
 
 static int fill_in(struct xt_client *c, const char *database, const xt_options *options)
 {
+	c->trace = trace_wanted();
 	c->fd = -1;
 	c->in.max = 2 * (size_t)XT_MAX_FRAME;
 	if (options)

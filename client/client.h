@@ -62,6 +62,7 @@ struct xt_client {
 	pthread_cond_t cond;  /* something was read, or nobody reads any more */
 	bool reading;	      /* a thread is in poll() without the mutex */
 	uint8_t *alive;	      /* a page that fork wipes; NULL: compare `pid` */
+	bool trace;	      /* XETRACK_TRACE=proto: messages are printed on stderr */
 	pid_t pid;	      /* process that the state belongs to */
 
 	char *database; /* owned: as given */

@@ -8,6 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "trace.h"
+
 #define NAP_MS 10
 
 void link_drop(struct xt_client *c)
@@ -77,6 +79,8 @@ static int send_hello(struct xt_client *c, int64_t deadline)
 	if (c->knows_database)
 		p.has |= PARAM_BIT(hello, database_id);
 	wire_put_request(&out, ++c->msgid, METHOD_hello, &p);
+	if (c->trace)
+		trace_frames("libxetrack", "->", buf_span(&out));
 	while (!out.failed && at < out.len && now_ms() < deadline) {
 		ssize_t n = send(c->fd, out.data + at, out.len - at, MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -169,6 +173,8 @@ static enum greeting greet(struct xt_client *c, int64_t deadline, int *ret_statu
 	if (*ret_status != XT_OK)
 		return *ret_status == XT_ELOST ? AGAIN : REFUSED;
 	/* The database's path may be any bytes. */
+	if (c->trace && wire_scan(body, &err) == 0)
+		trace_message("libxetrack", "<-", body);
 	if ((wire_open(body, &m, &err) < 0 && err.code != XT_E_bad_utf8) || m.kind != WIRE_RESPONSE) {
 		*ret_status = client_fail(c, XT_EPROTOCOL, "the daemon's answer to hello makes no sense");
 		return REFUSED;

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "trace.h"
+
 #define READ_BYTES 65536u
 #define SLICE_MS   200 /* longest nap: another thread may have put bytes in the window meanwhile */
 
@@ -108,6 +110,8 @@ int pump_frame(struct xt_client *c, struct span body)
 	/* SQLite keeps any bytes as text, so a result may hold what is not UTF-8: it is the caller's. */
 	if (wire_open(body, &m, &err) < 0 && err.code != XT_E_bad_utf8)
 		return no_sense(c, &err);
+	if (c->trace)
+		trace_message("libxetrack", "<-", body);
 	if (m.kind == WIRE_RESPONSE) {
 		on_response(c, &m);
 		return 0;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "trace.h"
+
 #define COMPACT_BYTES (256u << 10) /* dead bytes at the front that are worth a memmove */
 
 void window_done(struct window *w)
@@ -67,6 +69,8 @@ void window_commit(struct xt_client *c, size_t size, size_t rows, size_t seq_off
 		put_be64(w->bytes.data + w->bytes.len + seq_off, f->seq);
 	}
 	w->bytes.len += size;
+	if (c->trace)
+		trace_frames("libxetrack", "->", span_of(w->bytes.data + w->bytes.len - size, size));
 }
 
 /* Decodes what we are about to send, as the daemon will. */

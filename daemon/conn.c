@@ -6,6 +6,7 @@
 #include "dispatch.h"
 #include "log.h"
 #include "server.h"
+#include "trace.h"
 
 #define SMALL_READ 4096u
 #define LARGE_READ 65536u
@@ -101,6 +102,8 @@ static void on_written(uv_write_t *req, int status)
 static void write_out(struct conn *c)
 {
 	uv_buf_t b = uv_buf_init((char *)c->out.data, (unsigned)c->out.len);
+	if (c->server->trace)
+		trace_frames("xetrackd", "->", buf_span(&c->out));
 	int n = uv_try_write((uv_stream_t *)&c->pipe, &b, 1);
 
 	if (n < 0 && n != UV_EAGAIN) {
@@ -134,8 +137,9 @@ void conn_flush(struct conn *c)
 	if (c->mute)
 		buf_clear(&c->out);
 	if (buf_failed(&c->out)) {
-		log_warn("connection closed: it does not read its answers pid=%d unread=%zu",
-			 (int)c->peer.pid, c->out.len);
+		/* No error is sent: the socket is full, perhaps in the middle of a frame. */
+		log_warn("connection closed: it does not read its answers code=%s pid=%d unread=%zu",
+			 proto_error_name(XT_E_slow_reader), (int)c->peer.pid, c->out.len);
 		conn_close(c);
 		return;
 	}

@@ -5,6 +5,7 @@
 #include "handle.h"
 #include "reader.h"
 #include "server.h"
+#include "trace.h"
 
 union any_result {
 #define METHOD(name, id, kind, thread, flags, doc) struct result_##name name;
@@ -205,6 +206,8 @@ void dispatch_message(struct conn *c, struct span body)
 		conn_finish(c); /* what follows cannot be understood */
 		return;
 	}
+	if (c->server->trace)
+		trace_message("xetrackd", "<-", body);
 	if (msg.kind == WIRE_RESPONSE) {
 		xt_err_set(&err, XT_E_bad_message, NULL, "a response, but the daemon asks nothing");
 		conn_put_error(c, &err);

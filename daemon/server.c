@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "trace.h"
 
 #define BACKLOG	    4096
 #define JUDGE_MS    30000 /* clients' time to return after a start */
@@ -232,6 +234,12 @@ static void close_handles(struct server *s)
 				  (uv_handle_t *)&s->drain_timer,  (uv_handle_t *)&s->sigterm,
 				  (uv_handle_t *)&s->sigint,	   (uv_handle_t *)&s->listener};
 
+	/* Closing a signal's handle gives it back its default, which would kill us on the way out. */
+	sigset_t stop;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &stop, NULL);
 	for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
 		if (!uv_is_closing(handles[i]))
 			uv_close(handles[i], NULL);
@@ -441,7 +449,7 @@ static void init_handles(struct server *s)
 
 int server_init(struct server *s, struct store *store, const struct server_options *o, struct xt_err *err)
 {
-	*s = (struct server){.opt = *o, .store = store};
+	*s = (struct server){.opt = *o, .store = store, .trace = trace_wanted()};
 	int r = uv_loop_init(&s->loop);
 	if (r < 0)
 		return xt_err_set(err, XT_E_internal, NULL, "cannot start the event loop: %s",

@@ -53,6 +53,7 @@ struct server {
 	size_t queued_ops;   /* their number */
 	bool full;	     /* queued_bytes passed its limit: nobody is read */
 
+	bool trace;		/* messages are printed */
 	bool draining;		/* accepts no more and leaves when all is quiet */
 	bool leaving;		/* drained: connections are being closed */
 	bool hold;		/* nobody starts the daemon again until `up` */

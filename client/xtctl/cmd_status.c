@@ -120,7 +120,7 @@ static void put_field(FILE *f, const char *label, enum unit unit, const xt_value
 	else if (v->type == XT_T_BLOB)
 		hex_put(f, v->as.blob, v->n, SIZE_MAX);
 	else
-		json_put(f, v);
+		json_print(f, v);
 	fputc('\n', f);
 }
 

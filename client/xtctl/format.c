@@ -84,7 +84,7 @@ static void csv_put(struct format *f, const xt_value *v)
 		hex_put(f->out->file, v->as.blob, v->n, SIZE_MAX);
 		break;
 	default:
-		json_put(f->out->file, v);
+		json_print(f->out->file, v);
 		break;
 	}
 }
@@ -146,9 +146,9 @@ static void json_row(struct format *f, const xt_value *row)
 	for (size_t i = 0; i < f->n; i++) {
 		if (i > 0)
 			fputs_unlocked(", ", out);
-		json_put_text(out, f->keys[i], strlen(f->keys[i]));
+		json_print_text(out, f->keys[i], strlen(f->keys[i]));
 		fputs_unlocked(": ", out);
-		json_put(out, &row[i]);
+		json_print(out, &row[i]);
 	}
 	putc_unlocked('}', out);
 }

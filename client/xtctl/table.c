@@ -114,7 +114,7 @@ static enum cell_kind put_value(struct table *t, const xt_value *v)
 			putc_unlocked('\'', t->text);
 		return CELL_TEXT;
 	default:
-		json_put(t->text, v);
+		json_print(t->text, v);
 		return v->type == XT_T_INT || v->type == XT_T_UINT ? CELL_INTEGER : CELL_TEXT;
 	}
 }

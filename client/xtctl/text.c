@@ -171,7 +171,7 @@ static void json_escape(FILE *f, const char *s, size_t len)
 			0xdc00u + ((unsigned)(c - 0x10000) & 0x3ff));
 }
 
-void json_put_text(FILE *f, const char *s, size_t n)
+void json_print_text(FILE *f, const char *s, size_t n)
 {
 	char escape[ESCAPE_BYTES];
 	size_t from = 0, at = 0, w;
@@ -194,7 +194,7 @@ void json_put_text(FILE *f, const char *s, size_t n)
 	putc_unlocked('"', f);
 }
 
-static void json_put_real(FILE *f, double d)
+static void json_print_real(FILE *f, double d)
 {
 	char text[REAL_BYTES];
 
@@ -208,28 +208,28 @@ static void json_put_real(FILE *f, double d)
 	}
 }
 
-static void json_put_list(FILE *f, const xt_value *v)
+static void json_print_list(FILE *f, const xt_value *v)
 {
 	putc_unlocked(v->type == XT_T_MAP ? '{' : '[', f);
 	for (size_t i = 0; i < v->n; i++) {
 		if (i > 0)
 			putc_unlocked(',', f);
 		if (v->type == XT_T_MAP) {
-			json_put_text(f, v->as.fields[i].key, strlen(v->as.fields[i].key));
+			json_print_text(f, v->as.fields[i].key, strlen(v->as.fields[i].key));
 			putc_unlocked(':', f);
-			json_put(f, &v->as.fields[i].value);
+			json_print(f, &v->as.fields[i].value);
 		} else if (v->type == XT_T_ARRAY) {
-			json_put(f, &v->as.items[i]);
+			json_print(f, &v->as.items[i]);
 		} else if (v->type == XT_T_INTS) {
 			fprintf(f, "%" PRId64, v->as.integers[i]);
 		} else {
-			json_put_real(f, v->as.reals[i]);
+			json_print_real(f, v->as.reals[i]);
 		}
 	}
 	putc_unlocked(v->type == XT_T_MAP ? '}' : ']', f);
 }
 
-void json_put(FILE *f, const xt_value *v)
+void json_print(FILE *f, const xt_value *v)
 {
 	switch (v->type) {
 	case XT_T_NULL:
@@ -245,10 +245,10 @@ void json_put(FILE *f, const xt_value *v)
 		fprintf(f, "%" PRIu64, v->as.uinteger);
 		break;
 	case XT_T_REAL:
-		json_put_real(f, v->as.real);
+		json_print_real(f, v->as.real);
 		break;
 	case XT_T_TEXT:
-		json_put_text(f, v->as.text, v->n);
+		json_print_text(f, v->as.text, v->n);
 		break;
 	case XT_T_BLOB:
 		putc_unlocked('"', f);
@@ -259,7 +259,7 @@ void json_put(FILE *f, const xt_value *v)
 	case XT_T_MAP:
 	case XT_T_INTS:
 	case XT_T_REALS:
-		json_put_list(f, v);
+		json_print_list(f, v);
 		break;
 	}
 }

@@ -39,11 +39,11 @@ size_t text_width(const char *s, size_t n);
 size_t text_fit(const char *s, size_t n, size_t columns, size_t *ret_width);
 
 /* Writes a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
-void json_put_text(FILE *f, const char *s, size_t n);
+void json_print_text(FILE *f, const char *s, size_t n);
 
 /* Writes a value as JSON: blobs as strings of hexadecimal digits, NaN as null, infinities as
  * 9e999, which parsers read as infinity. */
-void json_put(FILE *f, const xt_value *v);
+void json_print(FILE *f, const xt_value *v);
 
 /* Writes lower-case hexadecimal digits of at most `most` bytes. */
 void hex_put(FILE *f, const void *data, size_t n, size_t most);

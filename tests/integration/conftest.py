@@ -26,6 +26,9 @@ TIMEOUT = float(os.environ.get("XT_TEST_TIMEOUT", "60"))
 SANITIZER = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "UndefinedBehavior")
 
 
+SEEN = set()  # methods and error codes that crossed a socket in this session; see test_seen.py
+
+
 class RpcError(Exception):
     def __init__(self, error):
         super().__init__(f"{error.get('code')}: {error.get('message')}")
@@ -81,6 +84,14 @@ class Client:
 
     def read_message(self):
         """The next message, whatever it is."""
+        m = self.next_message()
+        if m[0] == 2:
+            SEEN.update((m[1], m[2][0].get("code")))
+        elif m[2]:
+            SEEN.add(m[2]["code"])
+        return m
+
+    def next_message(self):
         while True:
             if len(self.inbox) >= 4:
                 (size,) = struct.unpack(">I", self.inbox[:4])
@@ -114,6 +125,7 @@ class Client:
 
     def request(self, method, **params):
         """Sends a request, returns its msgid."""
+        SEEN.add(method)
         self.msgid += 1
         self.send([0, self.msgid, method, [params]])
         return self.msgid
@@ -136,6 +148,7 @@ class Client:
         return self.call(method, seq=self.seq, **params)
 
     def notify(self, method, **params):
+        SEEN.add(method)
         self.send([2, method, [params]])
 
     def hello(self, **fields):
@@ -228,7 +241,7 @@ class Daemon:
         self.checked = False
         if ready:
             with os.fdopen(r, "rb") as f:
-                said = f.read(3)
+                said = f.read(1000)
             assert said == b"ok\n", (said, self.proc.wait(TIMEOUT), self.stderr())
         else:
             os.close(r)
@@ -367,3 +380,11 @@ def sqlite(path, sql, *args, uri=False):
 
 def mode(path):
     return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "seen: looks back on all the others, and so runs last")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("seen") is not None)

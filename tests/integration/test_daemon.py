@@ -7,22 +7,32 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import TIMEOUT, XETRACKD, Client, Closed, Daemon, fails, mode, sqlite
+from conftest import SEEN, TIMEOUT, XETRACKD, Client, Closed, Daemon, RpcError, fails, mode, sqlite
 
 
-def refused(db, *args):
-    """A start that must fail with exit status 1; returns what it said."""
+def refused(db, *args, code=None):
+    """A start that must fail with exit status 1 and an error code; returns what it said."""
     if not os.access(XETRACKD, os.X_OK):
         pytest.skip("xetrackd is not built")
-    p = subprocess.run([XETRACKD, *args, str(db)], capture_output=True, text=True, timeout=TIMEOUT)
+    r, w = os.pipe()
+    p = subprocess.run([XETRACKD, "--ready-fd", str(w), *args, str(db)], capture_output=True, text=True,
+                       timeout=TIMEOUT, pass_fds=[w])
+    os.close(w)
+    with os.fdopen(r) as f:
+        ready = f.read()
     assert p.returncode == 1, (p.returncode, p.stderr)
     assert "Sanitizer" not in p.stderr
+    word, message = ready.rstrip("\n").split(" ", 1)
+    assert message in p.stderr
+    if code:
+        assert word == code
+    SEEN.add(word)
     return p.stderr
 
 
 def test_second_daemon_is_refused(served, client):
-    said = refused(served.db)
-    assert str(served.pid) in said or "busy" in said
+    said = refused(served.db, code="busy")
+    assert str(served.pid) in said
     assert client.store({"a": 1}) == (1, 0)
 
 
@@ -40,8 +50,45 @@ def test_second_daemon_on_another_socket(served, runtime):
 def test_not_a_database(db):
     db.write_bytes(b"this is not a database, it is a text" * 100)
     before = db.read_bytes()
-    assert str(db) in refused(db)
+    assert str(db) in refused(db, code="not_a_database")
     assert db.read_bytes() == before
+
+
+def test_damaged_database(daemon, db):
+    """Damage in a table is told as such by queries that meet it; others go on."""
+    d = daemon(db)
+    with d.client() as c:
+        c.store([{"i": i, "blob": bytes(5000)} for i in range(100)])
+    d.stop()
+    data = bytearray(db.read_bytes())
+    for page in range(12, len(data) // 16384):
+        data[page * 16384:page * 16384 + 16384] = b"\xa5" * 16384
+    db.write_bytes(data)
+    with daemon(db).client() as c:
+        fails("corrupt", c.call, "query", sql="SELECT sum(length(blob)) FROM events")
+        assert c.rows("SELECT track_id FROM xt_runs", after=0) == [["t"]]
+
+
+def test_newer_layout(daemon, db):
+    daemon(db).stop()
+    sqlite(db, "UPDATE xt_meta SET value = 99 WHERE key = 'version'")
+    assert "newer" in refused(db, code="protocol_version")
+
+
+def test_hello_while_stopping(served):
+    with served.client() as c, served.client(hello=False) as late:
+        c.call("shutdown")
+        try:
+            late.hello()
+        except (RpcError, Closed, BrokenPipeError, ConnectionResetError) as e:
+            assert getattr(e, "code", "stopping") == "stopping"
+
+
+def test_stopped_query(served):
+    with served.client() as c:
+        msgid = c.request("query", sql="WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
+        c.call("shutdown")
+        fails("stopping", c.response, msgid)
 
 
 def test_directory(runtime):
@@ -121,7 +168,7 @@ def test_start_while_locked(db):
     con = sqlite3.connect(db, isolation_level=None)
     con.execute("CREATE TABLE x (a)")
     con.execute("BEGIN EXCLUSIVE")
-    said = refused(db)
+    said = refused(db, code="database_locked")
     assert "lock" in said
     con.close()
 
@@ -258,6 +305,10 @@ def test_disk_full(daemon, small_disk):
     filler.write_bytes(bytes(4 << 20))
     d = daemon(small_disk / "b.db")
     with d.client() as c, d.client() as looker:
+        c.change("exec", sql="CREATE TABLE big (b)")
+        fails("disk_full", c.change, "exec", sql="WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+                                                 "WHERE i < 20) INSERT INTO big SELECT zeroblob(1000000) FROM n")
+        first = c.seq
         for i in range(500):
             c.log({"i": i, "blob": bytes(8000)})
         while not looker.call("status")["state"].startswith("degraded: disk_full"):
@@ -265,7 +316,7 @@ def test_disk_full(daemon, small_disk):
         assert looker.call("query", sql="SELECT count(*) FROM events")["rows"][0][0] < 500
         filler.unlink()
         subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-        c.until_ack(500)
+        c.until_ack(first + 500)
         assert c.rows("SELECT count(*), count(DISTINCT i) FROM events") == [[500, 500]]
         assert looker.call("status")["state"] == "ok"
     assert "stored again" in d.stderr()

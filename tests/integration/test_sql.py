@@ -54,6 +54,14 @@ def test_pages_are_bounded_in_bytes(client):
     assert n == 100
 
 
+def test_a_row_larger_than_a_message(client):
+    fails("too_large", client.call, "query", sql="SELECT zeroblob(17000000)")
+    sql = "SELECT 1, 'x' UNION ALL SELECT 2, zeroblob(16700000) UNION ALL SELECT 3, zeroblob(17000000)"
+    msgid = client.request("query", sql=sql)
+    assert [row[0] for row in client.response(msgid)["rows"]] == [1, 2]
+    fails("too_large", client.call, "fetch", cursor=msgid)
+
+
 def test_several_cursors(client):
     client.store([[i] for i in range(50)], columns=["i"])
     a = client.request("query", sql="SELECT i FROM events ORDER BY i", page_rows=10)
