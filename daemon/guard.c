@@ -3,8 +3,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "buf.h"
-#include "json.h"
+#include "bind.h"
 #include "store.h"
 #include "wire.h"
 
@@ -218,48 +217,6 @@ static bool is_vacuum(sqlite3_stmt *st)
 	}
 }
 
-static int bind_one(sqlite3_stmt *st, int i, struct reader *r, struct xt_err *err)
-{
-	struct reader start = *r;
-	struct token t;
-	struct buf json = {0};
-
-	if (reader_next(r, &t) < 0)
-		return xt_err_set(err, XT_E_bad_message, "args", "the arguments are cut short");
-	switch (t.type) {
-	case TOKEN_NIL:
-		sqlite3_bind_null(st, i);
-		return 0;
-	case TOKEN_BOOL:
-		sqlite3_bind_int(st, i, t.boolean);
-		return 0;
-	case TOKEN_INT:
-		sqlite3_bind_int64(st, i, t.integer);
-		return 0;
-	case TOKEN_REAL:
-		sqlite3_bind_double(st, i, t.real);
-		return 0;
-	case TOKEN_STR:
-		sqlite3_bind_text64(st, i, (const char *)t.bytes.data, t.bytes.len, SQLITE_TRANSIENT,
-				    SQLITE_UTF8);
-		return 0;
-	case TOKEN_BIN:
-		sqlite3_bind_blob64(st, i, t.bytes.data, t.bytes.len, SQLITE_TRANSIENT);
-		return 0;
-	case TOKEN_UINT:
-		return xt_err_set(err, XT_E_out_of_range, "args", "argument %d is 2^63 or more", i);
-	case TOKEN_EXT:
-		return xt_err_set(err, XT_E_bad_type, "args", "argument %d has a MessagePack extension type",
-				  i);
-	default:
-		*r = start;
-		json_put(&json, r);
-		sqlite3_bind_text64(st, i, (const char *)json.data, json.len, SQLITE_TRANSIENT, SQLITE_UTF8);
-		buf_done(&json);
-		return 0;
-	}
-}
-
 static int bind_named(sqlite3_stmt *st, struct reader *r, uint32_t n, struct xt_err *err)
 {
 	int bound = 0, count = sqlite3_bind_parameter_count(st);
@@ -279,7 +236,7 @@ static int bind_named(sqlite3_stmt *st, struct reader *r, uint32_t n, struct xt_
 			return xt_err_set(
 				err, XT_E_out_of_range, "args", "the statement has no parameter named '%.*s'",
 				(int)(key.bytes.len < 64 ? key.bytes.len : 64), (const char *)key.bytes.data);
-		if (bind_one(st, at, r, err) < 0)
+		if (bind_value(st, at, r, "args", err) < 0)
 			return -1;
 		bound++;
 	}
@@ -307,7 +264,7 @@ static int bind_args(sqlite3_stmt *st, struct span args, struct xt_err *err)
 		return xt_err_set(err, XT_E_out_of_range, "args",
 				  "the statement has %d parameters, %u were given", count, head.count);
 	for (int i = 1; i <= count; i++)
-		if (bind_one(st, i, &r, err) < 0)
+		if (bind_value(st, i, &r, "args", err) < 0)
 			return -1;
 	return 0;
 }

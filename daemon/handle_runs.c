@@ -1,4 +1,5 @@
 /* run_start, run_finish, set, delete_run. */
+#include "bind.h"
 #include "handle.h"
 #include "json.h"
 #include "row.h"
@@ -122,51 +123,6 @@ int handle_run_finish(struct work *w, const struct params_run_finish *p, struct 
 
 /* ---- set -------------------------------------------------------------- */
 
-/* Binds one encoded value. */
-static int bind_any(struct store *s, sqlite3_stmt *st, int at, struct span value, struct xt_err *err)
-{
-	struct reader r = reader_of(value);
-	struct token t;
-
-	if (reader_next(&r, &t) < 0)
-		return xt_err_set(err, XT_E_bad_message, "value", "a value is cut short");
-	switch (t.type) {
-	case TOKEN_NIL:
-		sqlite3_bind_null(st, at);
-		return 0;
-	case TOKEN_BOOL:
-		sqlite3_bind_int(st, at, t.boolean);
-		return 0;
-	case TOKEN_INT:
-		sqlite3_bind_int64(st, at, t.integer);
-		return 0;
-	case TOKEN_UINT:
-		return xt_err_set(err, XT_E_out_of_range, "value",
-				  "%llu is 2^63 or more, which SQLite's integers cannot hold",
-				  (unsigned long long)t.uinteger);
-	case TOKEN_REAL:
-		sqlite3_bind_double(st, at, t.real);
-		return 0;
-	case TOKEN_STR:
-		store_bind(st, at, t.bytes);
-		return 0;
-	case TOKEN_BIN:
-		sqlite3_bind_blob64(st, at, t.bytes.len ? (const void *)t.bytes.data : "", t.bytes.len,
-				    SQLITE_STATIC);
-		return 0;
-	case TOKEN_EXT:
-		return xt_err_set(err, XT_E_bad_type, "value",
-				  "a MessagePack extension type; send it as bin or text");
-	default:
-		r = reader_of(value);
-		buf_clear(&s->scratch);
-		json_put(&s->scratch, &r);
-		sqlite3_bind_text64(st, at, (const char *)s->scratch.data, s->scratch.len, SQLITE_TRANSIENT,
-				    SQLITE_UTF8);
-		return 0;
-	}
-}
-
 static struct table *existing_table(struct work *w, struct span name, struct xt_err *err)
 {
 	struct table *t = table_find(w->store, name, err);
@@ -188,13 +144,8 @@ static long column_to_set(struct work *w, struct table *t, const struct params_s
 
 	if (reader_next(&r, &value) < 0)
 		return xt_err_set(err, XT_E_bad_message, "value", "a value is cut short");
-	if (value.type == TOKEN_UINT)
-		return xt_err_set(err, XT_E_out_of_range, "value",
-				  "%llu is 2^63 or more, which SQLite's integers cannot hold",
-				  (unsigned long long)value.uinteger);
-	if (value.type == TOKEN_EXT)
-		return xt_err_set(err, XT_E_bad_type, "value",
-				  "a MessagePack extension type; send it as bin or text");
+	if (bind_check(&value, "value", err) < 0)
+		return -1;
 	if (ident_column(p->key, plain, err) < 0)
 		return -1;
 	if (table_is_system(plain))
@@ -237,6 +188,7 @@ int handle_set(struct work *w, const struct params_set *p, struct result_set *re
 	struct store *s = w->store;
 	struct buf sql = {0};
 	sqlite3_stmt *st = NULL;
+	struct reader value = reader_of(p->value), where_value = reader_of(p->where_value);
 	const char *where = NULL;
 	int r = -1;
 
@@ -267,7 +219,8 @@ int handle_set(struct work *w, const struct params_set *p, struct result_set *re
 		store_fail(s, err);
 		goto out;
 	}
-	if (bind_any(s, st, 1, p->value, err) < 0 || (where && bind_any(s, st, 3, p->where_value, err) < 0))
+	if (bind_value(st, 1, &value, "value", err) < 0 ||
+	    (where && bind_value(st, 3, &where_value, "where_value", err) < 0))
 		goto out;
 	if (HAS_PARAM(p, set, track_id))
 		store_bind(st, 2, p->track_id);

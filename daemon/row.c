@@ -1,5 +1,6 @@
 #include "row.h"
 
+#include "bind.h"
 #include "json.h"
 
 #define MAX_BUMPS 10000000 /* µs that a time may move on to be unique */
@@ -39,32 +40,26 @@ static void name_key(struct xt_err *err, struct span key)
 }
 
 /* What no column can hold. */
+static bool has_bad_text(struct reader start)
+{
+	struct token t;
+
+	for (struct reader r = reader_of(reader_skip(&start)); r.at < r.end;)
+		if (reader_next(&r, &t) < 0 || (t.type == TOKEN_STR && !utf8_valid(t.bytes)))
+			return true;
+	return false;
+}
+
 static int check_value(const struct row_source *src, struct span key, struct reader start,
 		       const struct token *t, struct xt_err *err)
 {
-	struct token inner;
+	int r = bind_check(t, NULL, err);
 
-	if (t->type == TOKEN_UINT)
-		xt_err_set(err, XT_E_out_of_range, NULL,
-			   "%llu is 2^63 or more, which SQLite's integers cannot hold",
-			   (unsigned long long)t->uinteger);
-	else if (t->type == TOKEN_EXT)
-		xt_err_set(err, XT_E_bad_type, NULL, "a MessagePack extension type; send it as bin or text");
-	else if (src->check_utf8) {
-		struct span value = reader_skip(&start);
-		for (struct reader r = reader_of(value); r.at < r.end;)
-			if (reader_next(&r, &inner) < 0 ||
-			    (inner.type == TOKEN_STR && !utf8_valid(inner.bytes))) {
-				xt_err_set(err, XT_E_bad_utf8, NULL,
-					   "the text is not valid UTF-8; send bytes as bin");
-				name_key(err, key);
-				return -1;
-			}
-		return 0;
-	} else
-		return 0;
-	name_key(err, key);
-	return -1;
+	if (r == 0 && src->check_utf8 && has_bad_text(start))
+		r = xt_err_set(err, XT_E_bad_utf8, NULL, "the text is not valid UTF-8; send bytes as bin");
+	if (r < 0)
+		name_key(err, key);
+	return r;
 }
 
 static void bind_json(struct store *s, sqlite3_stmt *st, int at, struct reader *r)
