@@ -109,7 +109,7 @@ int clients_write(struct store *s, struct xt_err *err)
 
 	if (!s->clients->dirty)
 		return 0;
-	if (store_stamp(s->now_us(), false, stamp) < 0)
+	if (stamp_write(s->now_us(), false, stamp) < 0)
 		memcpy(stamp, "", 1);
 	for (struct client *c = s->clients->dirty; c; c = c->next_dirty) {
 		sqlite3_stmt *st = store_stmt(s, STMT_CLIENT_PUT, err);

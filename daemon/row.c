@@ -23,7 +23,7 @@ int row_source_open(struct row_source *src, struct xt_err *err)
 	src->table = table_find(src->store, src->table_name, err);
 	if (!src->table)
 		return -1;
-	if (store_stamp(src->time_us, src->table->local_time, src->stamp) < 0)
+	if (stamp_write(src->time_us, src->table->local_time, src->stamp) < 0)
 		return xt_err_set(err, XT_E_out_of_range, "time", "a time outside the years 1 to 9999");
 	return 0;
 }
@@ -70,8 +70,8 @@ static void bind_json(struct store *s, sqlite3_stmt *st, int at, struct reader *
 			    SQLITE_UTF8);
 }
 
-static enum bound bind_value(const struct row_source *src, const struct shape *sh, size_t i, struct reader *r,
-			     struct misfit *misfit, struct xt_err *err)
+static enum bound bind_cell(const struct row_source *src, const struct shape *sh, size_t i, struct reader *r,
+			    struct misfit *misfit, struct xt_err *err)
 {
 	const struct column *c = &src->table->columns[sh->columns[i]];
 	sqlite3_stmt *st = sh->insert;
@@ -128,7 +128,7 @@ static enum bound bind_map(const struct row_source *src, const struct shape *sh,
 	for (size_t i = 0; i < sh->n; i++) {
 		if (reader_next(r, &t) < 0 || t.type != TOKEN_STR || !span_eq(t.bytes, sh->keys[i]))
 			return OTHER_KEYS;
-		enum bound b = bind_value(src, sh, i, r, misfit, err);
+		enum bound b = bind_cell(src, sh, i, r, misfit, err);
 		if (b != BOUND)
 			return b;
 	}
@@ -146,7 +146,7 @@ static enum bound bind_array(const struct row_source *src, const struct shape *s
 		return BAD;
 	}
 	for (size_t i = 0; i < sh->n; i++) {
-		enum bound b = bind_value(src, sh, i, r, misfit, err);
+		enum bound b = bind_cell(src, sh, i, r, misfit, err);
 		if (b != BOUND)
 			return b;
 	}
@@ -290,7 +290,7 @@ static int bump(struct row_source *src, sqlite3_stmt *st, struct xt_err *err)
 	char stamp[STAMP_SIZE];
 
 	for (int tries = 0; tries < MAX_BUMPS; tries++, at++) {
-		if (store_stamp(at, t->local_time, stamp) < 0)
+		if (stamp_write(at, t->local_time, stamp) < 0)
 			break;
 		sqlite3_bind_text(st, 2, stamp, STAMP_SIZE - 1, SQLITE_STATIC);
 		int rc = sqlite3_step(st);

@@ -109,7 +109,7 @@ int runs_add(struct store *s, struct run *run, const struct run_start *start, st
 	char stamp[STAMP_SIZE], host[256] = "";
 	struct peer_process process = {0};
 
-	if (store_stamp(start->time_us, false, stamp) < 0)
+	if (stamp_write(start->time_us, false, stamp) < 0)
 		return xt_err_set(err, XT_E_out_of_range, "time", "a time outside the years 1 to 9999");
 	sqlite3_stmt *st = store_stmt(s, STMT_RUN_ADD, err);
 	if (!st)
@@ -184,7 +184,7 @@ int runs_of_client(struct store *s, const struct client_key *key, const char *fr
 	sqlite3_bind_int64(st, 1, key->uid);
 	sqlite3_bind_blob(st, 2, key->id, XT_CLIENT_ID, SQLITE_STATIC);
 	sqlite3_bind_text(st, 3, to, -1, SQLITE_STATIC);
-	if (end && store_stamp(s->now_us(), false, stamp) == 0)
+	if (end && stamp_write(s->now_us(), false, stamp) == 0)
 		sqlite3_bind_text(st, 4, stamp, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 5, from, -1, SQLITE_STATIC);
 	return store_run(s, st, err);
@@ -230,7 +230,7 @@ int runs_end(struct store *s, struct span track_id, const char *status, int64_t 
 
 	if (!st)
 		return -1;
-	if (store_stamp(time_us, false, stamp) < 0)
+	if (stamp_write(time_us, false, stamp) < 0)
 		return xt_err_set(err, XT_E_out_of_range, "time", "a time outside the years 1 to 9999");
 	store_bind(st, 1, track_id);
 	sqlite3_bind_text(st, 2, status, -1, SQLITE_STATIC);

@@ -11,6 +11,7 @@
 
 #include "guard.h"
 #include "ident.h"
+#include "stamp.h"
 
 enum durability { DURABILITY_FULL, DURABILITY_NORMAL, DURABILITY_OFF };
 
@@ -115,10 +116,5 @@ static inline void store_bind(sqlite3_stmt *st, int i, struct span text)
 	sqlite3_bind_text64(st, i, text.data ? (const char *)text.data : "", text.len, SQLITE_STATIC,
 			    SQLITE_UTF8);
 }
-
-/* Microseconds since 1970 as `YYYY-MM-DD HH:MM:SS.ffffff`, UTC or local; -1 outside the years 1 to 9999.
- * The last second's text is kept from one call to the next, a thread each. */
-#define STAMP_SIZE 27
-int store_stamp(int64_t us, bool local, char ret[STAMP_SIZE]) __attribute__((warn_unused_result));
 
 #endif

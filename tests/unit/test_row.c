@@ -237,15 +237,15 @@ static void stamps(void **state)
 	char text[STAMP_SIZE];
 
 	(void)state;
-	assert_int_equal(store_stamp(0, false, text), 0);
+	assert_int_equal(stamp_write(0, false, text), 0);
 	assert_string_equal(text, "1970-01-01 00:00:00.000000");
-	assert_int_equal(store_stamp(-1, false, text), 0);
+	assert_int_equal(stamp_write(-1, false, text), 0);
 	assert_string_equal(text, "1969-12-31 23:59:59.999999");
-	assert_int_equal(store_stamp(INT64_C(253402300799999999), false, text), 0);
+	assert_int_equal(stamp_write(INT64_C(253402300799999999), false, text), 0);
 	assert_string_equal(text, "9999-12-31 23:59:59.999999");
-	assert_int_equal(store_stamp(INT64_C(253402300800000000), false, text), -1);
-	assert_int_equal(store_stamp(INT64_MAX, false, text), -1);
-	assert_int_equal(store_stamp(INT64_MIN, false, text), -1);
+	assert_int_equal(stamp_write(INT64_C(253402300800000000), false, text), -1);
+	assert_int_equal(stamp_write(INT64_MAX, false, text), -1);
+	assert_int_equal(stamp_write(INT64_MIN, false, text), -1);
 }
 
 #define ON_FILE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

@@ -1,0 +1,17 @@
+/*
+ * One message applied inside the open transaction: sequence numbers, the handler, the answer and its copy
+ * in the outbox. Everything here may be undone and done again when the batch is replayed.
+ */
+#ifndef XT_APPLY_H
+#define XT_APPLY_H
+
+#include "handle.h"
+
+/* Applies the message and puts its answer in op->out. -1: it cannot be stored; err says why, and unless
+ * the store has trouble the message is the culprit. */
+int work_apply(struct work *w, struct op *op, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* True when the transaction is lost. */
+bool work_broken(const struct store *s);
+
+#endif
