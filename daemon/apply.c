@@ -216,6 +216,8 @@ static int apply_gone(struct work *w, struct xt_err *err)
 	w->client->connected = false;
 	if (w->store->read_only)
 		return 0;
+	if (clients_settle(w->store, w->client, err) < 0)
+		return -1;
 	return runs_of_client(w->store, &w->client->key, "running", "crashed", true, err);
 }
 

@@ -1,8 +1,13 @@
 #include "clients.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-#define BUCKETS 4096
+#include "runs.h"
+
+#define BUCKETS	  4096
+#define UNCOUNTED 256	  /* rows that may be missing in xt_runs for a while */
+#define SETTLE_US 1000000 /* and for how long, as long as commits go on */
 
 struct client_cache {
 	struct client *buckets[BUCKETS];
@@ -81,14 +86,61 @@ struct client *clients_find(struct store *s, const struct client_key *key, struc
 	return c;
 }
 
-void clients_advance(struct store *s, struct client *c, uint64_t mark)
+static void touch(struct store *s, struct client *c)
 {
-	c->mark = mark;
 	if (c->dirty)
 		return;
 	c->dirty = true;
 	c->next_dirty = s->clients->dirty;
 	s->clients->dirty = c;
+}
+
+void clients_advance(struct store *s, struct client *c, uint64_t mark)
+{
+	c->mark = mark;
+	touch(s, c);
+}
+
+int clients_settle(struct store *s, struct client *c, struct xt_err *err)
+{
+	struct uncounted *u = &c->uncounted;
+
+	if (!u->run[0])
+		return 0;
+	struct run *run = runs_find(s, span_str(u->run), err);
+	if (!run)
+		return -1;
+	runs_count(s, run, u->rows, u->rejects);
+	*u = (struct uncounted){0};
+	c->counted_us = s->now_us();
+	touch(s, c);
+	return 0;
+}
+
+int clients_settle_run(struct store *s, const struct run *run, struct xt_err *err)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct client *c = s->clients->buckets[i]; c; c = c->next)
+			if (strcmp(c->uncounted.run, run->track_id) == 0 && clients_settle(s, c, err) < 0)
+				return -1;
+	return 0;
+}
+
+int clients_count(struct store *s, struct client *c, struct run *run, uint64_t rows, uint64_t rejects,
+		  struct xt_err *err)
+{
+	struct uncounted *u = &c->uncounted;
+
+	if (rows + rejects == 0)
+		return 0;
+	if (strcmp(u->run, run->track_id) != 0) {
+		if (clients_settle(s, c, err) < 0)
+			return -1;
+		snprintf(u->run, sizeof(u->run), "%s", run->track_id);
+	}
+	u->rows += rows;
+	u->rejects += rejects;
+	return 0;
 }
 
 void clients_drop(struct store *s, struct client *c)
@@ -111,7 +163,13 @@ int clients_write(struct store *s, struct xt_err *err)
 		return 0;
 	if (stamp_write(s->now_us(), false, stamp) < 0)
 		memcpy(stamp, "", 1);
+	int64_t now = s->now_us();
 	for (struct client *c = s->clients->dirty; c; c = c->next_dirty) {
+		const struct uncounted *u = &c->uncounted;
+		if ((u->rows + u->rejects >= UNCOUNTED || now - c->counted_us >= SETTLE_US ||
+		     now < c->counted_us) &&
+		    clients_settle(s, c, err) < 0)
+			return -1;
 		sqlite3_stmt *st = store_stmt(s, STMT_CLIENT_PUT, err);
 		if (!st)
 			return -1;
@@ -120,6 +178,10 @@ int clients_write(struct store *s, struct xt_err *err)
 		sqlite3_bind_int64(st, 4, (int64_t)c->stored);
 		sqlite3_bind_int64(st, 5, (int64_t)c->rejected);
 		sqlite3_bind_text(st, 6, stamp, -1, SQLITE_STATIC);
+		if (u->run[0])
+			sqlite3_bind_text(st, 7, u->run, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(st, 8, (int64_t)u->rows);
+		sqlite3_bind_int64(st, 9, (int64_t)u->rejects);
 		if (store_run(s, st, err) < 0)
 			return -1;
 	}
@@ -134,10 +196,13 @@ static void clean(struct client_cache *cache, bool committed)
 		c->next_dirty = NULL;
 		c->dirty = false;
 		c->stored = c->rejected = 0;
-		if (committed)
+		if (committed) {
 			c->committed = c->mark;
-		else
+			c->uncounted_committed = c->uncounted;
+		} else {
 			c->mark = c->committed;
+			c->uncounted = c->uncounted_committed;
+		}
 	}
 }
 

@@ -13,24 +13,43 @@ struct client_key {
 	uint8_t id[XT_CLIENT_ID]; /* from `hello` */
 };
 
+/* Rows of one run that its row in xt_runs does not count yet. They are kept in the client's row, which
+ * each commit writes anyway: one page less to sync. */
+struct uncounted {
+	char run[XT_MAX_TRACK_ID + 1]; /* its track_id; "" when there are none */
+	uint64_t rows, rejects;
+};
+
 struct client {
 	struct client_key key;
-	uint64_t mark;		   /* last number applied, perhaps not committed */
-	uint64_t committed;	   /* last number committed */
-	uint64_t stored, rejected; /* rows since the last commit */
-	bool dirty;		   /* in the cache's dirty list */
-	bool connected;		   /* between hello and the connection's end */
-	struct client *next;	   /* in its hash bucket */
+	uint64_t mark;					 /* last number applied, perhaps not committed */
+	uint64_t committed;				 /* last number committed */
+	uint64_t stored, rejected;			 /* rows since the last commit */
+	struct uncounted uncounted, uncounted_committed; /* as applied; as committed */
+	int64_t counted_us;				 /* when they last went to xt_runs */
+	bool dirty;					 /* in the cache's dirty list */
+	bool connected;					 /* between hello and the connection's end */
+	struct client *next;				 /* in its hash bucket */
 	struct client *next_dirty;
 };
 
 struct client_cache;
+struct run;
 
 struct client_cache *clients_new(void);
 void clients_free(struct client_cache *c);
 
 /* The client, read from the database when it is not in memory. NULL with the error set. */
 struct client *clients_find(struct store *s, const struct client_key *key, struct xt_err *err);
+
+/* Counts rows of a run that the client logged: in its own row, and from time to time in xt_runs. */
+int clients_count(struct store *s, struct client *c, struct run *run, uint64_t rows, uint64_t rejects,
+		  struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Hands what is uncounted to xt_runs: a client's; and those of all clients for a run. */
+int clients_settle(struct store *s, struct client *c, struct xt_err *err) __attribute__((warn_unused_result));
+int clients_settle_run(struct store *s, const struct run *run, struct xt_err *err)
+	__attribute__((warn_unused_result));
 
 /* Moves the mark. */
 void clients_advance(struct store *s, struct client *c, uint64_t mark);

@@ -133,8 +133,9 @@ int handle_log(struct work *w, const struct params_log *p, struct result_log *re
 		if (r == 0)
 			clients_advance(w->store, w->client, p->seq + i);
 	}
-	if (m.run && m.run->known)
-		runs_count(w->store, m.run, w->stored - stored, w->rejected - rejected);
+	if (r == 0 && m.run && m.run->known)
+		r = clients_count(w->store, w->client, m.run, w->stored - stored, w->rejected - rejected,
+				  err);
 	*ret = (struct result_log){.stored = w->stored - stored, .rejected = w->rejected - rejected};
 	return r;
 }

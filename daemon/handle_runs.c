@@ -105,6 +105,8 @@ int handle_run_finish(struct work *w, const struct params_run_finish *p, struct 
 				  run->track_id);
 	if (!finished && !span_is(p->status, "failed"))
 		return xt_err_set(err, XT_E_out_of_range, "status", "status must be `finished` or `failed`");
+	if (clients_settle_run(w->store, run, err) < 0)
+		return -1;
 	int64_t time = HAS_PARAM(p, run_finish, time) ? p->time : w->store->now_us();
 	if (runs_end(w->store, p->track_id, finished ? "finished" : "failed", time, err) < 0)
 		return -1;

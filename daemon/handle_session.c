@@ -41,7 +41,8 @@ int handle_bye(struct work *w, const struct params_bye *p, struct result_bye *re
 	if (s->read_only)
 		return 0;
 	/* It will not come back for answers. */
-	if (runs_of_client(s, &w->client->key, "running", "finished", true, err) < 0 ||
+	if (clients_settle(s, w->client, err) < 0 ||
+	    runs_of_client(s, &w->client->key, "running", "finished", true, err) < 0 ||
 	    outbox_confirm(s, &w->client->key, INT64_MAX, err) < 0)
 		return -1;
 	sqlite3_stmt *st = store_stmt(s, STMT_CLIENT_BYE, err);

@@ -32,6 +32,12 @@ void runs_drop(struct run_cache *c)
 	c->dirty = NULL;
 }
 
+void runs_trim(struct run_cache *c)
+{
+	if (c->count > MAX_RUNS && !c->dirty)
+		runs_drop(c);
+}
+
 void runs_free(struct run_cache *c)
 {
 	if (!c)
@@ -77,8 +83,6 @@ struct run *runs_find(struct store *s, struct span track_id, struct xt_err *err)
 	for (struct run *run = c->buckets[h]; run; run = run->next)
 		if (span_is(track_id, run->track_id))
 			return run;
-	if (c->count >= MAX_RUNS && !c->dirty)
-		runs_drop(c);
 	struct run *run = calloc(1, sizeof(*run));
 	if (run)
 		run->track_id = strndup((const char *)track_id.data, track_id.len);

@@ -20,8 +20,9 @@ struct run_cache;
 struct run_cache *runs_new(void);
 void runs_free(struct run_cache *c);
 
-/* Forgets everything: after a rollback, or when there are too many. */
+/* Forgets everything, after a rollback; or when there are very many, between two batches. */
 void runs_drop(struct run_cache *c);
+void runs_trim(struct run_cache *c);
 
 /* The run, looked up in xt_runs at the first time. NULL with the error set. */
 struct run *runs_find(struct store *s, struct span track_id, struct xt_err *err);

@@ -1,4 +1,4 @@
--- The internal tables, made when a database is first opened. docs/storage.md describes them.
+-- The internal tables, made when a database is first opened; run at every start. docs/storage.md describes them.
 CREATE TABLE IF NOT EXISTS xt_meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS xt_config(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS xt_clients(
@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS xt_clients(
   mark INTEGER NOT NULL, last_seq INTEGER,
   stored INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0,
   seen TEXT NOT NULL, bye INTEGER NOT NULL DEFAULT 0,
+  run TEXT, run_rows INTEGER NOT NULL DEFAULT 0, run_rejects INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY(uid, client)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS xt_outbox(
   uid INTEGER NOT NULL, client BLOB NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -22,3 +23,9 @@ CREATE TABLE IF NOT EXISTS xt_columns(
   table_name TEXT NOT NULL COLLATE NOCASE, name TEXT NOT NULL COLLATE NOCASE,
   key TEXT NOT NULL, type TEXT,
   PRIMARY KEY(table_name, name)) WITHOUT ROWID;
+-- After a crash: counts that were kept with their client until there were enough of them.
+UPDATE xt_runs SET
+  rows = rows + (SELECT sum(run_rows) FROM xt_clients WHERE run = track_id),
+  rejects = rejects + (SELECT sum(run_rejects) FROM xt_clients WHERE run = track_id)
+  WHERE track_id IN (SELECT run FROM xt_clients WHERE run IS NOT NULL);
+UPDATE xt_clients SET run = NULL, run_rows = 0, run_rejects = 0 WHERE run IS NOT NULL;

@@ -399,6 +399,7 @@ static int notice_schema(struct store *s, struct xt_err *err)
 int store_begin(struct store *s, struct xt_err *err)
 {
 	s->trouble = TROUBLE_NONE;
+	runs_trim(s->runs);
 	sqlite3_stmt *st = store_stmt(s, STMT_BEGIN, err);
 	if (!st || store_run(s, st, err) < 0)
 		return -1;

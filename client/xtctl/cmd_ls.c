@@ -7,7 +7,11 @@
 /* All runs that are recorded; deleted ones leave a row behind. */
 static const char all_runs[] =
 	"SELECT r.track_id, r.status, substr(r.start_time, 1, 19) AS start, " DURATION " AS duration,"
-	" r.table_name AS \"table\", r.rows, r.rejects, r.params"
+	" r.table_name AS \"table\","
+	" r.rows + coalesce((SELECT sum(run_rows) FROM xt_clients WHERE run = r.track_id), 0) AS rows,"
+	" r.rejects + coalesce((SELECT sum(run_rejects) FROM xt_clients WHERE run = r.track_id), 0) AS "
+	"rejects,"
+	" r.params"
 	" FROM xt_runs r WHERE r.status <> 'deleted' ORDER BY r.start_time, r.track_id";
 
 /* Runs that have rows in one table, recorded or not: another program may have written them. */

@@ -35,6 +35,34 @@ def test_xt_runs_contents(client):
     assert row[5:] == [2, 1]
 
 
+def test_counts_are_right_after_a_crash(daemon, db):
+    """Counts that wait in xt_clients reach xt_runs at the next start, once."""
+    d = daemon(db)
+    c = d.client()
+    for i in range(40):
+        c.log({"i": i}, track_id="one" if i < 30 else "two")
+        c.until_ack(c.seq)
+    c.log({"": 1}, track_id="two")
+    c.until_ack(c.seq)
+    d.kill()
+    waiting = sqlite(db, "SELECT sum(run_rows) FROM xt_clients")[0][0]
+    assert waiting > 0
+    for _ in range(2):
+        daemon(db).stop()
+        assert sqlite(db, "SELECT track_id, rows, rejects FROM xt_runs ORDER BY track_id") == [("one", 30, 0), ("two", 10, 1)]
+
+
+def test_finish_counts_rows_of_all_clients(served):
+    with served.client() as a, served.client() as b:
+        a.change("run_start", track_id="r")
+        for i in range(10):
+            for c in (a, b):
+                c.log({"i": i}, track_id="r")
+                c.until_ack(c.seq)
+        assert a.change("run_finish", track_id="r", status="finished") == {"rows": 20, "rejects": 0}
+        assert a.rows("SELECT rows FROM xt_runs") == [[20]]
+
+
 def test_finish_refusals(client):
     fails("no_such_run", client.change, "run_finish", track_id="none", status="finished")
     client.change("run_start", track_id="r")
