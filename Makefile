@@ -4,6 +4,7 @@ BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
 DB      ?= benchmark.db
+DEMO_FLAGS ?=
 MESON   ?= meson
 PYTHON  ?= /usr/bin/python3
 
@@ -40,7 +41,7 @@ docs: build
 
 # The statements of the summary are separated by blank lines; their leading comments are headings.
 demo: build
-	$(BUILD)/compress-bench $(DB)
+	$(BUILD)/compress-bench --db $(DB) $(DEMO_FLAGS)
 	@awk 'BEGIN { RS = "" } { printf "%s%c", $$0, 0 }' client/examples/summary.sql | \
 		xargs -0 -n 1 sh -c 'echo; echo "$$2" | sed -n "s/^-- *//p"; exec "$$0" sql "$$1" "$$2"' $(BUILD)/xtctl $(DB)
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,7 +11,8 @@
 
 #include "trace.h"
 
-#define NAP_MS 10
+#define NAP_MS	   10
+#define MAX_NAP_MS 200
 
 void link_drop(struct xt_client *c)
 {
@@ -158,7 +160,21 @@ static enum greeting refuse(struct xt_client *c, struct span error, int *ret_sta
 	return later ? AGAIN : REFUSED;
 }
 
-static enum greeting greet(struct xt_client *c, int64_t deadline, int *ret_status)
+/* The daemon serves the file that was asked for, perhaps by another name. */
+static bool same_database(const struct place *p, struct span served)
+{
+	char path[PATH_MAX];
+	struct stat ours, theirs;
+
+	if (span_is(served, p->database))
+		return true;
+	snprintf(path, sizeof(path), "%.*s", (int)(served.len < PATH_MAX ? served.len : 0),
+		 (const char *)served.data);
+	return stat(p->database, &ours) == 0 && stat(path, &theirs) == 0 && ours.st_dev == theirs.st_dev &&
+	       ours.st_ino == theirs.st_ino;
+}
+
+static enum greeting greet(struct xt_client *c, const struct place *p, int64_t deadline, int *ret_status)
 {
 	struct result_hello h;
 	struct wire_msg m;
@@ -183,6 +199,15 @@ static enum greeting greet(struct xt_client *c, int64_t deadline, int *ret_statu
 		return refuse(c, m.error, ret_status);
 	if (wire_decode(&proto_method(METHOD_hello)->result, m.result, &h, &err) < 0) {
 		*ret_status = client_fail(c, XT_EPROTOCOL, "the daemon's answer to hello: %s", err.message);
+		return REFUSED;
+	}
+	if (!same_database(p, h.database)) {
+		*ret_status = client_fail(
+			c, XT_ECONNECT,
+			"the daemon at '%.200s' serves '%.*s', not '%.200s'; one socket is one database: "
+			"unset XETRACK_SOCKET, or set it to this one's",
+			p->socket, (int)(h.database.len < 200 ? h.database.len : 200),
+			(const char *)h.database.data, p->database);
 		return REFUSED;
 	}
 	enum greeting g = adopt(c, &h, ret_status);
@@ -238,7 +263,7 @@ static int attempt(struct xt_client *c, int64_t deadline)
 		return client_fail(c, XT_ECONNECT, "cannot connect to '%s': %s", p.socket, strerror(-fd));
 	c->fd = fd;
 	buf_clear(&c->in);
-	enum greeting g = greet(c, deadline, &status);
+	enum greeting g = greet(c, &p, deadline, &status);
 	if (g == GREETED)
 		return XT_OK;
 	link_drop(c);
@@ -248,6 +273,7 @@ static int attempt(struct xt_client *c, int64_t deadline)
 int link_open(struct xt_client *c, int timeout_ms)
 {
 	int64_t deadline = deadline_in(timeout_ms);
+	int nap = NAP_MS;
 
 	c->error[0] = c->code[0] = '\0';
 	for (;;) {
@@ -260,8 +286,9 @@ int link_open(struct xt_client *c, int timeout_ms)
 			return c->error[0] ? XT_ECONNECT
 					   : client_fail(c, XT_ECONNECT, "no daemon for '%s' after %d ms",
 							 c->database, timeout_ms);
-		if (poll(NULL, 0, NAP_MS) < 0 && errno == EINTR)
+		if (poll(NULL, 0, nap) < 0 && errno == EINTR)
 			return client_fail(c, XT_EINTR, "a signal came while connecting");
+		nap = 2 * nap < MAX_NAP_MS ? 2 * nap : MAX_NAP_MS;
 	}
 	c->error[0] = c->code[0] = '\0';
 	c->stream = (struct xt_err){0};

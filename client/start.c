@@ -154,9 +154,16 @@ static int judge(struct xt_client *c, const struct place *p, int r, char *line)
 		return client_fail(c, XT_ECONNECT,
 				   "the daemon for '%s' ended while it started; its log is '%s'", p->database,
 				   p->log);
-	if (strcmp(line, "ok") == 0 || strncmp(line, "busy", 4) == 0)
+	if (strcmp(line, "ok") == 0)
 		return XT_OK;
 	char *space = strchr(line, ' ');
+	/* Another daemon has it: it is about to listen, or about to leave, or listens where XETRACK_SOCKET
+	 * does not point. Tried again until the time is up, which leaves this sentence. */
+	if (strncmp(line, "busy", 4) == 0) {
+		client_fail(c, XT_ECONNECT, "%s, and does not answer at '%s'%s", space ? space + 1 : line,
+			    p->socket, getenv("XETRACK_SOCKET") ? ", where XETRACK_SOCKET points" : "");
+		return XT_OK;
+	}
 	if (space)
 		*space = '\0';
 	client_fail(c, XT_ECONNECT, "the daemon could not start: %s; its log is '%s'",

@@ -1,4 +1,6 @@
 /* run_start, run_finish, set, delete_run. */
+#include <stdio.h>
+
 #include "bind.h"
 #include "handle.h"
 #include "json.h"
@@ -185,14 +187,82 @@ static const char *where_column(const struct table *t, struct span key, struct x
 	return NULL;
 }
 
+/* A statement over the rows that `set` means: `head` and the conditions, ?2 and ?3 bound. */
+static sqlite3_stmt *prepare_over_rows(struct store *s, const struct params_set *p, const char *where,
+				       struct buf *head, struct xt_err *err)
+{
+	struct reader where_value = reader_of(p->where_value);
+	sqlite3_stmt *st = NULL;
+
+	buf_add_str(head, " WHERE 1");
+	if (HAS_PARAM(p, set, track_id))
+		buf_add_str(head, " AND \"track_id\" = ?2");
+	if (where) {
+		buf_add_str(head, " AND ");
+		ident_quote(head, where);
+		buf_add_str(head, " IS ?3");
+	}
+	if (sqlite3_prepare_v3(s->db, (const char *)head->data, (int)head->len, 0, &st, NULL) != SQLITE_OK) {
+		store_fail(s, err);
+		return NULL;
+	}
+	if (HAS_PARAM(p, set, track_id))
+		store_bind(st, 2, p->track_id);
+	if (where && bind_value(st, 3, &where_value, "where_value", err) < 0) {
+		sqlite3_finalize(st);
+		return NULL;
+	}
+	return st;
+}
+
+/* A name mistyped must not leave a column behind: is there any row to set? 1, 0 or -1. */
+static int any_row(struct store *s, const struct params_set *p, const struct table *t, const char *where,
+		   struct xt_err *err)
+{
+	struct buf sql = {0};
+
+	buf_add_str(&sql, "SELECT 1 FROM ");
+	ident_quote(&sql, t->name);
+	sqlite3_stmt *st = prepare_over_rows(s, p, where, &sql, err);
+	buf_done(&sql);
+	if (!st)
+		return -1;
+	int rc = sqlite3_step(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		store_fail(s, err);
+	sqlite3_finalize(st);
+	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
+}
+
+static int set_column(struct store *s, const struct params_set *p, const struct table *t, size_t column,
+		      const char *where, uint64_t *ret_changed, struct xt_err *err)
+{
+	struct reader value = reader_of(p->value);
+	struct buf sql = {0};
+
+	buf_add_str(&sql, "UPDATE ");
+	ident_quote(&sql, t->name);
+	buf_add_str(&sql, " SET ");
+	ident_quote(&sql, t->columns[column].name);
+	buf_add_str(&sql, " = ?1");
+	sqlite3_stmt *st = prepare_over_rows(s, p, where, &sql, err);
+	buf_done(&sql);
+	if (!st)
+		return -1;
+	int r = bind_value(st, 1, &value, "value", err);
+	if (r == 0)
+		r = store_run(s, st, err);
+	if (r == 0)
+		*ret_changed = (uint64_t)sqlite3_changes64(s->db);
+	sqlite3_finalize(st);
+	return r;
+}
+
 int handle_set(struct work *w, const struct params_set *p, struct result_set *ret, struct xt_err *err)
 {
 	struct store *s = w->store;
-	struct buf sql = {0};
-	sqlite3_stmt *st = NULL;
-	struct reader value = reader_of(p->value), where_value = reader_of(p->where_value);
-	const char *where = NULL;
-	int r = -1;
+	char where[IDENT_SIZE];
+	const char *found = NULL;
 
 	struct table *t = existing_table(w, table_or_events(HAS_PARAM(p, set, table), p->table), err);
 	if (!t)
@@ -200,40 +270,21 @@ int handle_set(struct work *w, const struct params_set *p, struct result_set *re
 	if (HAS_PARAM(p, set, where_key) != HAS_PARAM(p, set, where_value))
 		return xt_err_set(err, XT_E_missing_field, "where_value",
 				  "where_key and where_value belong together");
-	if (HAS_PARAM(p, set, where_key) && !(where = where_column(t, p->where_key, err)))
+	if (HAS_PARAM(p, set, where_key)) {
+		if (!(found = where_column(t, p->where_key, err)))
+			return -1;
+		snprintf(where, sizeof(where), "%s", found); /* columns move when one is added */
+		found = where;
+	}
+	int any = any_row(s, p, t, found, err);
+	if (any < 0)
 		return -1;
+	if (any == 0)
+		return HAS_PARAM(p, set, track_id) && !known_run(w, p->track_id, err) ? -1 : 0;
 	long column = column_to_set(w, t, p, err);
 	if (column < 0)
 		return -1;
-	buf_add_str(&sql, "UPDATE ");
-	ident_quote(&sql, t->name);
-	buf_add_str(&sql, " SET ");
-	ident_quote(&sql, t->columns[column].name);
-	buf_add_str(&sql, " = ?1 WHERE (?2 IS NULL OR \"track_id\" = ?2)");
-	if (where) {
-		buf_add_str(&sql, " AND ");
-		ident_quote(&sql, where);
-		buf_add_str(&sql, " IS ?3");
-	}
-	if (HAS_PARAM(p, set, track_id)) /* lets SQLite use the index */
-		buf_add_str(&sql, " AND \"track_id\" = ?2");
-	if (sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL) != SQLITE_OK) {
-		store_fail(s, err);
-		goto out;
-	}
-	if (bind_value(st, 1, &value, "value", err) < 0 ||
-	    (where && bind_value(st, 3, &where_value, "where_value", err) < 0))
-		goto out;
-	if (HAS_PARAM(p, set, track_id))
-		store_bind(st, 2, p->track_id);
-	if (store_run(s, st, err) < 0)
-		goto out;
-	ret->changed = (uint64_t)sqlite3_changes64(s->db);
-	r = 0;
-out:
-	sqlite3_finalize(st);
-	buf_done(&sql);
-	return r;
+	return set_column(s, p, t, (size_t)column, found, &ret->changed, err);
 }
 
 /* ---- delete_run ------------------------------------------------------- */
@@ -297,24 +348,43 @@ static int is_running(struct work *w, struct span track_id, bool *ret, struct xt
 	return 0;
 }
 
+/* Rows of a run that nobody told the daemon of: another program wrote them. The tombstone is made for it. */
+static int delete_unknown(struct work *w, struct run *run, uint64_t *deleted, struct xt_err *err)
+{
+	struct span track_id = span_str(run->track_id);
+	struct run_start start = {.time_us = w->store->now_us(), .client = &w->client->key};
+
+	if (delete_everywhere(w, track_id, deleted, err) < 0)
+		return -1;
+	if (*deleted == 0)
+		return xt_err_set(err, XT_E_no_such_run, "track_id", "there is no run '%.100s'",
+				  run->track_id);
+	return runs_add(w->store, run, &start, err);
+}
+
 int handle_delete_run(struct work *w, const struct params_delete_run *p, struct result_delete_run *ret,
 		      struct xt_err *err)
 {
-	bool running, force = HAS_PARAM(p, delete_run, force) && p->force;
+	bool running = false, force = HAS_PARAM(p, delete_run, force) && p->force;
 	struct table *t = NULL;
 
 	if (HAS_PARAM(p, delete_run, table) && !(t = existing_table(w, p->table, err)))
 		return -1;
-	struct run *run = known_run(w, p->track_id, err);
-	if (!run || is_running(w, p->track_id, &running, err) < 0)
+	struct run *run = runs_find(w->store, p->track_id, err);
+	if (!run || (run->known && is_running(w, p->track_id, &running, err) < 0))
 		return -1;
 	if (running && !force)
 		return xt_err_set(err, XT_E_run_running, "track_id",
 				  "run '%.100s' is still running; use force", run->track_id);
-	if (t)
-		return delete_rows(w, t->name, p->track_id, &ret->deleted, err);
-	if (delete_everywhere(w, p->track_id, &ret->deleted, err) < 0 ||
-	    runs_end(w->store, p->track_id, "deleted", w->store->now_us(), err) < 0)
+	if (t) {
+		if (delete_rows(w, t->name, p->track_id, &ret->deleted, err) < 0)
+			return -1;
+		return ret->deleted == 0 && !known_run(w, p->track_id, err) ? -1 : 0;
+	}
+	if (run->known ? delete_everywhere(w, p->track_id, &ret->deleted, err) < 0
+		       : delete_unknown(w, run, &ret->deleted, err) < 0)
+		return -1;
+	if (runs_end(w->store, p->track_id, "deleted", w->store->now_us(), err) < 0)
 		return -1;
 	run->deleted = true;
 	return 0;

@@ -16,6 +16,7 @@
 #define PAGE_SIZE     16384
 #define CACHE_KIB     16384
 #define BUSY_MS	      1000
+#define START_BUSY_MS 8000	   /* below the 10 s that clients wait for a daemon to start */
 #define WAL_LIMIT     (64ll << 20) /* bytes after which the WAL is put back between two batches */
 #define STORE_VERSION 1
 
@@ -323,7 +324,7 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	if (rc != SQLITE_OK)
 		return open_fail(s, err);
 	sqlite3_extended_result_codes(s->db, 1);
-	sqlite3_busy_timeout(s->db, BUSY_MS);
+	sqlite3_busy_timeout(s->db, START_BUSY_MS);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_MAINDBNAME, "db");
 	guard_install(&s->guard, s->db);
 	/* Look before anything is written: a file that is no database stays as it is. */
@@ -345,6 +346,7 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	s->ino = st.st_ino;
 	s->schema_version = -1;
 	s->trouble = TROUBLE_NONE;
+	sqlite3_busy_timeout(s->db, BUSY_MS);
 	if (!s->read_only)
 		store_checkpoint(s, true);
 	return 0;

@@ -104,6 +104,17 @@ def test_demo_summary(autostarted, db):
             assert len(lines) >= 2, sql
 
 
+def test_make_demo(autostarted, db):
+    """The README's command, on a database of its own, in few files."""
+    autostarted(db)
+    said = run("make", "-C", ROOT, "demo", f"DB={db}", f"BUILD={BUILD}", "DEMO_FLAGS=--quick --files 200",
+               env={**os.environ, "XT_NO_INSTALL": "1"})
+    assert sqlite(db, "SELECT count(*), count(error) FROM predictions")[0] == (1000, 0)
+    for heading in ("What was measured", "The tightest on each kind of file", "Speed against ratio"):
+        assert heading in said
+    assert not (ROOT / "benchmark.db").exists() or os.path.getmtime(ROOT / "benchmark.db") < os.path.getmtime(db)
+
+
 def test_demo_interrupted(autostarted, db):
     """Ctrl-C: workers end, the run is failed, what was logged is there."""
     autostarted(db)

@@ -96,7 +96,25 @@ def test_set_where(client):
     assert client.change("set", key="hit", value=True, where_key="b", where_value=None) == {"changed": 5}
     assert client.change("set", key="hit", value=0, where_key="a", where_value=99) == {"changed": 0}
     assert client.rows("SELECT a FROM events WHERE hit ORDER BY a") == [[1], [3], [5], [7], [9]]
-    assert client.change("set", track_id="other", key="hit", value=1, where_key="a", where_value=3) == {"changed": 0}
+    fails("no_such_run", client.change, "set", track_id="other", key="hit", value=1, where_key="a", where_value=3)
+
+
+def test_set_of_nothing_leaves_no_column(client):
+    client.store({"a": 1})
+    assert client.change("set", key="typo", value=1, where_key="a", where_value=99) == {"changed": 0}
+    fails("no_such_run", client.change, "set", track_id="nobody", key="typo", value=1)
+    assert client.value("SELECT count(*) FROM pragma_table_info('events') WHERE name = 'typo'") == 0
+
+
+def test_delete_of_a_run_that_another_program_wrote(daemon, db):
+    sqlite(db, "CREATE TABLE predictions (track_id TEXT, timestamp TEXT, a, PRIMARY KEY (track_id, timestamp))")
+    sqlite(db, "INSERT INTO predictions VALUES ('ancient-falcon-1234', '1', 1), ('ancient-falcon-1234', '2', 2), ('b', '1', 3)")
+    with daemon(db).client() as c:
+        fails("no_such_run", c.change, "delete_run", track_id="nobody")
+        fails("no_such_run", c.change, "delete_run", track_id="nobody", table="predictions")
+        assert c.change("delete_run", track_id="b", table="predictions") == {"deleted": 1}
+        assert c.change("delete_run", track_id="ancient-falcon-1234") == {"deleted": 2}
+        assert c.rows("SELECT track_id, status FROM xt_runs") == [["ancient-falcon-1234", "deleted"]]
 
 
 def test_set_refusals(client):
