@@ -20,14 +20,13 @@ static void acknowledge(struct xt_client *c, uint64_t seq)
 }
 
 /* Refused only because the daemon leaves: it closes, and what was not done is sent to the next one. */
-static bool only_leaving(const struct call *k, const struct wire_msg *m)
+static bool only_leaving(const struct wire_msg *m)
 {
 	struct xt_err err;
 
 	if (m->error.len <= 1 || wire_decode_error(m->error, &err) < 0)
 		return false;
-	return err.code == XT_E_stopping || err.code == XT_E_file_replaced ||
-	       (k->seq && err.code == XT_E_io_error);
+	return err.code == XT_E_stopping || err.code == XT_E_file_replaced;
 }
 
 static void on_response(struct xt_client *c, const struct wire_msg *m)
@@ -35,7 +34,7 @@ static void on_response(struct xt_client *c, const struct wire_msg *m)
 	for (struct call *k = c->calls; k; k = k->next) {
 		if (k->msgid != m->msgid || k->done)
 			continue;
-		if (only_leaving(k, m))
+		if (only_leaving(m))
 			return;
 		call_answer(k, m->error, m->result);
 		if (k->seq) {

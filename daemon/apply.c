@@ -147,12 +147,13 @@ static int apply_log(struct work *w, uint64_t seq, struct xt_err *err)
 
 	if (handle_call(w->op->method, w, w->op->params, &result, err) < 0)
 		return -1;
-	if (!w->op->request)
+	if (!w->op->request || w->op->more)
 		return 0;
-	if (w->client->mark == mark)
+	if (w->client->mark == mark && seq <= mark && !w->op->resumed)
 		return answer_again(w, seq, err);
 	answer(w->op, &result, NULL);
-	return keep_answer(w, seq, &result, NULL, err);
+	/* A message of no rows has no number of its own. */
+	return w->client->mark >= seq ? keep_answer(w, seq, &result, NULL, err) : 0;
 }
 
 /* A message with a sequence number: only mark + 1 applies. */

@@ -101,6 +101,7 @@ static void take_hello(struct conn *c, struct op *op)
 		hello_answer(c->server->store, p, 0, &result);
 		wire_put_result(&c->out, op->msgid, METHOD_hello, &result);
 		op->request = false;
+		op->greeting = true;
 		conn_touch(c);
 	}
 }

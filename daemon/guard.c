@@ -101,7 +101,9 @@ static int check_user(struct guard *g, int action, const char *a, const char *b)
 	case SQLITE_RECURSIVE:
 		return SQLITE_OK;
 	case SQLITE_FUNCTION:
-		return b && strcasecmp(b, "load_extension") == 0 ? deny(g, XT_E_sql_denied) : SQLITE_OK;
+		return b && (strcasecmp(b, "load_extension") == 0 || strcasecmp(b, "fts3_tokenizer") == 0)
+			       ? deny(g, XT_E_sql_denied)
+			       : SQLITE_OK;
 	case SQLITE_PRAGMA:
 		return tells(a, b) ? SQLITE_OK : deny(g, XT_E_sql_denied);
 	default:
@@ -149,7 +151,7 @@ static int progress(void *data)
 {
 	struct guard *g = data;
 
-	if (g->cancelled && atomic_load(g->cancelled))
+	if ((g->cancelled && atomic_load(g->cancelled)) || (g->abandon && atomic_load(g->abandon)))
 		return 1;
 	if (g->deadline_ns && now_ns() > g->deadline_ns)
 		g->timed_out = true;
@@ -159,20 +161,22 @@ static int progress(void *data)
 void guard_install(struct guard *g, sqlite3 *db)
 {
 	*g = (struct guard){0};
+	/* It takes a pointer as an argument; Debian's SQLite has it on. */
+	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0, NULL);
 	sqlite3_set_authorizer(db, authorize, g);
 	sqlite3_progress_handler(db, PROGRESS_OPS, progress, g);
 }
 
 void guard_enter(struct guard *g, enum guard_mode mode, uint64_t timeout_ms, atomic_bool *cancelled)
 {
-	*g = (struct guard){.mode = mode, .cancelled = cancelled};
+	*g = (struct guard){.mode = mode, .cancelled = cancelled, .abandon = g->abandon};
 	if (timeout_ms)
 		g->deadline_ns = now_ns() + (int64_t)timeout_ms * 1000000;
 }
 
 void guard_leave(struct guard *g)
 {
-	*g = (struct guard){0};
+	*g = (struct guard){.abandon = g->abandon};
 }
 
 /* ---- preparing -------------------------------------------------------- */
@@ -196,7 +200,8 @@ int guard_fail(struct guard *g, sqlite3 *db, struct xt_err *err)
 			"extensions and pragmas that change something: %s",
 			sqlite3_errmsg(db));
 	enum xt_code mine = store_code(code);
-	if (mine == XT_E_internal)
+	/* io_error and its like say that the daemon leaves, which it does not for one statement. */
+	if (mine == XT_E_internal || mine == XT_E_io_error || mine == XT_E_database_locked)
 		mine = XT_E_sql_error;
 	return xt_err_set(err, mine, NULL, "%s", sqlite3_errmsg(db));
 }

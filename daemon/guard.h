@@ -21,7 +21,8 @@ struct guard {
 	enum xt_code denied;	/* XT_E_sql_writes or XT_E_sql_denied, of the last refusal */
 	int64_t deadline_ns;	/* CLOCK_MONOTONIC; 0: none */
 	atomic_bool *cancelled; /* borrowed; NULL: cannot be cancelled */
-	bool timed_out;		/* the deadline stopped a statement */
+	atomic_bool *abandon; /* borrowed: stops whatever runs, for the process leaves; NULL: nothing does */
+	bool timed_out;	      /* the deadline stopped a statement */
 };
 
 /* Installs the handlers on a connection; the guard must outlive it. */

@@ -36,15 +36,15 @@ int handle_call(const struct method_desc *m, void *context, const void *params, 
 	return -1;
 }
 
-const struct culprit *work_culprit(const struct work *w, uint64_t seq)
+const struct culprit *work_culprit(struct work *w, uint64_t seq)
 {
-	for (size_t i = 0; i < w->n_culprits; i++) {
-		const struct culprit *c = &w->culprits[i];
-		if (c->seq == seq && c->client.uid == w->client->key.uid &&
-		    memcmp(c->client.id, w->client->key.id, XT_CLIENT_ID) == 0)
-			return c;
-	}
-	return NULL;
+	const struct culprit *c = w->culprit;
+
+	if (!c || c->seq != seq || c->client.uid != w->client->key.uid ||
+	    memcmp(c->client.id, w->client->key.id, XT_CLIENT_ID) != 0)
+		return NULL;
+	w->met = true;
+	return c;
 }
 
 int work_reject(struct work *w, uint64_t seq, const struct xt_err *why, struct xt_err *err)

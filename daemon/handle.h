@@ -17,8 +17,8 @@ struct work {
 	struct buf text;		       /* for what results borrow */
 	struct span *names, *keys;	       /* scratch for a row's keys: XT_MAX_COLUMNS + 1 each */
 	uint64_t stored, rejected, duplicates; /* rows of this batch */
-	const struct culprit *culprits;	       /* rows and requests known to break the transaction */
-	size_t n_culprits;
+	const struct culprit *culprit;	       /* known to break the transaction; NULL: none */
+	bool met;			       /* it was met: the batch ends behind it */
 };
 
 /* What rolled a batch back, and how it is answered when the batch is replayed. */
@@ -28,8 +28,8 @@ struct culprit {
 	struct xt_err err;
 };
 
-/* The culprit with that number, or NULL. */
-const struct culprit *work_culprit(const struct work *w, uint64_t seq);
+/* The culprit, if the client's row or request of that number is it. */
+const struct culprit *work_culprit(struct work *w, uint64_t seq);
 
 /* Tells the sender, now and until it confirms, that a row is rejected. */
 int work_reject(struct work *w, uint64_t seq, const struct xt_err *why, struct xt_err *err)

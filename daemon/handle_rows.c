@@ -76,7 +76,7 @@ static int open_message(struct work *w, struct message *m, const struct params_l
  * copied unless there is one. */
 static int apply_row(struct work *w, struct message *m, uint64_t seq, struct xt_err *err)
 {
-	const struct culprit *known = w->n_culprits ? work_culprit(w, seq) : NULL;
+	const struct culprit *known = w->culprit ? work_culprit(w, seq) : NULL;
 	const struct xt_err *why = known ? &known->err : m->refusal;
 	struct xt_err bad;
 
@@ -106,7 +106,8 @@ static uint64_t skip_known(struct work *w, struct message *m, uint64_t seq)
 		skip = m->n;
 	for (uint64_t i = 0; i < skip; i++)
 		reader_skip(&m->rows);
-	w->duplicates += skip;
+	if (!w->op->resumed)
+		w->duplicates += skip;
 	return skip;
 }
 
@@ -128,7 +129,7 @@ int handle_log(struct work *w, const struct params_log *p, struct result_log *re
 			return -1;
 		}
 	}
-	for (; i < m.n && r == 0; i++) {
+	for (; i < m.n && r == 0 && !w->met; i++) {
 		r = apply_row(w, &m, p->seq + i, err);
 		if (r == 0)
 			clients_advance(w->store, w->client, p->seq + i);
@@ -136,6 +137,9 @@ int handle_log(struct work *w, const struct params_log *p, struct result_log *re
 	if (r == 0 && m.run && m.run->known)
 		r = clients_count(w->store, w->client, m.run, w->stored - stored, w->rejected - rejected,
 				  err);
-	*ret = (struct result_log){.stored = w->stored - stored, .rejected = w->rejected - rejected};
+	w->op->more = i < m.n; /* what follows a culprit is not to be undone with the next one */
+	w->op->stored = w->op->kept_stored + (w->stored - stored);
+	w->op->rejected = w->op->kept_rejected + (w->rejected - rejected);
+	*ret = (struct result_log){.stored = w->op->stored, .rejected = w->op->rejected};
 	return r;
 }

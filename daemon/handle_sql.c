@@ -4,17 +4,33 @@
 
 #define EXEC_TIMEOUT_MS 60000
 
-int handle_exec(struct work *w, const struct params_exec *p, struct result_exec *ret, struct xt_err *err)
+/* How many tables are named as ours are: the authorizer does not see the new name of a renamed one. */
+static int count_internal(struct store *s, int64_t *ret, struct xt_err *err)
 {
-	struct store *s = w->store;
-	sqlite3_stmt *st = NULL;
-	int64_t before = sqlite3_total_changes64(s->db);
-	uint64_t timeout = HAS_PARAM(p, exec, timeout_ms) ? p->timeout_ms : EXEC_TIMEOUT_MS;
-	int rc, r;
+	sqlite3_stmt *st = store_stmt(s, STMT_INTERNAL_COUNT, err);
 
-	guard_enter(&s->guard, GUARD_WRITE, timeout, NULL);
-	r = guard_prepare(&s->guard, s->db, p->sql, HAS_PARAM(p, exec, args) ? p->args : span_of(NULL, 0),
-			  &st, err);
+	if (!st)
+		return -1;
+	*ret = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : -1;
+	sqlite3_reset(st);
+	return 0;
+}
+
+/* What is dangerous in the hands of users is off while their statement runs. */
+static void restrict_connection(sqlite3 *db, bool on)
+{
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, on, NULL);
+	sqlite3_limit(db, SQLITE_LIMIT_LENGTH, on ? STORE_USER_LENGTH : INT32_MAX);
+}
+
+static int run_statement(struct store *s, const struct params_exec *p, uint64_t *ret_changed,
+			 struct xt_err *err)
+{
+	struct span args = HAS_PARAM(p, exec, args) ? p->args : span_of(NULL, 0);
+	int64_t before = sqlite3_total_changes64(s->db);
+	sqlite3_stmt *st = NULL;
+	int rc, r = guard_prepare(&s->guard, s->db, p->sql, args, &st, err);
+
 	if (r == 0) {
 		do
 			rc = sqlite3_step(st);
@@ -22,10 +38,31 @@ int handle_exec(struct work *w, const struct params_exec *p, struct result_exec 
 		if (rc != SQLITE_DONE)
 			r = guard_fail(&s->guard, s->db, err);
 		else if (!sqlite3_stmt_readonly(st) && sqlite3_total_changes64(s->db) != before)
-			ret->changed = (uint64_t)sqlite3_changes64(s->db);
+			*ret_changed = (uint64_t)sqlite3_changes64(s->db);
 	}
 	sqlite3_finalize(st);
-	guard_leave(&s->guard);
-	tables_drop(s); /* the statement may have altered any of them */
 	return r;
+}
+
+int handle_exec(struct work *w, const struct params_exec *p, struct result_exec *ret, struct xt_err *err)
+{
+	struct store *s = w->store;
+	uint64_t timeout = HAS_PARAM(p, exec, timeout_ms) ? p->timeout_ms : EXEC_TIMEOUT_MS;
+	int64_t before, after;
+
+	if (count_internal(s, &before, err) < 0)
+		return -1;
+	restrict_connection(s->db, true);
+	guard_enter(&s->guard, GUARD_WRITE, timeout, NULL);
+	int r = run_statement(s, p, &ret->changed, err);
+	guard_leave(&s->guard);
+	restrict_connection(s->db, false);
+	tables_drop(s); /* the statement may have altered any of them */
+	if (r < 0)
+		return -1;
+	if (count_internal(s, &after, err) < 0)
+		return -1;
+	return after == before ? 0
+			       : xt_err_set(err, XT_E_sql_denied, "sql",
+					    "tables whose name starts with xt_ are internal");
 }

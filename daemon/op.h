@@ -26,6 +26,7 @@ struct op {
 	enum op_kind kind;
 	const struct method_desc *method; /* NULL for internal kinds */
 	bool request;			  /* to be answered under msgid */
+	bool greeting;			  /* a hello that is answered already */
 	bool check_utf8;		  /* some text in it is not UTF-8 */
 	uint32_t msgid;
 	uint64_t conn;		  /* id of the connection; 0: none */
@@ -37,10 +38,15 @@ struct op {
 	struct cursor *cursor;	  /* of reading methods; see reader.h */
 
 	/* Filled in by the thread that works on it. */
-	struct buf out; /* encoded events and the response */
-	uint64_t ack;	/* mark to acknowledge; 0: none */
-	bool close;	/* the connection ends after `out` */
-	bool refused;	/* OP_BARRIER: answered already */
+	struct buf out;			     /* encoded events and the response */
+	uint64_t ack;			     /* mark to acknowledge; 0: none */
+	bool close;			     /* the connection ends after `out` */
+	bool more;			     /* a log whose last rows wait for the next batch */
+	bool resumed;			     /* some of its rows are committed */
+	size_t kept;			     /* bytes of `out` that tell of those */
+	uint64_t stored, rejected;	     /* of them, and of those applied now */
+	uint64_t kept_stored, kept_rejected; /* of them alone */
+	bool refused;			     /* OP_BARRIER: answered already */
 
 	_Alignas(16) unsigned char params[]; /* struct params_<method> */
 };

@@ -40,6 +40,8 @@ static struct reader_db *db_open(const char *path, struct xt_err *err)
 	sqlite3_busy_timeout(db->db, BUSY_MS);
 	sqlite3_db_config(db->db, SQLITE_DBCONFIG_MAINDBNAME, "db");
 	sqlite3_limit(db->db, SQLITE_LIMIT_ATTACHED, 0);
+	sqlite3_limit(db->db, SQLITE_LIMIT_LENGTH, STORE_USER_LENGTH);
+	sqlite3_db_config(db->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	snprintf(sql, sizeof(sql),
 		 "PRAGMA query_only = ON; PRAGMA temp_store = FILE; PRAGMA cache_size = -%d; "
 		 "PRAGMA trusted_schema = OFF",

@@ -206,6 +206,12 @@ void server_lost(struct server *s, struct conn *c)
 
 void server_forget(struct server *s, struct conn *c)
 {
+	struct conn **at = &s->dirty;
+
+	while (c->dirty && *at != c) /* made dirty and closed in one turn */
+		at = &(*at)->next_dirty;
+	if (c->dirty)
+		*at = c->next_dirty;
 	if (c->prev)
 		c->prev->next = c->next;
 	else
@@ -323,7 +329,7 @@ static void wake(void *data)
 static void on_drain_timer(uv_timer_t *t)
 {
 	struct server *s = t->data;
-
+	atomic_store(&s->writer.abandon, true);
 	if (!s->leaving)
 		leave(s);
 	for (struct conn *c = s->conns; c; c = c->next)
@@ -382,8 +388,8 @@ void server_facts(struct server *s, struct server_facts *ret)
 		.store = s->store,
 		.stats = &s->writer.stats,
 		.connections = s->n_conns,
-		.queued_ops = s->queued_ops,
-		.queued_bytes = s->queued_bytes,
+		.queued_ops = s->queued_ops - s->greetings,
+		.queued_bytes = s->queued_ops > s->greetings ? s->queued_bytes : 0,
 		.cursors = s->n_cursors,
 		.uptime_ms = uv_now(&s->loop) - s->started_ms,
 		.idle_exit_ms = s->opt.idle_exit_ms,

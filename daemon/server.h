@@ -51,6 +51,7 @@ struct server {
 	size_t n_cursors;
 	size_t queued_bytes; /* of messages under way */
 	size_t queued_ops;   /* their number */
+	size_t greetings;    /* of them, those that nobody waits for */
 	bool full;	     /* queued_bytes passed its limit: nobody is read */
 
 	bool trace;		/* messages are printed */

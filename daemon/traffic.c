@@ -40,6 +40,7 @@ void server_queue(struct server *s, struct conn *c, struct op *op)
 	c->queued += op->bytes;
 	s->queued_bytes += op->bytes;
 	s->queued_ops++;
+	s->greetings += op->greeting;
 	s->full = s->full || s->queued_bytes >= MAX_QUEUED;
 	to_threads(s, op);
 }
@@ -214,6 +215,7 @@ static void take_back(struct server *s, struct op *op)
 	if (goes_on(s, op))
 		return;
 	s->queued_ops--;
+	s->greetings -= op->greeting;
 	s->queued_bytes -= op->bytes;
 	struct conn *c = op->method ? conn_of(s, op->conn) : NULL;
 	if (c)

@@ -12,8 +12,8 @@
 #define COMMIT_SHARE 8	   /* a batch takes this many times its commit, within these bounds */
 #define MIN_ROWS     64	   /* of a batch */
 #define MAX_ROWS     20000
-#define RETRY_MS     100  /* between two tries when the disk is full or the file locked */
-#define MAX_CULPRITS 1000 /* statements that may break one batch */
+#define LONGEST_US   600000000 /* that a batch may take: a trigger without an end is stopped */
+#define RETRY_MS     100       /* between two tries when the disk is full or the file locked */
 
 static int64_t now_us(void)
 {
@@ -26,10 +26,10 @@ static int64_t now_us(void)
 /* What lives as long as the thread. */
 struct batch {
 	struct work work;
-	struct op_list ops; /* those of the open transaction */
-	struct culprit culprits[MAX_CULPRITS];
-	uint64_t row_limit; /* rows that take about as long as a batch may */
-	int64_t commit_us;  /* what the last commit took */
+	struct op_list ops;	/* those of the open transaction */
+	struct culprit culprit; /* of the last try */
+	uint64_t row_limit;	/* rows that take about as long as a batch may */
+	int64_t commit_us;	/* what the last commit took */
 };
 
 /* ---- batches ---------------------------------------------------------- */
@@ -40,16 +40,13 @@ static bool alone(const struct op *op)
 	return op->kind == OP_METHOD && op->method->id == METHOD_exec;
 }
 
-/* Applies messages until the queue is empty or the batch is large enough; first those that an
- * earlier try had taken. */
+/* Applies messages until the queue is empty or the batch is large enough; or up to a culprit, so that the
+ * next one cannot undo what was good before it. */
 static int fill(struct batch *b, struct op_list *queue, struct xt_err *err)
 {
 	struct work *w = &b->work;
 
-	for (struct op *op = b->ops.first; op; op = op->next)
-		if (work_apply(w, op, err) < 0 || work_broken(w->store))
-			return -1;
-	while (queue->first && w->stored + w->rejected < b->row_limit) {
+	while (queue->first && w->stored + w->rejected < b->row_limit && !w->met) {
 		if (b->ops.first && (alone(queue->first) || alone(b->ops.first)))
 			break;
 		struct op *op = op_pop(queue);
@@ -60,14 +57,46 @@ static int fill(struct batch *b, struct op_list *queue, struct xt_err *err)
 	return 0;
 }
 
-static void reset(struct batch *b)
+/* Puts the batch's messages back before the queue, as if they had not been looked at. */
+static void take_back(struct batch *b, struct op_list *queue)
 {
 	for (struct op *op = b->ops.first; op; op = op->next) {
-		buf_done(&op->out);
+		if (op->kept > 0)
+			op->out.len = op->kept;
+		else
+			buf_done(&op->out);
+		op->out.failed = false;
 		op->ack = 0;
-		op->close = op->refused = false;
+		op->close = op->refused = op->more = false;
 	}
+	op_splice(&b->ops, queue);
+	*queue = b->ops;
+	b->ops = (struct op_list){0};
 	b->work.stored = b->work.rejected = b->work.duplicates = 0;
+	b->work.met = false;
+	b->work.op = NULL;
+	b->work.client = NULL;
+}
+
+/* After the commit: a log that was cut behind a culprit goes on in the next batch. */
+static void resume_last(struct batch *b, struct op_list *queue)
+{
+	struct op_list done = {0}, first = {0};
+	struct op *op, *last = b->work.op;
+
+	if (!last || !last->more)
+		return;
+	last->more = false;
+	last->resumed = true;
+	last->kept = last->out.len;
+	last->kept_stored = last->stored;
+	last->kept_rejected = last->rejected;
+	while ((op = op_pop(&b->ops)) != last)
+		op_push(&done, op);
+	b->ops = done;
+	op_push(&first, last);
+	op_splice(&first, queue);
+	*queue = first;
 }
 
 static void set_state(struct writer *w, enum writer_state state, const struct xt_err *why)
@@ -105,11 +134,10 @@ static bool note_culprit(struct batch *b, const struct xt_err *err)
 {
 	struct work *w = &b->work;
 
-	if (w->n_culprits == MAX_CULPRITS || !w->client || !w->op->method ||
-	    !(w->op->method->flags & METHOD_SEQ))
+	if (!w->client || !w->op || !w->op->method || !(w->op->method->flags & METHOD_SEQ))
 		return false;
-	struct culprit *c = &b->culprits[w->n_culprits++];
-	*c = (struct culprit){.client = w->client->key, .seq = w->client->mark + 1, .err = *err};
+	b->culprit = (struct culprit){.client = w->client->key, .seq = w->client->mark + 1, .err = *err};
+	w->culprit = &b->culprit;
 	return true;
 }
 
@@ -119,6 +147,7 @@ static int try_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	struct store *s = w->store;
 	struct xt_err err = {0};
 
+	s->guard.deadline_ns = (now_us() + LONGEST_US) * 1000;
 	if (s->read_only) {
 		s->trouble = TROUBLE_NONE;
 		if (fill(b, queue, &err) == 0)
@@ -134,8 +163,8 @@ static int try_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	struct xt_err why = trouble == TROUBLE_NONE || trouble == TROUBLE_CULPRIT ? err : s->why;
 	bool noted = (trouble == TROUBLE_NONE || trouble == TROUBLE_CULPRIT) && note_culprit(b, &err);
 	store_rollback(s);
-	reset(b);
-	if (noted)
+	take_back(b, queue);
+	if (noted && !atomic_load(&w->abandon))
 		return 1;
 	if (trouble == TROUBLE_RETRY) {
 		set_state(w, WRITER_DEGRADED, &why);
@@ -173,10 +202,10 @@ static void give_up(struct writer *w, struct batch *b, struct op_list *queue)
 {
 	struct xt_err why;
 
+	take_back(b, queue);
 	op_splice(&b->ops, queue);
-	reset(b);
 	writer_state(w, &why);
-	if (why.code != XT_E_file_replaced && why.code != XT_E_io_error)
+	if (why.code != XT_E_file_replaced)
 		why.code = XT_E_stopping;
 	for (struct op *op = b->ops.first; op; op = op->next) {
 		if (op->kind == OP_METHOD || op->kind == OP_BARRIER)
@@ -223,8 +252,8 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	int64_t start = now_us();
 	int r;
 
-	b->work.n_culprits = 0;
-	reset(b);
+	b->work.culprit = NULL;
+	take_back(b, queue);
 	while ((r = try_batch(w, b, queue)) > 0)
 		start = now_us();
 	if (r == 0 && !store_is_in_place(w->store)) {
@@ -243,6 +272,7 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	adapt(b, took);
 	count(w, b, took);
 	set_state(w, WRITER_OK, NULL);
+	resume_last(b, queue);
 	struct op_list done = b->ops;
 	b->ops = (struct op_list){0};
 	struct op_list again = done; /* looked at before it is out of our hands */
@@ -278,7 +308,7 @@ static void *writer_main(void *data)
 	if (!b || !b->work.names || !b->work.keys)
 		abort(); /* at the start, with nothing accepted yet */
 	b->work.store = w->store;
-	b->work.culprits = b->culprits;
+	w->store->guard.abandon = &w->abandon;
 	b->row_limit = 1000;
 	while (take_queue(w, &queue))
 		while (queue.first) {
@@ -347,6 +377,7 @@ void writer_stop(struct writer *w)
 {
 	if (!w->running)
 		return;
+	atomic_store(&w->abandon, true);
 	pthread_mutex_lock(&w->lock);
 	w->stopping = true;
 	pthread_mutex_unlock(&w->lock);

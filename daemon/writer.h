@@ -30,6 +30,7 @@ struct writer {
 	void *data;		  /* for wake */
 	struct writer_stats stats;
 
+	atomic_bool abandon; /* what runs is to stop: the process leaves */
 	pthread_t thread;
 	bool running;	      /* the thread was started and not joined */
 	pthread_mutex_t lock; /* guards what follows */

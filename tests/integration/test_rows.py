@@ -5,7 +5,7 @@ import uuid
 
 import msgpack
 import pytest
-from conftest import fails, sqlite
+from conftest import Client, fails, frame, sqlite
 
 
 def declared(client, table="events"):
@@ -402,3 +402,32 @@ def test_database_stays_an_ordinary_file(client, served):
     assert sqlite(served.db, "PRAGMA journal_mode") == [("wal",)]
     assert sqlite(served.db, "PRAGMA page_size") == [(16384,)]
     assert uuid.UUID(bytes=client.welcome["database_id"])
+
+
+def test_rows_that_roll_everything_back(daemon, db):
+    """A foreign trigger with RAISE(ROLLBACK): the rows it dislikes are rejected, each alone, however many."""
+    sqlite(db, "CREATE TABLE events (track_id TEXT, timestamp TEXT, i INTEGER)")
+    sqlite(db, "CREATE TRIGGER dislike BEFORE INSERT ON events WHEN new.i % 3 = 0 BEGIN SELECT RAISE(ROLLBACK, 'no threes'); END")
+    with daemon(db).client() as c, Client(c.path) as other:
+        other.log({"i": 1}, track_id="other")
+        assert c.store([[i] for i in range(3000)], columns=["i"]) == (2000, 1000)
+        other.until_ack(1)
+        assert c.rows("SELECT count(*), count(DISTINCT i), sum(i % 3 = 0) FROM events WHERE track_id = 't'") == [[2000, 2000, 0]]
+        assert [r["seq"] for r in c.named("reject")] == [1 + i for i in range(0, 3000, 3)]
+        assert c.call("status")["duplicates"] == 0
+
+
+def test_empty_message(client):
+    assert client.call("log", seq=1, track_id="t", rows=[]) == {"stored": 0, "rejected": 0}
+    assert client.store({"a": 1}) == (1, 0)
+
+
+def test_reconnect_with_an_answer_under_way(served):
+    """The old connection of a client is closed in the turn in which it has something to say."""
+    for _ in range(200):
+        a = served.client()
+        a.send_raw(b"".join(frame([0, 5 + i, "status", [{}]]) for i in range(20)))
+        b = served.client(client_id=a.id)
+        assert b.call("status")["pid"] == served.pid
+        a.close()
+        b.close()

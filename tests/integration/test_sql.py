@@ -405,3 +405,34 @@ def test_hello_notices_a_replaced_file(served):
         fails("file_replaced", c.hello)
     served.expected = served.wait()
     assert served.expected == 1
+
+
+@pytest.mark.parametrize("sql", ["SELECT fts3_tokenizer('simple', x'4141414141414141')", "SELECT fts3_tokenizer('simple')"])
+def test_pointers_are_no_arguments(client, sql):
+    with pytest.raises(RpcError) as e:
+        client.call("query", sql=sql)
+    assert e.value.code in ("sql_denied", "sql_error")
+    assert client.value("SELECT 1") == 1
+
+
+def test_values_of_a_statement_are_bounded(client, served):
+    with pytest.raises(RpcError) as e:
+        client.call("query", sql="SELECT length(hex(zeroblob(300000000)))")
+    assert e.value.code == "too_large"
+
+
+def test_tables_do_not_become_internal_by_renaming(client):
+    client.change("exec", sql="CREATE TABLE mine (a)")
+    fails("sql_denied", client.change, "exec", sql="ALTER TABLE mine RENAME TO xt_mine")
+    assert client.value("SELECT name FROM sqlite_schema WHERE name LIKE '%mine'") == "mine"
+
+
+def test_stopping_ends_a_long_exec(served):
+    with served.client() as c:
+        c.change("exec", sql="CREATE TABLE u (a)")
+        c.seq += 1
+        c.request("exec", seq=c.seq, timeout_ms=3600000, sql="INSERT INTO u " + ENDLESS_ROWS)
+        served.proc.terminate()
+        c.until_closed()
+    served.expected = served.wait()
+    assert sqlite(served.db, "SELECT count(*) FROM u") == [(0,)]
