@@ -81,11 +81,33 @@ static int run_text(struct store *s, struct buf *sql, struct xt_err *err)
 	return store_exec(s, (const char *)sql->data, err);
 }
 
+/* A table that was renamed keeps its index, by the old name. */
+static int free_index_name(struct store *s, const char *table, char ret[IDENT_SIZE + 32], struct xt_err *err)
+{
+	for (unsigned n = 1; n < 10000; n++) {
+		sqlite3_stmt *st = store_stmt(s, STMT_NAME_TAKEN, err);
+		if (!st)
+			return -1;
+		if (n == 1)
+			snprintf(ret, IDENT_SIZE + 32, "xt_index_%s", table);
+		else
+			snprintf(ret, IDENT_SIZE + 32, "xt_index_%s_%u", table, n);
+		sqlite3_bind_text(st, 1, ret, -1, SQLITE_STATIC);
+		int rc = sqlite3_step(st);
+		sqlite3_reset(st);
+		if (rc == SQLITE_DONE)
+			return 0;
+		if (rc != SQLITE_ROW)
+			return store_fail(s, err);
+	}
+	return xt_err_set(err, XT_E_internal, NULL, "no free name for the index of table '%.100s'", table);
+}
+
 /* CREATE TABLE with the columns from `first` on, and its index. */
 static int create(struct store *s, struct table *t, size_t first, struct xt_err *err)
 {
 	struct buf *sql = &s->scratch;
-	char index[IDENT_SIZE + 16];
+	char index[IDENT_SIZE + 32];
 
 	buf_clear(sql);
 	buf_add_str(sql, "CREATE TABLE ");
@@ -98,7 +120,8 @@ static int create(struct store *s, struct table *t, size_t first, struct xt_err 
 	buf_add_str(sql, ")");
 	if (run_text(s, sql, err) < 0)
 		return -1;
-	snprintf(index, sizeof(index), "xt_index_%s", t->name);
+	if (free_index_name(s, t->name, index, err) < 0)
+		return -1;
 	buf_clear(sql);
 	buf_add_str(sql, "CREATE INDEX ");
 	ident_quote(sql, index);
@@ -145,7 +168,6 @@ int table_add_columns(struct store *s, struct table *t, const struct new_column 
 {
 	char name[IDENT_SIZE];
 
-	t->changed = true; /* until all of it went well */
 	if (add_system_columns(s, t, err) < 0)
 		return -1;
 	size_t first = t->n_columns;
@@ -163,7 +185,7 @@ int table_add_columns(struct store *s, struct table *t, const struct new_column 
 		if (put_column(s, t, &t->columns[i], err) < 0)
 			return -1;
 	}
-	t->absent = t->changed = false;
+	t->absent = false;
 	t->ready = true;
 	return 0;
 }
@@ -238,6 +260,44 @@ out:
 	return r;
 }
 
+/* An index that looks at the column holds its values as they were compared before. */
+static int mend_indexes(struct store *s, const struct table *t, const char *column, struct xt_err *err)
+{
+	struct buf *sql = &s->scratch;
+	sqlite3_stmt *st = store_stmt(s, STMT_TABLE_INDEXED, err);
+
+	if (!st)
+		return -1;
+	sqlite3_bind_text(st, 1, t->name, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, column, -1, SQLITE_STATIC);
+	bool indexed = sqlite3_step(st) == SQLITE_ROW;
+	sqlite3_reset(st);
+	if (!indexed)
+		return 0;
+	buf_clear(sql);
+	buf_add_str(sql, "REINDEX ");
+	ident_quote(sql, t->name);
+	return run_text(s, sql, err);
+}
+
+/* SQLite keeps whole reals of a REAL column as integers; without the type they would be that. */
+static int keep_reals(struct store *s, const struct table *t, const char *column, struct xt_err *err)
+{
+	struct buf *sql = &s->scratch;
+
+	buf_clear(sql);
+	buf_add_str(sql, "UPDATE ");
+	ident_quote(sql, t->name);
+	buf_add_str(sql, " SET ");
+	ident_quote(sql, column);
+	buf_add_str(sql, " = CAST(");
+	ident_quote(sql, column);
+	buf_add_str(sql, " AS REAL) WHERE typeof(");
+	ident_quote(sql, column);
+	buf_add_str(sql, ") = 'integer'");
+	return run_text(s, sql, err);
+}
+
 int table_widen(struct store *s, struct table *t, size_t column, enum kind to, struct warnings *w,
 		struct xt_err *err)
 {
@@ -249,9 +309,12 @@ int table_widen(struct store *s, struct table *t, size_t column, enum kind to, s
 		return -1;
 	if (large)
 		to = KIND_ANY;
-	t->changed = true;
 	shapes_drop(t); /* their statements were compiled for the old type */
 	if (edit_schema(s, t, c->name, to, err) < 0)
+		return -1;
+	if (from == KIND_REAL && to == KIND_ANY && keep_reals(s, t, c->name, err) < 0)
+		return -1;
+	if (mend_indexes(s, t, c->name, err) < 0)
 		return -1;
 	c->kind = to;
 	if (to == KIND_ANY)
@@ -259,8 +322,5 @@ int table_widen(struct store *s, struct table *t, size_t column, enum kind to, s
 		     "column '%s' was declared %s and now has no type, since a value of another type came "
 		     "(table '%s')",
 		     c->name, kind_name(from), t->name);
-	if (put_column(s, t, c, err) < 0)
-		return -1;
-	t->changed = false;
-	return 0;
+	return put_column(s, t, c, err);
 }

@@ -184,7 +184,8 @@ static int after_hello(struct work *w, struct xt_err *err)
 		w->op->close = true;
 		return 0;
 	}
-	return outbox_all(w->store, &w->client->key, &w->op->out, err);
+	w->client->untold = 0;
+	return outbox_tell(w->store, w->client, &w->op->out, err);
 }
 
 static int apply_method(struct work *w, struct xt_err *err)

@@ -5,9 +5,10 @@
 
 #include "runs.h"
 
-#define BUCKETS	  4096
-#define UNCOUNTED 256	  /* rows that may be missing in xt_runs for a while */
-#define SETTLE_US 1000000 /* and for how long, as long as commits go on */
+#define BUCKETS	   4096
+#define TELL_BYTES (8u << 20) /* of kept events that are sent at once */
+#define UNCOUNTED  256	      /* rows that may be missing in xt_runs for a while */
+#define SETTLE_US  1000000    /* and for how long, as long as commits go on */
 
 struct client_cache {
 	struct client *buckets[BUCKETS];
@@ -245,15 +246,29 @@ static int append_answers(struct store *s, sqlite3_stmt *st, struct buf *out, st
 	return n;
 }
 
-int outbox_all(struct store *s, const struct client_key *key, struct buf *out, struct xt_err *err)
+int outbox_tell(struct store *s, struct client *c, struct buf *out, struct xt_err *err)
 {
+	size_t start = out->len;
+	int rc;
+
 	if (!has_tables(s))
 		return 0;
 	sqlite3_stmt *st = store_stmt(s, STMT_OUTBOX_ALL, err);
 	if (!st)
 		return -1;
-	bind_key(st, key);
-	return append_answers(s, st, out, err) < 0 ? -1 : 0;
+	bind_key(st, &c->key);
+	sqlite3_bind_int64(st, 3, (int64_t)c->untold);
+	c->untold = 0;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW && !c->untold) {
+		uint64_t seq = (uint64_t)sqlite3_column_int64(st, 1);
+		if (out->len - start > TELL_BYTES)
+			c->untold = seq;
+		else
+			buf_add(out, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
+	}
+	int r = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : store_fail(s, err);
+	sqlite3_reset(st);
+	return r;
 }
 
 int outbox_get(struct store *s, const struct client_key *key, uint64_t seq, struct buf *out,
@@ -269,13 +284,15 @@ int outbox_get(struct store *s, const struct client_key *key, uint64_t seq, stru
 	return n < 0 ? -1 : n == 0;
 }
 
-int outbox_confirm(struct store *s, const struct client_key *key, uint64_t seq, struct xt_err *err)
+int outbox_confirm(struct store *s, struct client *c, uint64_t seq, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_OUTBOX_CONFIRM, err);
 
 	if (!st)
 		return -1;
-	bind_key(st, key);
+	if (c->untold && seq >= c->untold)
+		seq = c->untold - 1; /* it was told newer ones since */
+	bind_key(st, &c->key);
 	sqlite3_bind_int64(st, 3, (int64_t)seq);
 	return store_run(s, st, err);
 }

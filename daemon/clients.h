@@ -27,9 +27,10 @@ struct client {
 	uint64_t stored, rejected;			 /* rows since the last commit */
 	struct uncounted uncounted, uncounted_committed; /* as applied; as committed */
 	int64_t counted_us;				 /* when they last went to xt_runs */
-	bool dirty;					 /* in the cache's dirty list */
-	bool connected;					 /* between hello and the connection's end */
-	struct client *next;				 /* in its hash bucket */
+	uint64_t untold;     /* first number whose kept events wait to be sent; 0: none do */
+	bool dirty;	     /* in the cache's dirty list */
+	bool connected;	     /* between hello and the connection's end */
+	struct client *next; /* in its hash bucket */
 	struct client *next_dirty;
 };
 
@@ -68,14 +69,16 @@ void clients_rolled_back(struct client_cache *c);
 int outbox_put(struct store *s, const struct client_key *key, uint64_t seq, const char *kind,
 	       struct span answer, struct xt_err *err) __attribute__((warn_unused_result));
 
-/* Appends the kept events: all of a client's, or the answer to one request (0 found, 1 not). */
-int outbox_all(struct store *s, const struct client_key *key, struct buf *out, struct xt_err *err)
+/* Appends the kept events of a client that it was not told yet on this connection, from c->untold on, as
+ * many as make a fair piece; the next piece follows the client's confirmation. */
+int outbox_tell(struct store *s, struct client *c, struct buf *out, struct xt_err *err)
 	__attribute__((warn_unused_result));
+/* Appends the answer to one request. 0: found, 1: not. */
 int outbox_get(struct store *s, const struct client_key *key, uint64_t seq, struct buf *out,
 	       struct xt_err *err) __attribute__((warn_unused_result));
 
-/* Drops what is confirmed. */
-int outbox_confirm(struct store *s, const struct client_key *key, uint64_t seq, struct xt_err *err)
+/* Drops what is confirmed, as far as it was told. */
+int outbox_confirm(struct store *s, struct client *c, uint64_t seq, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
 #endif

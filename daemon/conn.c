@@ -237,6 +237,15 @@ static void on_end(struct conn *c)
 	conn_finish(c);
 }
 
+void conn_look_gone(struct conn *c)
+{
+	struct pollfd p = {0};
+
+	if (c->state == CONN_OPEN && !c->reading && uv_fileno((uv_handle_t *)&c->pipe, &p.fd) == 0 &&
+	    poll(&p, 1, 0) == 1 && (p.revents & POLLHUP))
+		on_end(c);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 {
 	struct conn *c = stream->data;

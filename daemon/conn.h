@@ -74,6 +74,9 @@ void conn_put_error(struct conn *c, const struct xt_err *err);
 /* Reads no more; closes when everything is answered and written. */
 void conn_finish(struct conn *c);
 
+/* Ends a connection that is not read at the moment and whose peer has gone. */
+void conn_look_gone(struct conn *c);
+
 /* Closes now. */
 void conn_close(struct conn *c);
 

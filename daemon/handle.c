@@ -60,6 +60,9 @@ int work_reject(struct work *w, uint64_t seq, const struct xt_err *why, struct x
 	wire_put_notify(w->events, METHOD_reject, &p);
 	if (buf_failed(w->events))
 		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
-	return outbox_put(w->store, &w->client->key, seq, "reject",
-			  span_of(w->events->data + start, w->events->len - start), err);
+	int r = outbox_put(w->store, &w->client->key, seq, "reject",
+			   span_of(w->events->data + start, w->events->len - start), err);
+	if (w->client->untold)
+		w->events->len = start; /* older ones wait to be told, and order is kept */
+	return r;
 }

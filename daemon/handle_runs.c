@@ -166,7 +166,7 @@ static long column_to_set(struct work *w, struct table *t, const struct params_s
 		return table_column(t, p->key);
 	}
 	enum kind need = kind_for(t->columns[column].kind, &value);
-	if (need != t->columns[column].kind &&
+	if (need != t->columns[column].kind && !t->columns[column].fixed &&
 	    table_widen(w->store, t, (size_t)column, need, &warnings, err) < 0)
 		return -1;
 	return column;

@@ -33,6 +33,12 @@ int handle_hello(struct work *w, const struct params_hello *p, struct result_hel
 	return 0;
 }
 
+static int forget_answers(struct store *s, struct client *c, struct xt_err *err)
+{
+	c->untold = 0;
+	return outbox_confirm(s, c, INT64_MAX, err);
+}
+
 int handle_bye(struct work *w, const struct params_bye *p, struct result_bye *ret, struct xt_err *err)
 {
 	struct store *s = w->store;
@@ -43,7 +49,7 @@ int handle_bye(struct work *w, const struct params_bye *p, struct result_bye *re
 	/* It will not come back for answers. */
 	if (clients_settle(s, w->client, err) < 0 ||
 	    runs_of_client(s, &w->client->key, "running", "finished", true, err) < 0 ||
-	    outbox_confirm(s, &w->client->key, INT64_MAX, err) < 0)
+	    forget_answers(s, w->client, err) < 0)
 		return -1;
 	sqlite3_stmt *st = store_stmt(s, STMT_CLIENT_BYE, err);
 	if (!st)
@@ -58,8 +64,15 @@ int handle_bye(struct work *w, const struct params_bye *p, struct result_bye *re
 int handle_confirm(struct work *w, const struct params_confirm *p, struct result_confirm *ret,
 		   struct xt_err *err)
 {
+	struct client *c = w->client;
+
 	(void)ret;
-	return w->store->read_only ? 0 : outbox_confirm(w->store, &w->client->key, p->seq, err);
+	if (w->store->read_only)
+		return 0;
+	if (outbox_confirm(w->store, c, p->seq, err) < 0)
+		return -1;
+	/* The next piece, once the one before has arrived. */
+	return c->untold && p->seq + 1 >= c->untold ? outbox_tell(w->store, c, w->events, err) : 0;
 }
 
 int handle_flush(struct work *w, const struct params_flush *p, struct result_flush *ret, struct xt_err *err)

@@ -3,7 +3,7 @@
 #include "bind.h"
 #include "json.h"
 
-#define MAX_BUMPS 10000000 /* µs that a time may move on to be unique */
+#define MAX_BUMPS 1000000 /* µs that a time may move on to be unique */
 
 /* What binding a row came to. */
 enum bound {
@@ -85,7 +85,7 @@ static enum bound bind_cell(const struct row_source *src, const struct shape *sh
 	    check_value(src, sh->keys[i], start, &t, err) < 0)
 		return BAD;
 	enum kind need = kind_for(c->kind, &t);
-	if (need != c->kind) {
+	if (need != c->kind && !c->fixed) {
 		*misfit = (struct misfit){.column = sh->columns[i], .to = need};
 		return WIDEN;
 	}
@@ -280,6 +280,16 @@ static struct shape *shape_for(struct row_source *src, struct span row, struct x
 
 /* ---- inserting -------------------------------------------------------- */
 
+/* The last statement failed since (track_id, timestamp) is taken, and not by another constraint. */
+static bool time_is_taken(sqlite3 *db)
+{
+	int code = sqlite3_extended_errcode(db);
+	const char *message = sqlite3_errmsg(db); /* `UNIQUE constraint failed: events.track_id, …` */
+
+	return (code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_UNIQUE) &&
+	       strcasestr(message, ".track_id") && strcasestr(message, ".timestamp");
+}
+
 /* Another row of the same run has this time: the next free microsecond. */
 static int bump(struct row_source *src, sqlite3_stmt *st, struct xt_err *err)
 {
@@ -294,7 +304,7 @@ static int bump(struct row_source *src, sqlite3_stmt *st, struct xt_err *err)
 			break;
 		sqlite3_bind_text(st, 2, stamp, STAMP_SIZE - 1, SQLITE_STATIC);
 		int rc = sqlite3_step(st);
-		int code = sqlite3_extended_errcode(src->store->db);
+		bool taken = rc != SQLITE_DONE && time_is_taken(src->store->db);
 		sqlite3_reset(st);
 		if (rc == SQLITE_DONE) {
 			t->bump_track = track;
@@ -302,7 +312,7 @@ static int bump(struct row_source *src, sqlite3_stmt *st, struct xt_err *err)
 			t->bump_to = at + 1;
 			return 0;
 		}
-		if (code != SQLITE_CONSTRAINT_PRIMARYKEY && code != SQLITE_CONSTRAINT_UNIQUE)
+		if (!taken)
 			break;
 	}
 	return store_fail(src->store, err);
@@ -318,9 +328,7 @@ static int insert(struct row_source *src, const struct shape *sh, struct xt_err 
 		sqlite3_reset(st);
 		return 0;
 	}
-	int code = sqlite3_extended_errcode(src->store->db);
-	if (src->table->unique_time &&
-	    (code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_UNIQUE)) {
+	if (src->table->unique_time && time_is_taken(src->store->db)) {
 		sqlite3_reset(st);
 		return bump(src, st, err);
 	}
@@ -361,6 +369,30 @@ static int store_slow(struct row_source *src, struct span row, struct xt_err *er
 	return xt_err_set(err, XT_E_internal, NULL, "the row's columns do not come to rest");
 }
 
+/* What a row changes in its table goes with it when it cannot be stored. */
+static int store_whole(struct row_source *src, struct span row, struct xt_err *err)
+{
+	struct store *s = src->store;
+	size_t warned = src->warnings.out->len;
+	struct xt_err undo;
+
+	err->code = XT_E_ok;
+	if (store_exec(s, "SAVEPOINT row", err) < 0)
+		return -1;
+	int r = store_slow(src, row, err);
+	if (s->trouble != TROUBLE_NONE || sqlite3_get_autocommit(s->db))
+		return -1;
+	if (r < 0) {
+		src->warnings.out->len = warned;
+		if (store_exec(s, "ROLLBACK TO row", &undo) < 0)
+			return -1;
+		look_again(src);
+	}
+	if (store_exec(s, "RELEASE row", &undo) < 0)
+		return -1;
+	return r;
+}
+
 int row_store(struct row_source *src, struct reader *r, struct xt_err *err)
 {
 	struct reader start = *r;
@@ -380,9 +412,5 @@ int row_store(struct row_source *src, struct reader *r, struct xt_err *err)
 		return -1;
 	}
 	*r = start;
-	err->code = XT_E_ok;
-	int result = store_slow(src, reader_skip(r), err);
-	if (result < 0 && src->store->trouble == TROUBLE_NONE && src->table && src->table->changed)
-		look_again(src);
-	return result;
+	return store_whole(src, reader_skip(r), err);
 }

@@ -116,11 +116,23 @@ int store_fail(struct store *s, struct xt_err *err)
 
 /* ---- statements ------------------------------------------------------- */
 
+/* A fixed statement that SQLite calls wrong: somebody dropped or changed an internal table. The next start
+ * makes it anew; rows must not be rejected for it. */
+static void own_fail(struct store *s)
+{
+	if (s->trouble != TROUBLE_NONE || sqlite3_errcode(s->db) != SQLITE_ERROR)
+		return;
+	s->trouble = TROUBLE_FATAL;
+	xt_err_set(&s->why, XT_E_internal, NULL, "an internal table was changed by another program: %s",
+		   sqlite3_errmsg(s->db));
+}
+
 sqlite3_stmt *store_stmt(struct store *s, enum stmt_id id, struct xt_err *err)
 {
 	if (!s->stmts[id] && sqlite3_prepare_v3(s->db, statements[id], -1, SQLITE_PREPARE_PERSISTENT,
 						&s->stmts[id], NULL) != SQLITE_OK) {
 		store_fail(s, err);
+		own_fail(s);
 		return NULL;
 	}
 	sqlite3_reset(s->stmts[id]);
@@ -136,6 +148,9 @@ int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err)
 		rc = sqlite3_step(st);
 	if (rc != SQLITE_DONE) {
 		store_fail(s, err);
+		for (int i = 0; i < STMT_COUNT; i++)
+			if (s->stmts[i] == st)
+				own_fail(s);
 		sqlite3_reset(st);
 		return -1;
 	}

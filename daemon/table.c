@@ -221,6 +221,8 @@ static int load_columns(struct store *s, struct table *t, struct xt_err *err)
 		if (table_is_system(name) || !writable)
 			key = span_of(NULL, 0);
 		r = table_remember(t, name, key, kind, err);
+		if (r == 0)
+			t->columns[t->n_columns - 1].fixed = sqlite3_column_int(st, 5) != 0;
 	}
 	if (r == 0 && rc != SQLITE_DONE)
 		r = store_fail(s, err);

@@ -28,6 +28,7 @@ struct column {
 	struct span
 		key; /* owned: the name as logged; no data for track_id and timestamp, which no key reaches */
 	enum kind kind;
+	bool fixed; /* its declaration stays: part of a primary key, or of a STRICT table */
 };
 
 /* A list of keys, and how to insert a row that has them in this order. */
@@ -50,7 +51,6 @@ struct table {
 	struct shape *last;	    /* the last row's: most rows are like it */
 	bool absent;		    /* not made yet: its first row makes it */
 	bool ready;		    /* has track_id and timestamp */
-	bool changed;		    /* what is in memory may be ahead of the file: a change failed */
 	bool local_time;	    /* made by the Python library: its times are local */
 	bool unique_time;	    /* (track_id, timestamp) is unique: equal times move on by 1 µs */
 	uint64_t bump_track;	    /* hash of the last track_id whose time moved on */

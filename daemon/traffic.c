@@ -4,13 +4,14 @@
 #include "log.h"
 #include "server.h"
 
-#define MAX_QUEUED   (32u << 20) /* bytes of all connections under way */
-#define MAX_CURSORS  256
-#define CURSOR_IDLE  300000u  /* ms that a query may wait for its next fetch */
-#define CURSOR_AGE   3600000u /* ms that a query may be open: it keeps the WAL from being put back */
-#define CURSOR_HURRY 5000u    /* ms it may wait while the WAL is large */
-#define LARGE_WAL    (UINT64_C(1) << 30)
-#define CURSOR_TICK  1000u
+#define MAX_QUEUED	 (32u << 20) /* bytes of all connections under way */
+#define MAX_CONN_CURSORS 64
+#define MAX_CURSORS	 256
+#define CURSOR_IDLE	 300000u  /* ms that a query may wait for its next fetch */
+#define CURSOR_AGE	 3600000u /* ms that a query may be open: it keeps the WAL from being put back */
+#define CURSOR_HURRY	 5000u	  /* ms it may wait while the WAL is large */
+#define LARGE_WAL	 (UINT64_C(1) << 30)
+#define CURSOR_TICK	 1000u
 
 /* ---- messages --------------------------------------------------------- */
 
@@ -102,6 +103,12 @@ int server_cursor_open(struct server *s, struct op *op, struct xt_err *err)
 	if (server_cursor_find(s, op->conn, op->msgid))
 		return xt_err_set(err, XT_E_busy, NULL, "msgid %u names an open query of this connection",
 				  op->msgid);
+	size_t ours = 0;
+	for (struct cursor *k = s->cursors; k; k = k->next)
+		ours += k->conn == op->conn;
+	if (ours >= MAX_CONN_CURSORS)
+		return xt_err_set(err, XT_E_busy, NULL, "%d queries of this connection are open; close one",
+				  MAX_CONN_CURSORS);
 	if (s->n_cursors >= MAX_CURSORS)
 		return xt_err_set(err, XT_E_busy, NULL, "%d queries are open; close one, or try again",
 				  MAX_CURSORS);
@@ -165,6 +172,8 @@ static void on_cursor_timer(uv_timer_t *t)
 	uint64_t now = uv_now(&s->loop);
 	bool hurry = store_wal_bytes(s->store) > LARGE_WAL;
 
+	for (struct conn *c = s->conns; c; c = c->next)
+		conn_look_gone(c);
 	for (struct cursor *k = s->cursors; k; k = k->next) {
 		uint64_t idle = now - k->idle_ms, age = now - k->opened_ms;
 		if (!k->busy && (idle > CURSOR_IDLE || age > CURSOR_AGE || (hurry && idle > CURSOR_HURRY)))

@@ -338,3 +338,26 @@ def test_msgpack_forms_are_equal(client):
         client.send(body)
     client.until_ack(9)
     assert client.rows("SELECT DISTINCT x, typeof(x) FROM events") == [[5, "integer"]]
+
+
+def test_many_kept_rejects_are_all_told(served):
+    """More than one piece, in order: none is dropped by the confirmation of a newer one."""
+    n = 80000
+    with served.client() as c:
+        for _ in range(4):
+            c.log([{"": 1} for _ in range(n // 4)])
+        c.until_ack(n)
+    with served.client(client_id=c.id, last_seq=n, acked=n) as again:
+        again.seq = n
+        again.log({"": 1})
+        again.until_ack(n + 1)
+        told = [r["seq"] for r in again.named("reject")]
+        assert 0 < len(told) < n, "one piece was enough: the test tests nothing"
+        while len(told) < n + 1:
+            again.notify("confirm", seq=told[-1])
+            again.flush()
+            told = [r["seq"] for r in again.named("reject")]
+        assert told == sorted(told) and set(told) == set(range(1, n + 2))
+        again.notify("confirm", seq=n + 1)
+        again.flush()
+    assert sqlite(served.db, "SELECT count(*) FROM xt_outbox") == [(0,)]

@@ -431,3 +431,78 @@ def test_reconnect_with_an_answer_under_way(served):
         assert b.call("status")["pid"] == served.pid
         a.close()
         b.close()
+
+
+FOREIGN = [("x INTEGER", "STRICT", ["seven", 7]), ("x INTEGER PRIMARY KEY", "", [1.5, "t", 7]),
+           ("x INTEGER PRIMARY KEY AUTOINCREMENT", "", [1.5, 7])]
+
+
+@pytest.mark.parametrize("column, options, values", FOREIGN, ids=["strict", "key", "autoincrement"])
+def test_declarations_that_can_not_be_widened(daemon, db, column, options, values):
+    """Such a row is rejected alone; the schema stays as it is."""
+    sqlite(db, f"CREATE TABLE events (track_id TEXT, timestamp TEXT, {column}) {options}")
+    before = sqlite(db, "SELECT sql FROM sqlite_schema WHERE name = 'events'")
+    with daemon(db).client() as c:
+        assert c.store([{"x": v} for v in values]) == (1, len(values) - 1)
+        assert {r["code"] for r in c.named("reject")} == {"constraint"}
+        assert c.rows("SELECT x FROM events") == [[7]]
+        assert c.rows("PRAGMA integrity_check") == [["ok"]]
+    assert sqlite(db, "SELECT sql FROM sqlite_schema WHERE name = 'events'") == before
+
+
+def test_indexes_stay_right_when_a_column_is_widened(daemon, db):
+    sqlite(db, "CREATE TABLE events (track_id TEXT, timestamp TEXT, x TEXT)")
+    sqlite(db, "CREATE INDEX pi ON events (track_id) WHERE x = 1")
+    sqlite(db, "CREATE INDEX ex ON events (x || 'y')")
+    with daemon(db).client() as c:
+        c.store([{"x": "1"}, {"x": "b"}])
+        c.store([{"x": 1}, {"x": 2.5}])
+        assert c.rows("PRAGMA integrity_check") == [["ok"]]
+        assert c.rows("SELECT count(*) FROM events WHERE x = 1") == [[1]]
+
+
+def test_whole_reals_stay_real_without_the_type(client):
+    client.store([{"x": 1.0}, {"x": 2.5}])
+    client.store({"x": "text"})
+    assert stored(client, "x") == [[1.0, "real"], [2.5, "real"], ["text", "text"]]
+
+
+def test_another_unique_column_in_a_python_database(daemon, db):
+    """A duplicate there is no equal timestamp: the row is rejected, at once."""
+    sqlite(db, "CREATE TABLE events (timestamp TEXT, track_id TEXT, x, PRIMARY KEY (track_id, timestamp))")
+    sqlite(db, "CREATE UNIQUE INDEX u ON events (x)")
+    with daemon(db).client() as c:
+        assert c.store([{"x": 1}, {"x": 1}, {"x": 2}], time=1700000000000000) == (2, 1)
+        assert c.named("reject")[0]["code"] == "constraint"
+
+
+def test_table_renamed_by_another_program(client, served):
+    client.store({"a/b": 1})
+    sqlite(served.db, "ALTER TABLE events RENAME TO events_old")
+    assert client.store({"a/b": 2}) == (1, 0)
+    assert keys(client)["a/b"] == "a_b"
+    assert client.rows("SELECT count(*) FROM pragma_index_list('events')") == [[1]]
+
+
+def test_refused_row_leaves_no_column(daemon, db):
+    sqlite(db, "CREATE TABLE events (track_id TEXT, timestamp TEXT, n INTEGER CHECK (n > 0))")
+    with daemon(db).client() as c:
+        assert c.store([{"n": -1, "typo": 1}, {"n": 1}]) == (1, 1)
+        assert c.rows("SELECT count(*) FROM pragma_table_info('events')") == [[3]]
+        assert c.rows("SELECT count(*) FROM xt_columns") == [[0]]
+
+
+def test_internal_table_dropped_by_another_program(daemon, db):
+    """The daemon leaves and nothing is rejected; the next one makes the table anew."""
+    d = daemon(db)
+    with d.client() as c:
+        c.store({"a": 1})
+        sqlite(db, "DROP TABLE xt_columns")
+        c.log({"b": 2})
+        c.until_closed()
+        assert c.named("reject") == []
+    d.expected = d.wait()
+    with daemon(db).client(client_id=c.id, last_seq=2, acked=1) as again:
+        assert again.welcome["mark"] == 1
+        again.seq = 1
+        assert again.store({"b": 2}) == (1, 0)
