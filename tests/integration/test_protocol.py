@@ -342,10 +342,10 @@ def test_msgpack_forms_are_equal(client):
 
 def test_many_kept_rejects_are_all_told(served):
     """More than one piece, in order: none is dropped by the confirmation of a newer one."""
-    n = 80000
+    n = 120000
     with served.client() as c:
-        for _ in range(4):
-            c.log([{"": 1} for _ in range(n // 4)])
+        for _ in range(6):
+            c.log([{"": 1} for _ in range(n // 6)])
         c.until_ack(n)
     with served.client(client_id=c.id, last_seq=n, acked=n) as again:
         again.seq = n
