@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "launch.h"
@@ -21,6 +22,7 @@ static const char *const durabilities[] = {"full", "normal", "off"};
 
 struct settings {
 	const char *database, *socket;
+	const char *log_file; /* that was opened; NULL: none */
 	enum durability durability;
 	uint64_t idle_exit_ms;
 	bool idle_set; /* idle_exit_ms was given */
@@ -139,6 +141,18 @@ static void directory_of(const struct place *p, char ret[PATH_MAX])
 	slash[slash == ret] = '\0';
 }
 
+/* Before a lock or a log is made beside what is no file. */
+static bool is_servable(const struct place *p, struct xt_err *err)
+{
+	struct stat st;
+
+	if (stat(p->database, &st) < 0 || S_ISREG(st.st_mode))
+		return true; /* what is missing may be made */
+	xt_err_set(err, XT_E_not_a_database, "database", "'%.200s' is %s, not a database file", p->database,
+		   S_ISDIR(st.st_mode) ? "a directory" : "something special");
+	return false;
+}
+
 /* A file that may not be written is served for reading. */
 static bool must_read_only(const struct place *p)
 {
@@ -172,7 +186,7 @@ static int serve(const struct settings *set, const struct place *p, int lock, in
 	struct server_options o = {.socket = p->socket,
 				   .listen_fd = listen_fd,
 				   .durability = durabilities[set->durability],
-				   .log_file = set->detach ? p->log : NULL,
+				   .log_file = set->log_file,
 				   .idle_exit_ms = set->idle_exit_ms};
 	int r = 1;
 
@@ -219,10 +233,12 @@ int main(int argc, char **argv)
 	signal(SIGHUP, s.detach ? SIG_IGN : SIG_DFL);
 	if (place_find(&p, s.database, &err) < 0 && (!s.socket || p.database[0] == '\0' || p.lock[0] == '\0'))
 		return fail(&s, &err);
+	if (!is_servable(&p, &err))
+		return fail(&s, &err);
 	if (s.detach && launch_detach() < 0)
 		return 1;
-	if (s.detach && log_to_file(p.log) < 0)
-		(void)0; /* a read-only directory: the log stays where it was */
+	if (s.detach && log_to_file(p.log) == 0) /* else a read-only directory: the log stays where it was */
+		s.log_file = p.log;
 	if (s.detach && !s.idle_set)
 		s.idle_exit_ms = DETACHED_IDLE_MS;
 	s.read_only = s.read_only || must_read_only(&p);

@@ -17,8 +17,10 @@
 #define DRAIN_MS    10000 /* longest wait for senders to be quiet */
 #define QUIET_TURNS 3
 #define COMPLAIN_MS 10000 /* between two log lines about the same trouble */
-#define SPARE_FDS   128	  /* kept for databases, logs and temporary files */
-#define PLENTY_OPS  1500  /* messages under way: more than the writer does in one nap */
+#define SPARE_FDS   1024  /* at most, that are no connections */
+#define MAX_CURSORS 256
+#define MIN_CURSORS 4
+#define PLENTY_OPS  1500 /* messages under way: more than the writer does in one nap */
 #define NAP_US	    300
 
 /* ---- connections ------------------------------------------------------ */
@@ -71,13 +73,18 @@ static bool admitted(const struct server *s, const struct peer *p)
 	return stat(s->store->path, &st) == 0 && st.st_uid == p->uid;
 }
 
-static size_t max_connections(void)
+/* Descriptors are shared out: half of few, or a thousand of many, are for queries (SQLite takes three for
+ * each) and for files of our own. */
+static void share_descriptors(struct server *s)
 {
-	struct rlimit lim;
+	struct rlimit lim = {.rlim_cur = 1024};
 
-	if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur < 2 * SPARE_FDS)
-		return SPARE_FDS;
-	return lim.rlim_cur - SPARE_FDS;
+	getrlimit(RLIMIT_NOFILE, &lim);
+	size_t kept = lim.rlim_cur / 2 < SPARE_FDS ? lim.rlim_cur / 2 : SPARE_FDS;
+	s->max_conns = lim.rlim_cur - kept;
+	s->max_cursors = kept > 64 + 3 * MIN_CURSORS ? (kept - 64) / 3 : MIN_CURSORS;
+	if (s->max_cursors > MAX_CURSORS)
+		s->max_cursors = MAX_CURSORS;
 }
 
 static void complain(struct server *s, const char *what, const char *why)
@@ -100,7 +107,7 @@ static void admit(struct server *s, struct conn *c)
 			 (int)c->peer.pid);
 		turn_away(c, XT_E_not_allowed,
 			  "the daemon serves its own user, the database's owner and root only");
-	} else if (s->n_conns >= max_connections() || new_slot(s, &slot) < 0) {
+	} else if (s->n_conns >= s->max_conns || new_slot(s, &slot) < 0) {
 		complain(s, "connection refused", "too many connections");
 		turn_away(c, XT_E_busy, "too many connections; raise the limit of open files, or try again");
 	} else {
@@ -461,6 +468,7 @@ int server_init(struct server *s, struct store *store, const struct server_optio
 		return xt_err_set(err, XT_E_internal, NULL, "cannot start the event loop: %s",
 				  uv_strerror(r));
 	init_handles(s);
+	share_descriptors(s);
 	r = writer_start(&s->writer, store, wake, s);
 	if (r == 0)
 		r = reader_start(&s->readers, store->path, wake, s);

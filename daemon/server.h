@@ -49,10 +49,11 @@ struct server {
 
 	struct cursor *cursors; /* open queries */
 	size_t n_cursors;
-	size_t queued_bytes; /* of messages under way */
-	size_t queued_ops;   /* their number */
-	size_t greetings;    /* of them, those that nobody waits for */
-	bool full;	     /* queued_bytes passed its limit: nobody is read */
+	size_t queued_bytes;	       /* of messages under way */
+	size_t queued_ops;	       /* their number */
+	size_t greetings;	       /* of them, those that nobody waits for */
+	size_t max_conns, max_cursors; /* as many as there are descriptors for */
+	bool full;		       /* queued_bytes passed its limit: nobody is read */
 
 	bool trace;		/* messages are printed */
 	bool draining;		/* accepts no more and leaves when all is quiet */

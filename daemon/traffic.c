@@ -6,7 +6,6 @@
 
 #define MAX_QUEUED	 (32u << 20) /* bytes of all connections under way */
 #define MAX_CONN_CURSORS 64
-#define MAX_CURSORS	 256
 #define CURSOR_IDLE	 300000u  /* ms that a query may wait for its next fetch */
 #define CURSOR_AGE	 3600000u /* ms that a query may be open: it keeps the WAL from being put back */
 #define CURSOR_HURRY	 5000u	  /* ms it may wait while the WAL is large */
@@ -109,9 +108,9 @@ int server_cursor_open(struct server *s, struct op *op, struct xt_err *err)
 	if (ours >= MAX_CONN_CURSORS)
 		return xt_err_set(err, XT_E_busy, NULL, "%d queries of this connection are open; close one",
 				  MAX_CONN_CURSORS);
-	if (s->n_cursors >= MAX_CURSORS)
-		return xt_err_set(err, XT_E_busy, NULL, "%d queries are open; close one, or try again",
-				  MAX_CURSORS);
+	if (s->n_cursors >= s->max_cursors)
+		return xt_err_set(err, XT_E_busy, NULL, "%zu queries are open; close one, or try again",
+				  s->max_cursors);
 	struct cursor *k = cursor_new(s->store->path, op->conn, op->msgid);
 	if (!k)
 		return xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");

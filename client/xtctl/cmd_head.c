@@ -26,6 +26,21 @@ static int ask(const struct ctl *ctl, xt_client *client, bool tail, const char *
 	return r;
 }
 
+/* Rows of a view have no order of storing, so there are no last ones. */
+static bool is_view(xt_client *client, const char *table)
+{
+	xt_value name = xt_text(table);
+	const xt_value *row;
+	xt_cursor *cursor;
+
+	if (ctl_query(client, "SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ? COLLATE NOCASE",
+		      &name, 1, 0, &cursor) != XT_OK)
+		return false;
+	bool found = ctl_next(cursor, &row) == XT_OK;
+	xt_cursor_close(cursor);
+	return found;
+}
+
 static int show(struct ctl *ctl, bool tail)
 {
 	xt_options options = ctl_reading();
@@ -35,6 +50,12 @@ static int show(struct ctl *ctl, bool tail)
 	int status = ctl_open(ctl, &options, &client);
 	if (status != CTL_OK)
 		return status;
+	if (tail && is_view(client, ctl->table))
+		return ctl_close(
+			ctl, client,
+			ctl_error(ctl,
+				  "'%s' is a view, which has no last rows; use head, or sql with ORDER BY",
+				  ctl->table));
 	int r = ask(ctl, client, tail, ctl->table, &cursor);
 	if (r != XT_OK && ctl_no_table(client) && !ctl->table_named) {
 		char *other = ctl_other_table(ctl, client);

@@ -362,3 +362,28 @@ def test_many_connections(served):
     assert clients[0].call("status")["connections"] == 200
     for c in clients:
         c.close()
+
+
+def test_few_descriptors(runtime, db):
+    """A low limit on open files: further connections are turned away with a reason, queries go on."""
+    d = Daemon(db, program=["prlimit", "--nofile=100:100", XETRACKD])
+    clients = []
+    try:
+        with pytest.raises((RpcError, Closed, ConnectionResetError, BrokenPipeError)) as e:
+            for _ in range(100):
+                clients.append(d.client(last_seq=0))
+        assert getattr(e.value, "code", "busy") == "busy"
+        assert 20 < len(clients) < 90
+        assert clients[0].call("query", sql="SELECT 1")["rows"] == [[1]]
+        clients.pop().close()
+        for _ in range(1000):
+            try:
+                clients.append(d.client(last_seq=0))
+                break
+            except (RpcError, Closed, ConnectionResetError, BrokenPipeError):
+                continue
+        assert clients[-1].call("status")["connections"] > 20
+    finally:
+        for c in clients:
+            c.close()
+        assert d.stop() == 0

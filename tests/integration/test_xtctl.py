@@ -137,3 +137,43 @@ def test_up_and_down(autostarted, db):
     ok("up", db)
     ok("log", db, "a=3")
     assert sqlite(db, "SELECT a FROM events ORDER BY a") == [(1,), (3,)]
+
+
+def test_tail_of_a_view(filled):
+    sqlite(filled, "CREATE VIEW v AS SELECT * FROM events")
+    assert len(ok("head", filled, "--table", "v", "--format", "jsonl").splitlines()) == 2
+    p = run("tail", filled, "--table", "v")
+    assert p.returncode == 1 and "view" in p.stderr
+
+
+def test_status_does_not_count_itself(filled):
+    s = json.loads(ok("status", filled, "--json"))
+    s = s[0] if isinstance(s, list) else s
+    assert s["queued_ops"] == 0 and s["queued_bytes"] == 0
+
+
+def test_the_wrong_socket(served, runtime, monkeypatch):
+    """XETRACK_SOCKET of another database: refused by name, nothing is stored there."""
+    ok("log", served.db, "a=1")
+    monkeypatch.setenv("XETRACK_SOCKET", served.socket)
+    p = run("log", runtime / "other.db", "a=2")
+    assert p.returncode == 1 and served.db in p.stderr and "other.db" in p.stderr
+    assert sqlite(served.db, "SELECT a FROM events") == [(1,)]
+    assert not (runtime / "other.db").exists()
+
+
+def test_the_socket_is_elsewhere(served, runtime, monkeypatch):
+    """A daemon has the database, but listens where XETRACK_SOCKET does not point: said, not spun upon."""
+    monkeypatch.setenv("XETRACK_SOCKET", str(runtime / "nowhere.sock"))
+    p = run("head", served.db)
+    assert p.returncode == 1 and str(served.pid) in p.stderr and "XETRACK_SOCKET" in p.stderr
+    log = runtime / "b.db.log"
+    assert not log.exists() or len(log.read_text().splitlines()) < 100
+
+
+def test_special_files_are_refused_without_litter(runtime):
+    for path in (runtime / "dir.db", runtime / "fifo.db"):
+        path.mkdir() if "dir" in path.name else os.mkfifo(path)
+        p = run("log", path, "a=1")
+        assert p.returncode == 1 and path.name in p.stderr
+        assert [x.name for x in runtime.iterdir() if x.name.startswith(path.name + ".")] == []
