@@ -157,7 +157,7 @@ static int add_system_columns(struct store *s, struct table *t, struct xt_err *e
 		struct column c = {.name = (char *)(uintptr_t)names[k], .kind = KIND_TEXT};
 		if (!t->absent && alter(s, t, &c, err) < 0)
 			return -1;
-		if (table_remember(t, names[k], span_of(NULL, 0), KIND_TEXT, err) < 0)
+		if (table_remember(t, names[k], span_of(NULL, 0), KIND_TEXT, false, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -174,7 +174,7 @@ int table_add_columns(struct store *s, struct table *t, const struct new_column 
 	for (size_t i = 0; i < n; i++) {
 		if (choose_name(t, add[i].key, name, w, err) < 0)
 			return -1;
-		if (table_remember(t, name, add[i].key, add[i].kind, err) < 0)
+		if (table_remember(t, name, add[i].key, add[i].kind, false, err) < 0)
 			return -1;
 	}
 	if (t->absent && create(s, t, first, err) < 0)

@@ -152,12 +152,14 @@ static int grow(struct table *t)
 	return 0;
 }
 
-int table_remember(struct table *t, const char *name, struct span key, enum kind kind, struct xt_err *err)
+int table_remember(struct table *t, const char *name, struct span key, enum kind kind, bool fixed,
+		   struct xt_err *err)
 {
 	if (grow(t) < 0)
 		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	uint8_t *copy = key.data ? malloc(key.len + 1) : NULL;
-	struct column c = {.name = strdup(name), .key = span_of(copy, copy ? key.len : 0), .kind = kind};
+	struct column c = {
+		.name = strdup(name), .key = span_of(copy, copy ? key.len : 0), .kind = kind, .fixed = fixed};
 	if (!c.name || (key.data && !copy)) {
 		free(c.name);
 		free(copy);
@@ -220,9 +222,7 @@ static int load_columns(struct store *s, struct table *t, struct xt_err *err)
 			key = span_str(name);
 		if (table_is_system(name) || !writable)
 			key = span_of(NULL, 0);
-		r = table_remember(t, name, key, kind, err);
-		if (r == 0)
-			t->columns[t->n_columns - 1].fixed = sqlite3_column_int(st, 5) != 0;
+		r = table_remember(t, name, key, kind, sqlite3_column_int(st, 5) != 0, err);
 	}
 	if (r == 0 && rc != SQLITE_DONE)
 		r = store_fail(s, err);

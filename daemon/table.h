@@ -82,8 +82,8 @@ const char *kind_name(enum kind kind);
 uint64_t keys_hash(const struct span *keys, size_t n);
 
 /* Takes a column in, in memory; a key without data: none leads to it. */
-int table_remember(struct table *t, const char *name, struct span key, enum kind kind, struct xt_err *err)
-	__attribute__((warn_unused_result));
+int table_remember(struct table *t, const char *name, struct span key, enum kind kind, bool fixed,
+		   struct xt_err *err) __attribute__((warn_unused_result));
 
 /* track_id and timestamp, which no key may reach. */
 bool table_is_system(const char *column);
