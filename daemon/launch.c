@@ -99,6 +99,25 @@ int launch_socket(struct place *p, const char *wanted, struct xt_err *err)
 	return 0;
 }
 
+/* A socket of our own: the lock is ours, so what is at the path is left over. */
+int launch_bind(const char *path, struct xt_err *err)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return xt_err_set(err, XT_E_io_error, "socket", "cannot make a socket: %s", strerror(errno));
+	memcpy(a.sun_path, path, strnlen(path, sizeof(a.sun_path) - 1));
+	unlink(path);
+	mode_t old = umask(0177);
+	int r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+	umask(old);
+	if (r == 0)
+		return fd;
+	close(fd);
+	return xt_err_set(err, XT_E_io_error, "socket", "cannot bind '%.200s': %s", path, strerror(r));
+}
+
 int launch_inherited_socket(struct place *p)
 {
 #ifdef HAVE_SYSTEMD

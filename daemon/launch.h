@@ -14,6 +14,9 @@ int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_er
 int launch_socket(struct place *p, const char *wanted, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
+/* Binds a socket there, 0600, in place of a left-over one; the lock must be held. Its descriptor, or -1. */
+int launch_bind(const char *path, struct xt_err *err) __attribute__((warn_unused_result));
+
 /* The listening socket that systemd handed over, its path in p->socket; -1: none. */
 int launch_inherited_socket(struct place *p);
 

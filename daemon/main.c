@@ -176,7 +176,7 @@ static void warn_of_network(const struct place *p)
 }
 
 /* Serves until told to leave. 0; 1 with err when it could not start; 2 when the writer failed. */
-static int serve(const struct settings *set, const struct place *p, int lock, int listen_fd,
+static int serve(const struct settings *set, const struct place *p, int lock, int inherited,
 		 struct xt_err *err)
 {
 	static struct server server; /* large, and one a process */
@@ -184,13 +184,14 @@ static int serve(const struct settings *set, const struct place *p, int lock, in
 	struct store_options so = {
 		.path = p->database, .read_only = set->read_only, .durability = set->durability};
 	struct server_options o = {.socket = p->socket,
-				   .listen_fd = listen_fd,
+				   .listen_fd = inherited,
 				   .durability = durabilities[set->durability],
 				   .log_file = set->log_file,
 				   .idle_exit_ms = set->idle_exit_ms};
 	int r = 1;
 
-	if (store_open(&store, &so, err) == 0) {
+	if (store_open(&store, &so, err) == 0 &&
+	    (inherited >= 0 || (o.listen_fd = launch_bind(p->socket, err)) >= 0)) {
 		if (server_init(&server, &store, &o, err) == 0) {
 			if (place_write_lock(lock, p->socket, (int)getpid(), false) < 0)
 				log_warn("cannot write the lock file path=\"%s\"", p->lock);
@@ -202,7 +203,7 @@ static int serve(const struct settings *set, const struct place *p, int lock, in
 			launch_stopping();
 		}
 		server_done(&server);
-		if (o.listen_fd < 0 && r != 1)
+		if (inherited < 0 && r != 1)
 			unlink(p->socket);
 		if (r != 1 && place_write_lock(lock, p->socket, (int)getpid(), server.hold) < 0)
 			log_warn("cannot write the lock file path=\"%s\"", p->lock);

@@ -4,9 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -413,30 +411,9 @@ static int listen_fail(struct xt_err *err, const struct server_options *o, int c
 			  uv_strerror(code));
 }
 
-/* A socket of our own: the lock is ours, so what is at the path is left over. */
-static int make_socket(const char *path)
-{
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return -errno;
-	memcpy(a.sun_path, path, strnlen(path, sizeof(a.sun_path) - 1));
-	unlink(path);
-	mode_t old = umask(0177);
-	int r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
-	umask(old);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	return fd;
-}
-
 static int start_listening(struct server *s, struct xt_err *err)
 {
-	int fd = s->opt.listen_fd >= 0 ? s->opt.listen_fd : make_socket(s->opt.socket);
-	int r = fd < 0 ? fd : uv_pipe_open(&s->listener, fd);
+	int r = uv_pipe_open(&s->listener, s->opt.listen_fd);
 
 	if (r == 0)
 		r = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);

@@ -15,8 +15,8 @@
 #define SERVER_BUCKETS 1024
 
 struct server_options {
-	const char *socket;	/* path; also of a socket that was handed over */
-	int listen_fd;		/* a socket that listens already; -1: make one */
+	const char *socket;	/* its path, for `status` */
+	int listen_fd;		/* a bound socket; the server's from here on */
 	const char *durability; /* its name, for `status` */
 	const char *log_file;	/* for `status`; may be NULL */
 	uint64_t idle_exit_ms;	/* leave after so long without a client; 0: never */
