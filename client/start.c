@@ -146,6 +146,8 @@ static int judge(struct xt_client *c, const struct place *p, int r, char *line)
 {
 	if (r == -EINTR)
 		return client_fail(c, XT_EINTR, "a signal came while the daemon started");
+	if (r < 0 && c->error[0])
+		return XT_ECONNECT; /* why it was busy all the time says more */
 	if (r < 0)
 		return client_fail(c, XT_ECONNECT,
 				   "the daemon for '%s' is not ready in time; its log is '%s'", p->database,
@@ -205,6 +207,8 @@ int start_daemon(struct xt_client *c, const struct place *p, int64_t deadline)
 	int lock = lock_start(p, deadline);
 	if (lock == -EINTR)
 		return client_fail(c, XT_EINTR, "a signal came while the daemon started");
+	if (lock == -ETIMEDOUT && c->error[0])
+		return XT_ECONNECT;
 	if (lock < 0)
 		return client_fail(c, XT_ECONNECT, "cannot lock '%s' to start the daemon: %s", p->dir,
 				   strerror(-lock));

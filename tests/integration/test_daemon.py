@@ -299,7 +299,7 @@ def small_disk(runtime):
     subprocess.run(["umount", "-l", path])
 
 
-def test_disk_full(daemon, small_disk):
+def test_disk_full(small_disk, daemon):
     """Nothing is acknowledged that is not stored; with room again it goes on; nothing is lost or doubled."""
     filler = small_disk / "filler"
     filler.write_bytes(bytes(4 << 20))
