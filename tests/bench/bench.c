@@ -198,6 +198,7 @@ static struct bench_case cases[] = {
 	{.name = "64 workers, row by row", .workers = 64, .style = ONE_BY_ONE},
 	{.name = "4 workers, batches of 100", .workers = 4, .style = BATCHES},
 	{.name = "1 worker, flush after each row", .workers = 1, .style = FLUSH_EACH},
+	{.name = "4 workers, flush after each row", .workers = 4, .style = FLUSH_EACH},
 	{.name = "16 workers, flush after each row", .workers = 16, .style = FLUSH_EACH},
 };
 #define N_CASES (sizeof(cases) / sizeof(cases[0]))
