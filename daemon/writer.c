@@ -148,6 +148,7 @@ static int try_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	struct xt_err err = {0};
 
 	s->guard.deadline_ns = (now_us() + LONGEST_US) * 1000;
+	s->guard.timed_out = false; /* of an earlier batch: it stops no other */
 	if (s->read_only) {
 		s->trouble = TROUBLE_NONE;
 		if (fill(b, queue, &err) == 0)
