@@ -17,7 +17,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
-ROOT = Path(os.environ.get("XT_SOURCE_DIR", Path(__file__).resolve().parents[2]))
+ROOT = Path(os.environ.get("XT_SOURCE_DIR", Path(__file__).resolve().parents[1]))
 BUILD = Path(os.environ.get("XT_BUILD_DIR", ROOT / "build"))
 XETRACKD = os.environ.get("XETRACKD", str(BUILD / "xetrackd"))
 XTCTL = os.environ.get("XTCTL", str(BUILD / "xtctl"))
@@ -239,12 +239,10 @@ class Daemon:
         os.close(w)
         self.expected = 0
         self.checked = False
+        with os.fdopen(r, "rb") as f:
+            self.said = f.read(1000)
         if ready:
-            with os.fdopen(r, "rb") as f:
-                said = f.read(1000)
-            assert said == b"ok\n", (said, self.proc.wait(TIMEOUT), self.stderr())
-        else:
-            os.close(r)
+            assert self.said == b"ok\n", (self.said, self.proc.wait(TIMEOUT), self.stderr())
 
     @property
     def pid(self):
