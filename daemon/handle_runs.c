@@ -116,7 +116,10 @@ int handle_run_finish(struct work *w, const struct params_run_finish *p, struct 
 	if (!st)
 		return -1;
 	store_bind(st, 1, p->track_id);
-	if (sqlite3_step(st) == SQLITE_ROW) {
+	int row = store_step(w->store, st, err);
+	if (row < 0)
+		return -1;
+	if (row) {
 		/* The batch's own counts are written at its end. */
 		ret->rows = (uint64_t)sqlite3_column_int64(st, 0) + run->rows;
 		ret->rejects = (uint64_t)sqlite3_column_int64(st, 1) + run->rejects;
@@ -317,15 +320,17 @@ static int delete_everywhere(struct work *w, struct span track_id, uint64_t *del
 {
 	struct buf names = {0};
 	sqlite3_stmt *st = store_stmt(w->store, STMT_TABLE_NAMES, err);
-	int rc, r = 0;
+	int r;
 
 	if (!st)
 		return -1;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-		buf_add(&names, sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0) + 1);
-	sqlite3_reset(st);
-	if (rc != SQLITE_DONE || buf_failed(&names))
-		r = xt_err_set(err, XT_E_internal, NULL, "cannot list the tables");
+	while ((r = store_step(w->store, st, err)) > 0) {
+		struct span name = store_text(st, 0);
+		buf_add(&names, name.data, name.len);
+		buf_add(&names, "", 1);
+	}
+	if (r == 0 && buf_failed(&names))
+		r = xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	for (size_t at = 0; r == 0 && at < names.len;) {
 		const char *name = (const char *)names.data + at;
 		at += strlen(name) + 1;
@@ -342,10 +347,14 @@ static int is_running(struct work *w, struct span track_id, bool *ret, struct xt
 	if (!st)
 		return -1;
 	store_bind(st, 1, track_id);
-	const char *status = sqlite3_step(st) == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
-	*ret = status && strcmp(status, "running") == 0;
-	sqlite3_reset(st);
-	return 0;
+	int r = store_step(w->store, st, err);
+	if (r > 0) {
+		struct span status = store_text(st, 0);
+		*ret = span_is(status, "running");
+		r = status.data ? 0 : store_fail(w->store, err);
+		sqlite3_reset(st);
+	}
+	return r;
 }
 
 /* Rows of a run that nobody told the daemon of: another program wrote them. The tombstone is made for it. */

@@ -68,6 +68,8 @@ enum xt_code store_code(int sqlite_code)
 		return XT_E_cancelled;
 	case SQLITE_CANTOPEN:
 		return XT_E_io_error;
+	case SQLITE_NOMEM:
+		return XT_E_busy;
 	case SQLITE_ERROR:
 		return XT_E_sql_error;
 	default:
@@ -103,8 +105,6 @@ int store_fail(struct store *s, struct xt_err *err)
 	int code = sqlite3_extended_errcode(s->db);
 	enum xt_code mine = store_code(code);
 
-	if (code == SQLITE_NOMEM)
-		mine = XT_E_busy;
 	xt_err_set(err, mine, NULL, "%s", sqlite3_errmsg(s->db));
 	if (s->trouble == TROUBLE_NONE) {
 		s->trouble = trouble_of(s->db, code);
@@ -140,22 +140,29 @@ sqlite3_stmt *store_stmt(struct store *s, enum stmt_id id, struct xt_err *err)
 	return s->stmts[id];
 }
 
-int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err)
+int store_step(struct store *s, sqlite3_stmt *st, struct xt_err *err)
 {
 	int rc = sqlite3_step(st);
 
-	while (rc == SQLITE_ROW)
-		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		return 1;
 	if (rc != SQLITE_DONE) {
 		store_fail(s, err);
 		for (int i = 0; i < STMT_COUNT; i++)
 			if (s->stmts[i] == st)
 				own_fail(s);
-		sqlite3_reset(st);
-		return -1;
 	}
 	sqlite3_reset(st);
-	return 0;
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err)
+{
+	int r;
+
+	while ((r = store_step(s, st, err)) > 0)
+		;
+	return r;
 }
 
 int store_exec(struct store *s, const char *sql, struct xt_err *err)
@@ -232,7 +239,10 @@ static int open_identity(struct store *s, struct xt_err *err)
 	if (!st)
 		return -1;
 	sqlite3_bind_text(st, 1, "database_id", -1, SQLITE_STATIC);
-	bool known = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_bytes(st, 0) == XT_CLIENT_ID;
+	int row = store_step(s, st, err);
+	if (row < 0)
+		return -1; /* not to be taken for a database without an id */
+	bool known = row && sqlite3_column_bytes(st, 0) == XT_CLIENT_ID;
 	if (known)
 		memcpy(s->database_id, sqlite3_column_blob(st, 0), XT_CLIENT_ID);
 	sqlite3_reset(st);
@@ -274,7 +284,10 @@ static int check_version(struct store *s, struct xt_err *err)
 	if (!st)
 		return -1;
 	sqlite3_bind_text(st, 1, "version", -1, SQLITE_STATIC);
-	if (sqlite3_step(st) == SQLITE_ROW)
+	int row = store_step(s, st, err);
+	if (row < 0)
+		return -1;
+	if (row)
 		version = sqlite3_column_int(st, 0);
 	sqlite3_reset(st);
 	if (version > STORE_VERSION)
@@ -398,13 +411,8 @@ static int notice_schema(struct store *s, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, err);
 
-	if (!st)
+	if (!st || store_step(s, st, err) < 0)
 		return -1;
-	if (sqlite3_step(st) != SQLITE_ROW) {
-		store_fail(s, err);
-		sqlite3_reset(st);
-		return -1;
-	}
 	int version = sqlite3_column_int(st, 0);
 	sqlite3_reset(st);
 	if (version != s->schema_version)
@@ -429,9 +437,9 @@ int store_commit(struct store *s, struct xt_err *err)
 		return -1;
 	/* Our own changes of the schema are no news at the next begin. */
 	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, err);
-	if (!st)
+	if (!st || store_step(s, st, err) < 0)
 		return -1;
-	int version = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int(st, 0) : -1;
+	int version = sqlite3_column_int(st, 0);
 	sqlite3_reset(st);
 	st = store_stmt(s, STMT_COMMIT, err);
 	if (!st)
