@@ -375,8 +375,8 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	s->schema_version = -1;
 	s->trouble = TROUBLE_NONE;
 	sqlite3_busy_timeout(s->db, BUSY_MS);
-	if (!s->read_only)
-		store_checkpoint(s, true);
+	if (!s->read_only && store_checkpoint(s, true) < 0)
+		return open_fail(s, err);
 	return 0;
 }
 
@@ -480,13 +480,19 @@ uint64_t store_wal_bytes(const struct store *s)
 	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-void store_checkpoint(struct store *s, bool truncate)
+int store_checkpoint(struct store *s, bool truncate)
 {
+	struct xt_err ignored; /* store_fail keeps it in `why` */
+
 	if (!truncate && store_wal_bytes(s) < (uint64_t)WAL_LIMIT)
-		return;
+		return 0;
 	/* Readers that hold old snapshots only make it stop early: no waiting for them. */
 	sqlite3_busy_timeout(s->db, 0);
-	sqlite3_wal_checkpoint_v2(
+	int rc = sqlite3_wal_checkpoint_v2(
 		s->db, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART, NULL, NULL);
 	sqlite3_busy_timeout(s->db, BUSY_MS);
+	/* A full disk or a lock: the rows are safe in the WAL, and the next checkpoint may go well. */
+	if (rc == SQLITE_OK || trouble_of(s->db, rc) != TROUBLE_FATAL)
+		return 0;
+	return store_fail(s, &ignored);
 }

@@ -216,21 +216,20 @@ static void give_up(struct writer *w, struct batch *b, struct op_list *queue)
 	give_back(w, &b->ops);
 }
 
-static void after_commit(struct store *s, const struct op_list *ops)
+static int after_commit(struct store *s, const struct op_list *ops)
 {
 	struct xt_err ignored;
+	bool tidy = false;
 
 	for (struct op *op = ops->first; op; op = op->next) {
-		if (op->kind == OP_TIDY && !s->read_only)
-			store_checkpoint(s, true);
+		tidy = tidy || op->kind == OP_TIDY;
 		if (op->kind != OP_GONE)
 			continue;
 		struct client *c = clients_find(s, &op->client, &ignored);
 		if (c)
 			clients_drop(s, c);
 	}
-	if (!s->read_only)
-		store_checkpoint(s, false);
+	return s->read_only ? 0 : store_checkpoint(s, tidy);
 }
 
 /* How many rows the next batch may have: as many as keep acknowledgements prompt, but not so few that the
@@ -276,8 +275,9 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	resume_last(b, queue);
 	struct op_list done = b->ops;
 	b->ops = (struct op_list){0};
-	struct op_list again = done; /* looked at before it is out of our hands */
-	after_commit(w->store, &again);
+	struct op_list again = done;		/* looked at before it is out of our hands */
+	if (after_commit(w->store, &again) < 0) /* what was committed is acknowledged all the same */
+		set_state(w, WRITER_FAILED, &w->store->why);
 	give_back(w, &done);
 }
 
