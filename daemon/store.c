@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 #define CACHE_KIB     16384
 #define BUSY_MS	      1000
 #define START_BUSY_MS 8000	   /* below the 10 s that clients wait for a daemon to start */
-#define WAL_LIMIT     (64ll << 20) /* bytes after which the WAL is put back between two batches */
+#define WAL_LIMIT     (64ll << 20) /* bytes after which the WAL is put back between two batches, or sooner */
 #define STORE_VERSION 1
 
 static const char *const statements[] = {
@@ -480,11 +481,22 @@ uint64_t store_wal_bytes(const struct store *s)
 	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
+/* The database may want as much room for what the WAL holds as the WAL does. When others or the WAL itself
+ * have taken that, it cannot be put back any more, and nothing else would make room. */
+static bool is_cramped(const struct store *s, uint64_t wal_bytes)
+{
+	struct statvfs fs;
+
+	return statvfs(s->path, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < 2 * wal_bytes;
+}
+
 int store_checkpoint(struct store *s, bool truncate)
 {
 	struct xt_err ignored; /* store_fail keeps it in `why` */
+	uint64_t wal_bytes = store_wal_bytes(s);
 
-	if (!truncate && store_wal_bytes(s) < (uint64_t)WAL_LIMIT)
+	truncate = truncate || is_cramped(s, wal_bytes);
+	if (!truncate && wal_bytes < (uint64_t)WAL_LIMIT)
 		return 0;
 	/* Readers that hold old snapshots only make it stop early: no waiting for them. */
 	sqlite3_busy_timeout(s->db, 0);

@@ -92,8 +92,9 @@ void store_rollback(struct store *s);
 /* True when the path still names the open file. */
 bool store_is_in_place(const struct store *s);
 
-/* Puts the WAL back into the database, as far as it can now. truncate: also when small, and empties the file.
- * -1 with trouble set when the disk failed: what it shows is not to be trusted any more. */
+/* Puts the WAL back into the database, as far as it can now, when it is large or the disk small. truncate: in
+ * any case, and empties the file. -1 with trouble set when the disk failed: what it shows is not to be
+ * trusted any more. */
 int store_checkpoint(struct store *s, bool truncate) __attribute__((warn_unused_result));
 
 /* Bytes of the -wal file, from its size in the directory. */

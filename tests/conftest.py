@@ -366,6 +366,17 @@ def autostarted(runtime):
             assert not any(s in text for s in SANITIZER), text
 
 
+@pytest.fixture
+def small_disk(runtime):
+    """A file system of 8 MB, where one may be mounted."""
+    path = runtime / "disk"
+    path.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield path
+    subprocess.run(["umount", "-l", path])
+
+
 def sqlite(path, sql, *args, uri=False):
     """Rows of a statement, through SQLite itself."""
     con = sqlite3.connect(path, timeout=TIMEOUT, uri=uri)
