@@ -38,6 +38,8 @@ static int64_t real_now_us(void)
 
 enum xt_code store_code(int sqlite_code)
 {
+	if (sqlite_code == SQLITE_IOERR_SHMSIZE) /* no room to let -shm grow */
+		return XT_E_disk_full;
 	switch (sqlite_code & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_ROW:
@@ -189,6 +191,8 @@ static int open_fail(struct store *s, struct xt_err *err)
 		return xt_err_set(err, XT_E_corrupt, "database",
 				  "'%.200s' is damaged: %s; restore it from a copy", s->path, why);
 	default:
+		if (store_code(code) == XT_E_disk_full)
+			why = "the disk is full";
 		return xt_err_set(err, store_code(code), "database", "cannot open '%.200s': %s", s->path,
 				  why);
 	}
