@@ -14,7 +14,7 @@ from worker import WORKLOAD, Worker, state
 pytestmark = pytest.mark.skipif(not os.access(XETRACKD_FAULT, os.X_OK), reason=f"{XETRACKD_FAULT} is not built")
 
 FULL, NOMEM = sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM
-SLOW = 7 if os.environ.get("XT_BUILD_KIND") else 1  # with a sanitizer only each seventh of the faults
+SLOW = 3 if os.environ.get("XT_BUILD_KIND") else 1  # with a sanitizer only each third of the faults
 
 
 class Run:
