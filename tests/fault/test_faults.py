@@ -119,6 +119,25 @@ def test_each_call_fails_once(daemon, runtime, undisturbed, call, code, leaves, 
             assert run.left == leaves
 
 
+def test_each_allocation_for_a_row_fails(daemon, db, runtime):
+    """One by one, on one daemon: each row is stored, with all that is in it. Larger and larger values never find the
+    memory of the one before."""
+    disk = Disk(runtime / "disk")
+    d = daemon(db, program=[XETRACKD_FAULT], env=disk.env())
+    with d.client() as c:
+        for _ in range(2):  # the first makes the table, the second all that is kept from row to row
+            c.store({"i": 0, "nested": []})
+        n, failed = 0, True
+        while failed:
+            n += 1
+            disk.fail("alloc", NOMEM, first=n)
+            assert c.store({"i": n, "nested": ["x" * 1000 * n, n]}) == (1, 0)
+            failed = disk.failed
+        disk.heal()
+        assert c.rows("SELECT i, json_extract(nested, '$[1]') FROM events WHERE i > 0 ORDER BY i") == \
+            [[i, i] for i in range(1, n + 1)]
+
+
 @pytest.fixture
 def killed(daemon, runtime):
     """A database whose daemon was killed: (directory, client id, database id). Three rows are in the log, and not
