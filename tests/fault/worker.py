@@ -107,5 +107,5 @@ class Worker:
         try:
             step.answer = c.call(step.method, **step.params)
         except RpcError as e:  # one that fails is asked again
-            if e.code not in ("io_error", "sql_error", "busy"):
+            if e.code not in ("io_error", "disk_full", "sql_error", "busy"):
                 raise
