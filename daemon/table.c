@@ -189,6 +189,22 @@ static void table_free(struct table *t)
 	free(t);
 }
 
+int tables_names(struct store *s, struct buf *ret, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(s, STMT_TABLE_NAMES, err);
+	int rc;
+
+	if (!st)
+		return -1;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		buf_add(ret, sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0) + 1);
+	sqlite3_reset(st);
+	if (rc != SQLITE_DONE)
+		return store_fail(s, err);
+	return buf_failed(ret) ? xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again")
+			       : 0;
+}
+
 void tables_drop(struct store *s)
 {
 	for (size_t i = 0; i < s->n_tables; i++)
