@@ -10,6 +10,7 @@
 #include "apply.h"
 #include "crash.h"
 #include "log.h"
+#include "runs.h"
 
 #define PIECE_BYTES (256u << 10) /* of a file that are applied in one batch, about */
 #define PIECE_ROWS  2000
@@ -188,6 +189,18 @@ static int apply_record(struct intake *in, struct work *w, struct xt_err *err)
 	return again || gap ? 0 : 1;
 }
 
+/* The file is through. Its owner let go of it, so its process has ended; how, a goodbye has told. */
+static int end_client(const struct intake *in, struct work *w, struct xt_err *err)
+{
+	static const struct runs_turn crash = {
+		.from = "running", .to = "crashed", .cause = "gone while the daemon was away", .end = true};
+	struct client *c = clients_find(w->store, &in->client, err);
+
+	if (!c || clients_settle(w->store, c, err) < 0)
+		return -1;
+	return c->connected ? 0 : runs_of_client(w->store, &in->client, &crash, err);
+}
+
 int intake_apply(struct intake *in, struct work *w, struct intake_report *ret, struct xt_err *err)
 {
 	struct op *outer = w->op;
@@ -205,7 +218,7 @@ int intake_apply(struct intake *in, struct work *w, struct intake_report *ret, s
 		return -1; /* w->op and w->client name the culprit */
 	if (in->at_end && crash_defect("spool removed before its commit"))
 		unlink(in->file.path);
-	if (in->at_end && w->client && clients_settle(w->store, w->client, err) < 0)
+	if (in->at_end && end_client(in, w, err) < 0)
 		return -1;
 	w->op = outer;
 	w->client = sender;
