@@ -435,6 +435,21 @@ XT_API int xt_tables(xt_cursor **ret_cursor, xt_client *client);
 XT_API int xt_columns(xt_cursor **ret_cursor, xt_client *client, const char *table);
 XT_API int xt_daemon_status(xt_cursor **ret_cursor, xt_client *client);
 
+/* Changes a setting of the database (docs/storage.md lists them); value NULL: its default again. ret_value,
+ * which may be NULL: what is in force now. */
+XT_API int xt_config(xt_client *client, const char *key, const int64_t *value, int64_t *ret_value);
+
+/* What one call of xt_spool_replay did. */
+typedef struct xt_spool_report {
+	uint64_t rows;	  /* stored */
+	bool more;	  /* there is more: call again */
+	uint64_t owned;	  /* files whose process lives and sends them itself */
+	uint64_t damaged; /* files that are damaged and were set aside */
+} xt_spool_report;
+
+/* Has the daemon take in a piece of what clients left in spool files. It does so by itself too. */
+XT_API int xt_spool_replay(xt_client *client, xt_spool_report *ret_report);
+
 /* Drains and stops the daemon and waits until it has gone. hold: nobody starts it again until `up`. */
 XT_API int xt_shutdown(xt_client *client, bool hold);
 

@@ -58,7 +58,7 @@ struct server {
 	size_t n_cursors;
 	size_t queued_bytes;	       /* of messages under way */
 	size_t queued_ops;	       /* their number */
-	size_t greetings;	       /* of them, those that nobody waits for */
+	size_t unasked_ops;	       /* of them, those that nobody waits for: greetings and our own */
 	size_t max_conns, max_cursors; /* as many as there are descriptors for */
 	bool full;		       /* queued_bytes passed its limit: nobody is read */
 

@@ -44,7 +44,7 @@ void server_queue(struct server *s, struct conn *c, struct op *op)
 	c->queued += op->bytes;
 	s->queued_bytes += op->bytes;
 	s->queued_ops++;
-	s->greetings += op->greeting;
+	s->unasked_ops += op->greeting;
 	s->full = s->full || s->queued_bytes >= MAX_QUEUED;
 	to_threads(s, op);
 }
@@ -62,6 +62,7 @@ static struct op *queue_internal(struct server *s, enum op_kind kind, const stru
 	if (client)
 		op->client = *client;
 	s->queued_ops++;
+	s->unasked_ops++;
 	to_threads(s, op);
 	return op;
 }
@@ -285,7 +286,7 @@ static void take_back(struct server *s, struct op *op)
 	if (goes_on(s, op))
 		return;
 	s->queued_ops--;
-	s->greetings -= op->greeting;
+	s->unasked_ops -= !op->method || op->greeting;
 	s->queued_bytes -= op->bytes;
 	struct conn *c = op->method ? conn_of(s, op->conn) : NULL;
 	if (op->kind == OP_SPOOL)

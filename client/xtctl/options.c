@@ -42,6 +42,8 @@ static const struct {
 	 "csv without the line of names"},
 	{"engine", "NAME", OPT_ENGINE, TEXT, offsetof(struct options, engine),
 	 "accepted and ignored: there is one engine"},
+	{"quick", NULL, OPT_QUICK, FLAG, offsetof(struct options, quick),
+	 "leave out what takes long: whether indexes agree with their tables"},
 	{"help", NULL, OPT_HELP, FLAG, offsetof(struct options, help), "this text"},
 };
 

@@ -30,6 +30,7 @@ enum opt {
 	OPT_SKIP_BAD = 1 << 14,
 	OPT_ENGINE = 1 << 15,
 	OPT_HELP = 1 << 16,
+	OPT_QUICK = 1 << 17,
 
 	OPT_ROWS = OPT_FORMAT | OPT_JSON | OPT_NO_HEADER, /* of every command that prints rows */
 	OPT_ALWAYS = OPT_ENGINE | OPT_HELP,		  /* of every command */
@@ -51,6 +52,7 @@ struct options {
 	bool yes;
 	bool jsonl;
 	bool skip_bad;
+	bool quick;
 	bool help;
 	int timeout_ms;	   /* 0: not given */
 	const char **args; /* owned: values of --arg, in order */
