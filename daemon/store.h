@@ -95,6 +95,9 @@ bool store_is_in_place(const struct store *s);
 /* Puts the WAL back into the database. truncate: also when small, and empties the file. */
 void store_checkpoint(struct store *s, bool truncate);
 
+/* Puts the WAL back and empties it, waiting so long for others who read or write. SQLite's code. */
+int store_empty_wal(struct store *s, int wait_ms);
+
 /* Bytes of the -wal file, from its size in the directory. */
 uint64_t store_wal_bytes(const struct store *s);
 

@@ -25,7 +25,7 @@ static const char *const type_names[] = {"u64", "i64", "bool", "str", "bin", "ma
 static const struct {
 	unsigned bit;
 	const char *name;
-} flag_names[] = {{METHOD_EARLY, "early"}, {METHOD_SEQ, "seq"}, {METHOD_WRITE, "write"}};
+} flag_names[] = {{METHOD_EARLY, "early"}, {METHOD_SEQ, "seq"}, {METHOD_WRITE, "write"}, {METHOD_FILES, "files"}};
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
