@@ -133,6 +133,10 @@ int cmd_ls(struct ctl *ctl);
 int cmd_set(struct ctl *ctl);
 int cmd_delete(struct ctl *ctl);
 int cmd_log(struct ctl *ctl);
+int cmd_backup(struct ctl *ctl);
+int cmd_snapshot(struct ctl *ctl);
+int cmd_check(struct ctl *ctl);
+int cmd_compact(struct ctl *ctl);
 
 bool cmd_ls_is_arg(const char *word);
 bool cmd_log_is_arg(const char *word);
