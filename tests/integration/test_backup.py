@@ -500,11 +500,15 @@ def test_compact_without_room(small_disk, daemon, monkeypatch):
     monkeypatch.setenv("SQLITE_TMPDIR", str(small_disk))
     d = daemon(small_disk / "b.db")
     with d.client() as c:
-        fill(c, 6000)
+        fill(c, 3000)
+        filler = small_disk / "filler"
+        filler.write_bytes(bytes(7 << 20))
         e = fails("disk_full", c.call, "compact")
-        assert "MiB" in e.message
+        assert "needs 7 MiB" in e.message and "5 MiB are free" in e.message
         assert c.store({"a": 1}) == (1, 0)
         assert c.call("status")["state"] == "ok"
+        filler.unlink()
+        assert c.call("compact")["after"] < 4 << 20
 
 
 def test_stopping_ends_a_compact(served):
