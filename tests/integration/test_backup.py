@@ -367,6 +367,7 @@ def test_the_same_database_gives_the_same_snapshot(daemon, db, to):
     d = daemon(db)
     with d.client() as c:
         fill(c)
+    until(lambda: sqlite(db, "SELECT status FROM xt_runs") == [("crashed",)])  # that it went is written down, too
     ok("snapshot", db, to)
     first = to.read_bytes()
     ok("snapshot", db, to, "--force")
