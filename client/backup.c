@@ -75,8 +75,8 @@ static int wait_step(struct copy *copy, struct call *call)
 
 static int lost(struct copy *copy, const char *why)
 {
-	return client_fail(copy->client, XT_ELOST,
-			   "%s before the copy '%.300s' was done; nothing is left of it", why, copy->path);
+	return client_fail(copy->client, XT_ELOST, "%s before the copy '%.300s' was done; begin it anew", why,
+			   copy->path);
 }
 
 static int decode(struct copy *copy, enum method_id method, const struct call *call, void *ret)

@@ -444,7 +444,8 @@ typedef struct xt_backup_options {
  * `<path>.part`. A path that is not absolute is taken from the working directory.
  * XT_OK; XT_EINTR: on_progress said so, or there is none and a signal came; XT_ELOST: the connection broke,
  * or the daemon closed the copy, which was open for an hour; XT_EREQUEST, with the code file_error when the
- * file cannot be made. No file is left behind then.
+ * file cannot be made. Nothing is left behind then, or `<path>.part` where the daemon was killed, which the
+ * next copy takes over.
  */
 XT_API int xt_backup(xt_client *client, const char *path, const xt_backup_options *options);
 

@@ -12,6 +12,7 @@
 
 #define CACHE_KIB 2048 /* of the copy's connection: what it may hold back */
 #define BUSY_MS	  5000
+#define PIECE	  256 /* pages between two looks whether it is cancelled */
 
 static int fail(const struct backup *b, sqlite3 *db, int rc, struct xt_err *err)
 {
@@ -41,20 +42,10 @@ static int open_copy(struct backup *b, sqlite3 *from, struct xt_err *err)
 	return b->pages ? 0 : fail(b, b->to, sqlite3_errcode(b->to), err);
 }
 
-/* 1: all are copied, 0: more are to come. */
-static int copy_pages(struct backup *b, int pages, uint64_t *ret_remaining, struct xt_err *err)
+static int end_copy(struct backup *b, struct xt_err *err)
 {
-	int rc = sqlite3_backup_step(b->pages, pages);
+	int rc = sqlite3_backup_finish(b->pages);
 
-	if (rc != SQLITE_OK && rc != SQLITE_DONE)
-		return fail(b, b->to, rc, err);
-	*ret_remaining = (uint64_t)sqlite3_backup_remaining(b->pages);
-	/* Out to the disk as they come: at the end there is little to wait for, and no writer's sync has to
-	 * wait for all of it. */
-	sync_file_range(b->part.fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
-	if (rc == SQLITE_OK)
-		return 0;
-	rc = sqlite3_backup_finish(b->pages);
 	b->pages = NULL;
 	if (rc != SQLITE_OK)
 		return fail(b, b->to, rc, err);
@@ -63,6 +54,26 @@ static int copy_pages(struct backup *b, int pages, uint64_t *ret_remaining, stru
 		return fail(b, b->to, rc, err);
 	b->to = NULL;
 	return 1;
+}
+
+/* 1: all are copied, 0: more are to come. */
+static int copy_pages(struct backup *b, int pages, const atomic_bool *cancelled, uint64_t *ret_remaining,
+		      struct xt_err *err)
+{
+	int rc = SQLITE_OK;
+
+	for (; rc == SQLITE_OK && pages > 0; pages -= PIECE) {
+		if (atomic_load(cancelled))
+			return xt_err_set(err, XT_E_cancelled, NULL, "the backup was cancelled");
+		rc = sqlite3_backup_step(b->pages, pages < PIECE ? pages : PIECE);
+		/* Out to the disk as they come: at the end there is little to wait for, and no writer's sync
+		 * has to wait for all of it. */
+		sync_file_range(b->part.fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
+	}
+	if (rc != SQLITE_OK && rc != SQLITE_DONE)
+		return fail(b, b->to, rc, err);
+	*ret_remaining = (uint64_t)sqlite3_backup_remaining(b->pages);
+	return rc == SQLITE_DONE ? end_copy(b, err) : 0;
 }
 
 /* ---- written anew ----------------------------------------------------- */
@@ -129,7 +140,8 @@ static int finish(struct backup *b, uint64_t *ret_bytes, struct xt_err *err)
 int backup_step(struct backup *b, int pages, atomic_bool *cancelled, uint64_t *ret_remaining,
 		uint64_t *ret_bytes, struct xt_err *err)
 {
-	int r = b->compact ? write_anew(b, cancelled, err) : copy_pages(b, pages, ret_remaining, err);
+	int r = b->compact ? write_anew(b, cancelled, err)
+			   : copy_pages(b, pages, cancelled, ret_remaining, err);
 
 	return r == 1 ? finish(b, ret_bytes, err) : r;
 }

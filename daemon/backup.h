@@ -23,7 +23,7 @@ struct backup {
 struct backup *backup_new(sqlite3 *from, const char *database, struct span path, bool compact, bool replace,
 			  struct xt_err *err);
 
-/* Copies the next pages, or with `compact` everything; `cancelled` stops that. *ret_remaining: pages still
+/* Copies the next pages, or with `compact` everything; `cancelled` stops it. *ret_remaining: pages still
  * to come; *ret_bytes: the size of the file, which is in its place, or 0. */
 int backup_step(struct backup *b, int pages, atomic_bool *cancelled, uint64_t *ret_remaining,
 		uint64_t *ret_bytes, struct xt_err *err) __attribute__((warn_unused_result));

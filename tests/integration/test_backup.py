@@ -288,6 +288,21 @@ def test_killed_daemon_leaves_a_part_that_is_taken_over(daemon, db, to):
     is_sound(to)
 
 
+def test_xtctl_tells_when_the_daemon_is_killed(daemon, db, to):
+    d = daemon(db)
+    with d.client() as c:
+        fill(c, 4000)
+    p = subprocess.Popen([XTCTL, "backup", str(db), str(to), "--rate", "1"], stderr=subprocess.PIPE, text=True)
+    until(lambda: os.listdir(to.parent) == ["c.db.part"])
+    d.kill()
+    _, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 1 and "c.db" in err and "anew" in err
+    daemon(db)
+    ok("backup", db, to)
+    is_sound(to)
+    assert os.listdir(to.parent) == ["c.db"]
+
+
 def test_backup_of_what_is_only_read(daemon, db, to):
     sqlite(db, "CREATE TABLE events (track_id TEXT, timestamp TEXT, a)")
     sqlite(db, "INSERT INTO events VALUES ('t', '', 5)")
@@ -531,10 +546,12 @@ def test_killed_while_compacting(daemon, db):
     d = daemon(db)
     with d.client() as c:
         fill(c, 10000)
+        c.call("compact")
         c.change("exec", sql="DELETE FROM events WHERE i % 3")
         left = c.value("SELECT count(*) FROM events")
-        c.request("compact")
-        c.call("status")
+        tidy = os.stat(f"{db}-wal").st_size
+        msgid = c.request("compact")
+        until(lambda: os.stat(f"{db}-wal").st_size > tidy or c.call("status")["pid"] and msgid in c.responses)
         d.kill()
     with daemon(db).client() as c:
         assert c.value("SELECT count(*) FROM events", after=0) == left
