@@ -34,7 +34,7 @@ static bool tell(const struct copy *copy)
 	if (!o->on_progress)
 		return true;
 	/* The daemon is in the middle of it; the file, if it can be seen from here, shows how far. */
-	if (o->compact && done < total && stat(copy->part, &st) == 0)
+	if (o->compact && done < total && copy->part && stat(copy->part, &st) == 0)
 		done = (uint64_t)st.st_size < total ? (uint64_t)st.st_size : total;
 	return o->on_progress(done, total, o->user);
 }
