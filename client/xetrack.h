@@ -450,6 +450,39 @@ typedef struct xt_spool_report {
 /* Has the daemon take in a piece of what clients left in spool files. It does so by itself too. */
 XT_API int xt_spool_replay(xt_client *client, xt_spool_report *ret_report);
 
+/*
+ * ---- copies -----------------------------------------------------------
+ */
+
+/* Options of xt_backup; a zeroed struct, or NULL, has the defaults. */
+typedef struct xt_backup_options {
+	bool compact;		   /* written anew: no free pages, each table in one piece; the same
+				    * database gives the same bytes */
+	bool replace;		   /* a file that is there is replaced */
+	uint64_t bytes_per_second; /* the pace; 0: as fast as it goes. Not with compact */
+	/* Called now and then, and when a signal came, with the client locked: it must not call the library
+	 * with the same client. done and total are bytes, total an estimate with compact. False stops. */
+	bool (*on_progress)(uint64_t done, uint64_t total, void *user);
+	void *user; /* handed to it */
+} xt_backup_options;
+
+/*
+ * Copies the database, as it is now, into one file, while others go on logging: with everything that this
+ * client logged before, and consistent. The daemon writes it, as its own user, who must be this one
+ * (or this one root). The file appears under its name when it is whole and on disk; until then it is
+ * `<path>.part`. A path that is not absolute is taken from the working directory.
+ * XT_OK; XT_EINTR: on_progress said so, or there is none and a signal came; XT_ELOST: the connection broke,
+ * or the daemon closed the copy, which was open for an hour; XT_EREQUEST, with the code file_error when the
+ * file cannot be made. Nothing is left behind then, or `<path>.part` where the daemon was killed, which the
+ * next copy takes over.
+ */
+XT_API int xt_backup(xt_client *client, const char *path, const xt_backup_options *options);
+
+/* Gives the disk back what deleted rows left. Everybody's rows wait meanwhile, none is lost. Sizes in bytes
+ * may be NULL. XT_EREQUEST with the codes disk_full (it takes twice the database's size for a while) and busy
+ * (an older state is being read, and keeps the file from becoming smaller). */
+XT_API int xt_compact(xt_client *client, uint64_t *ret_before, uint64_t *ret_after);
+
 /* Drains and stops the daemon and waits until it has gone. hold: nobody starts it again until `up`. */
 XT_API int xt_shutdown(xt_client *client, bool hold);
 

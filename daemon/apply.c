@@ -297,3 +297,14 @@ int work_apply(struct work *w, struct op *op, struct xt_err *err)
 		op->ack = w->client->mark;
 	return r;
 }
+
+void work_outside(struct work *w, struct op *op)
+{
+	union any_result result = {0};
+	struct xt_err err;
+
+	w->op = op;
+	w->events = &op->out;
+	int r = handle_call(op->method, w, op->params, &result, &err);
+	answer(op, &result, r < 0 ? &err : NULL);
+}

@@ -461,3 +461,11 @@ void store_checkpoint(struct store *s, bool always)
 		s->wal_frames = 0;
 	crash_point("after a checkpoint");
 }
+
+int store_empty_wal(struct store *s, int wait_ms)
+{
+	sqlite3_busy_timeout(s->db, wait_ms);
+	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	return rc;
+}

@@ -107,6 +107,9 @@ static inline uint64_t store_wal_used(const struct store *s)
 	return s->wal_frames * (uint64_t)s->page_size;
 }
 
+/* Puts the WAL back and empties it, waiting so long for others who read or write. SQLite's code. */
+int store_empty_wal(struct store *s, int wait_ms);
+
 /* Bytes of the -wal file, from its size in the directory. */
 uint64_t store_wal_bytes(const struct store *s);
 

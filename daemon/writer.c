@@ -38,10 +38,16 @@ struct batch {
 
 /* ---- batches ---------------------------------------------------------- */
 
+/* What can not be done inside a transaction. */
+static bool outside(const struct op *op)
+{
+	return op->kind == OP_METHOD && op->method->id == METHOD_compact;
+}
+
 /* A user's statement may roll everything back, so it has a transaction to itself. */
 static bool alone(const struct op *op)
 {
-	return op->kind == OP_METHOD && op->method->id == METHOD_exec;
+	return outside(op) || (op->kind == OP_METHOD && op->method->id == METHOD_exec);
 }
 
 /* Applies messages until the queue is empty or the batch is large enough; or up to a culprit, so that the
@@ -378,6 +384,23 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	look_around(w);
 }
 
+/* Does the head of the queue, which has no transaction. */
+static void run_outside(struct writer *w, struct batch *b, struct op_list *queue)
+{
+	struct store *s = w->store;
+	struct op_list done = {0};
+	struct op *op = op_pop(queue);
+
+	s->guard.deadline_ns = 0;
+	s->guard.timed_out = false;
+	s->trouble = TROUBLE_NONE;
+	work_outside(&b->work, op);
+	if (s->trouble == TROUBLE_FATAL)
+		set_state(w, WRITER_FAILED, &s->why);
+	op_push(&done, op);
+	give_back(w, &done);
+}
+
 /* ---- thread ----------------------------------------------------------- */
 
 /* Takes the queue; false when it is empty and the writer is to stop. */
@@ -418,6 +441,8 @@ static void *writer_main(void *data)
 		while (queue.first) {
 			if (writer_state(w, &why) == WRITER_FAILED)
 				give_up(w, b, &queue);
+			else if (outside(queue.first))
+				run_outside(w, b, &queue);
 			else
 				run_batch(w, b, &queue);
 		}

@@ -44,21 +44,6 @@ static const struct {
 
 /* ---- units ------------------------------------------------------------ */
 
-static void put_bytes(FILE *f, uint64_t n)
-{
-	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
-	double size = (double)n / 1024;
-	size_t unit = 0;
-
-	if (n < 1024) {
-		fprintf(f, "%u bytes", (unsigned)n);
-		return;
-	}
-	for (; size >= 1024 && unit < 3; unit++)
-		size /= 1024;
-	fprintf(f, "%.1f %s", size, units[unit]);
-}
-
 static void put_microseconds(FILE *f, uint64_t us)
 {
 	if (us < 1000)
@@ -95,7 +80,7 @@ static void put_number(FILE *f, enum unit unit, uint64_t n)
 		fputs(text_count(count, n), f);
 		break;
 	case BYTES:
-		put_bytes(f, n);
+		fputs(text_bytes(count, n), f);
 		break;
 	case MICROSECONDS:
 		put_microseconds(f, n);

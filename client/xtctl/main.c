@@ -56,6 +56,19 @@ static const struct command commands[] = {
 	 "Asks on a terminal, unless --yes is given or it is called as xt. XETRACK_TABLE does not count "
 	 "here.",
 	 OPT_JSON | OPT_TABLE | OPT_FORCE | OPT_YES, 1, 1, NULL, cmd_delete},
+	{"backup", "FILE", "copy the database into a file, while it is written",
+	 "The copy is the database of one moment. FILE appears when it is whole and on disk; Ctrl-C leaves\n"
+	 "nothing behind.",
+	 OPT_JSON | OPT_REPLACE | OPT_RATE, 1, 1, NULL, cmd_backup},
+	{"snapshot", "FILE", "the same, written anew: compact, and made to be kept in git or DVC",
+	 "Without free pages, each table in one piece. The same database gives the same bytes.",
+	 OPT_JSON | OPT_REPLACE, 1, 1, NULL, cmd_snapshot},
+	{"check", "", "look for damage",
+	 "Exit status 1 when something is found, or the database cannot be opened.", OPT_JSON | OPT_QUICK, 0,
+	 0, NULL, cmd_check},
+	{"compact", "", "give the disk back what deleted rows left",
+	 "Workers wait meanwhile and lose nothing. Takes twice the database's size for a while.", OPT_JSON, 0,
+	 0, NULL, cmd_compact},
 };
 
 /* ---- help ------------------------------------------------------------- */
@@ -127,9 +140,9 @@ static unsigned distance(const char *a, const char *b)
 static const char *nearest(const char *name)
 {
 	static const char *const synonyms[][2] = {
-		{"start", "up"},  {"stop", "down"}, {"set-config", "config"},
-		{"query", "sql"}, {"rm", "delete"}, {"list", "ls"},
-		{"runs", "ls"},	  {"tables", "ls"}, {"schema", "columns"},
+		{"start", "up"},    {"stop", "down"},	   {"query", "sql"},	{"rm", "delete"},
+		{"list", "ls"},	    {"runs", "ls"},	   {"tables", "ls"},	{"schema", "columns"},
+		{"copy", "backup"}, {"vacuum", "compact"}, {"verify", "check"}, {"restore", "backup"},
 	};
 	unsigned best = 3;
 	const char *found = NULL;

@@ -140,6 +140,10 @@ int cmd_restart(struct ctl *ctl);
 int cmd_audit(struct ctl *ctl);
 int cmd_spool(struct ctl *ctl);
 int cmd_config(struct ctl *ctl);
+int cmd_backup(struct ctl *ctl);
+int cmd_snapshot(struct ctl *ctl);
+int cmd_check(struct ctl *ctl);
+int cmd_compact(struct ctl *ctl);
 
 bool cmd_ls_is_arg(const char *word);
 bool cmd_log_is_arg(const char *word);
