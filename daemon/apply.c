@@ -96,7 +96,10 @@ static int call_undoable(struct work *w, union any_result *result, struct xt_err
 		return -1;
 	int r = handle_call(w->op->method, w, w->op->params, result, failure);
 	if (work_broken(w->store)) {
-		*err = *failure;
+		if (r < 0)
+			*err = *failure;
+		else
+			xt_err_set(err, XT_E_internal, NULL, "a statement ended the transaction");
 		return -1;
 	}
 	if (r < 0) {

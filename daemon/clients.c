@@ -282,13 +282,13 @@ static int next_old(struct store *s, const char *before, struct client_key *ret,
 		    struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_CLIENTS_OLD, err);
+	int row = 0;
 	bool found = false;
-	int rc = SQLITE_DONE;
 
 	if (!st)
 		return -1;
 	sqlite3_bind_text(st, 1, before, -1, SQLITE_STATIC);
-	while (!found && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+	while (!found && (row = store_step(s, st, err)) > 0) {
 		struct client_key key = {.uid = (uint32_t)sqlite3_column_int64(st, 0)};
 		if (sqlite3_column_bytes(st, 1) != XT_CLIENT_ID)
 			continue;
@@ -301,10 +301,8 @@ static int next_old(struct store *s, const char *before, struct client_key *ret,
 		counts[0] = sqlite3_column_int64(st, 2);
 		counts[1] = sqlite3_column_int64(st, 3);
 	}
-	if (!found && rc != SQLITE_DONE)
-		store_fail(s, err);
 	sqlite3_reset(st);
-	return found ? 1 : rc == SQLITE_DONE ? 0 : -1;
+	return found ? 1 : row;
 }
 
 int clients_forget_old(struct store *s, struct xt_err *err)

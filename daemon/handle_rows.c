@@ -93,9 +93,11 @@ static int apply_row(struct work *w, struct message *m, uint64_t seq, struct xt_
 	} else {
 		why = &bad;
 	}
+	if (work_reject(w, seq, why, err) < 0)
+		return -1;
 	w->rejected++;
 	w->client->rejected++;
-	return work_reject(w, seq, why, err);
+	return 0;
 }
 
 /* Steps over the rows that were applied before; how many. */

@@ -142,7 +142,10 @@ int handle_run_finish(struct work *w, const struct params_run_finish *p, struct 
 	if (!st)
 		return -1;
 	store_bind(st, 1, p->track_id);
-	if (sqlite3_step(st) == SQLITE_ROW) {
+	int row = store_step(w->store, st, err);
+	if (row < 0)
+		return -1;
+	if (row) {
 		/* The batch's own counts are written at its end. */
 		ret->rows = (uint64_t)sqlite3_column_int64(st, 0) + run->rows;
 		ret->rejects = (uint64_t)sqlite3_column_int64(st, 1) + run->rejects;
@@ -213,11 +216,21 @@ static const char *where_column(const struct table *t, struct span key, struct x
 	return NULL;
 }
 
+/* Without memory for the value the change is tried again, not refused. */
+static int bind_for_set(struct store *s, sqlite3_stmt *st, int i, struct span value, const char *field,
+			struct xt_err *err)
+{
+	struct reader r = reader_of(value);
+
+	if (bind_value(st, i, &r, field, err) == 0)
+		return 0;
+	return sqlite3_errcode(s->db) == SQLITE_NOMEM ? store_fail(s, err) : -1;
+}
+
 /* A statement over the rows that `set` means: `head` and the conditions, ?2 and ?3 bound. */
 static sqlite3_stmt *prepare_over_rows(struct store *s, const struct params_set *p, const char *where,
 				       struct buf *head, struct xt_err *err)
 {
-	struct reader where_value = reader_of(p->where_value);
 	sqlite3_stmt *st = NULL;
 
 	buf_add_str(head, " WHERE 1");
@@ -234,7 +247,7 @@ static sqlite3_stmt *prepare_over_rows(struct store *s, const struct params_set 
 	}
 	if (HAS_PARAM(p, set, track_id))
 		store_bind(st, 2, p->track_id);
-	if (where && bind_value(st, 3, &where_value, "where_value", err) < 0) {
+	if (where && bind_for_set(s, st, 3, p->where_value, "where_value", err) < 0) {
 		sqlite3_finalize(st);
 		return NULL;
 	}
@@ -263,7 +276,6 @@ static int any_row(struct store *s, const struct params_set *p, const struct tab
 static int set_column(struct store *s, const struct params_set *p, const struct table *t, size_t column,
 		      const char *where, uint64_t *ret_changed, struct xt_err *err)
 {
-	struct reader value = reader_of(p->value);
 	struct buf sql = {0};
 
 	buf_add_str(&sql, "UPDATE ");
@@ -275,7 +287,7 @@ static int set_column(struct store *s, const struct params_set *p, const struct 
 	buf_done(&sql);
 	if (!st)
 		return -1;
-	int r = bind_value(st, 1, &value, "value", err);
+	int r = bind_for_set(s, st, 1, p->value, "value", err);
 	if (r == 0)
 		r = store_run(s, st, err);
 	if (r == 0)
@@ -360,10 +372,14 @@ static int is_running(struct work *w, struct span track_id, bool *ret, struct xt
 	if (!st)
 		return -1;
 	store_bind(st, 1, track_id);
-	const char *status = sqlite3_step(st) == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
-	*ret = status && strcmp(status, "running") == 0;
-	sqlite3_reset(st);
-	return 0;
+	int r = store_step(w->store, st, err);
+	if (r > 0) {
+		struct span status = store_text(st, 0);
+		*ret = span_is(status, "running");
+		r = status.data ? 0 : store_fail(w->store, err);
+		sqlite3_reset(st);
+	}
+	return r;
 }
 
 /* Rows of a run that nobody told the daemon of: another program wrote them. The tombstone is made for it. */

@@ -10,9 +10,9 @@ static int count_internal(struct store *s, int64_t *ret, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_INTERNAL_COUNT, err);
 
-	if (!st)
+	if (!st || store_step(s, st, err) < 0)
 		return -1;
-	*ret = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : -1;
+	*ret = sqlite3_column_int64(st, 0);
 	sqlite3_reset(st);
 	return 0;
 }

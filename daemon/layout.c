@@ -23,12 +23,12 @@ int layout_get(struct store *s, const char *key, int64_t absent, int64_t *ret, s
 
 	if (!st)
 		return -1;
-	int rc = sqlite3_step(st);
-	int r = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : store_fail(s, err);
-	if (r == 0)
-		*ret = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : absent;
+	int row = store_step(s, st, err);
+	if (row < 0)
+		return -1;
+	*ret = row ? sqlite3_column_int64(st, 0) : absent;
 	sqlite3_reset(st);
-	return r;
+	return 0;
 }
 
 int layout_set(struct store *s, const char *key, int64_t value, struct xt_err *err)
@@ -71,7 +71,10 @@ static int read_identity(struct store *s, bool *ret_known, struct xt_err *err)
 
 	if (!st)
 		return -1;
-	*ret_known = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_bytes(st, 0) == XT_CLIENT_ID;
+	int row = store_step(s, st, err);
+	if (row < 0)
+		return -1; /* not to be taken for a database without an id */
+	*ret_known = row && sqlite3_column_bytes(st, 0) == XT_CLIENT_ID;
 	if (*ret_known)
 		memcpy(s->database_id, sqlite3_column_blob(st, 0), XT_CLIENT_ID);
 	sqlite3_reset(st);
@@ -100,10 +103,10 @@ static int count_foreign(struct store *s, int64_t *ret, struct xt_err *err)
 
 	if (!st)
 		return -1;
-	int rc = sqlite3_step(st);
-	*ret = rc == SQLITE_ROW;
+	int row = store_step(s, st, err);
+	*ret = row > 0;
 	sqlite3_reset(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : store_fail(s, err);
+	return row < 0 ? -1 : 0;
 }
 
 static int update(struct store *s, struct xt_err *err)

@@ -54,16 +54,15 @@ static int look_up(struct store *s, struct span track_id, struct run *run, struc
 	if (!st)
 		return -1;
 	store_bind(st, 1, track_id);
-	int rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW) {
-		const char *status = (const char *)sqlite3_column_text(st, 0);
+	int r = store_step(s, st, err);
+	if (r > 0) {
+		struct span status = store_text(st, 0);
 		run->known = true;
-		run->deleted = status && strcmp(status, "deleted") == 0;
-	} else if (rc != SQLITE_DONE) {
-		store_fail(s, err);
+		run->deleted = span_is(status, "deleted");
+		r = status.data ? 0 : store_fail(s, err);
+		sqlite3_reset(st);
 	}
-	sqlite3_reset(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -1;
+	return r;
 }
 
 struct run *runs_find(struct store *s, struct span track_id, struct xt_err *err)
@@ -266,19 +265,25 @@ int runs_judge(struct store *s, struct xt_err *err)
 
 	if (!st)
 		return -1;
-	while (sqlite3_step(st) == SQLITE_ROW) {
+	while ((r = store_step(s, st, err)) > 0) {
 		struct client_key key = {.uid = (uint32_t)sqlite3_column_int64(st, 0)};
 		if (sqlite3_column_bytes(st, 1) != XT_CLIENT_ID)
 			continue;
 		memcpy(key.id, sqlite3_column_blob(st, 1), XT_CLIENT_ID);
 		struct client *c = clients_find(s, &key, err);
-		if (!c || c->connected)
+		if (!c) {
+			r = -1;
+			break;
+		}
+		if (c->connected)
 			continue;
 		clients_drop(s, c);
 		if (n == cap) {
 			struct client_key *more = realloc(lost, (cap = cap ? 2 * cap : 64) * sizeof(*lost));
-			if (!more)
+			if (!more) {
+				r = xt_err_set(err, XT_E_internal, NULL, "out of memory");
 				break;
+			}
 			lost = more;
 		}
 		lost[n++] = key;

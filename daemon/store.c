@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +37,8 @@ static int64_t real_now_us(void)
 
 enum xt_code store_code(int sqlite_code)
 {
+	if (sqlite_code == SQLITE_IOERR_SHMSIZE) /* no room to let -shm grow */
+		return XT_E_disk_full;
 	switch (sqlite_code & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_ROW:
@@ -67,6 +70,8 @@ enum xt_code store_code(int sqlite_code)
 		return XT_E_cancelled;
 	case SQLITE_CANTOPEN:
 		return XT_E_io_error;
+	case SQLITE_NOMEM:
+		return XT_E_busy;
 	case SQLITE_ERROR:
 		return XT_E_sql_error;
 	default:
@@ -102,8 +107,6 @@ int store_fail(struct store *s, struct xt_err *err)
 	int code = sqlite3_extended_errcode(s->db);
 	enum xt_code mine = store_code(code);
 
-	if (code == SQLITE_NOMEM)
-		mine = XT_E_busy;
 	xt_err_set(err, mine, NULL, "%s", sqlite3_errmsg(s->db));
 	if (s->trouble == TROUBLE_NONE) {
 		s->trouble = trouble_of(s->db, code);
@@ -139,22 +142,29 @@ sqlite3_stmt *store_stmt(struct store *s, enum stmt_id id, struct xt_err *err)
 	return s->stmts[id];
 }
 
-int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err)
+int store_step(struct store *s, sqlite3_stmt *st, struct xt_err *err)
 {
 	int rc = sqlite3_step(st);
 
-	while (rc == SQLITE_ROW)
-		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		return 1;
 	if (rc != SQLITE_DONE) {
 		store_fail(s, err);
 		for (int i = 0; i < STMT_COUNT; i++)
 			if (s->stmts[i] == st)
 				own_fail(s);
-		sqlite3_reset(st);
-		return -1;
 	}
 	sqlite3_reset(st);
-	return 0;
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err)
+{
+	int r;
+
+	while ((r = store_step(s, st, err)) > 0)
+		;
+	return r;
 }
 
 int store_exec(struct store *s, const char *sql, struct xt_err *err)
@@ -180,6 +190,8 @@ static int open_fail(struct store *s, struct xt_err *err)
 		return xt_err_set(err, XT_E_corrupt, "database",
 				  "'%.200s' is damaged: %s; restore it from a copy", s->path, why);
 	default:
+		if (store_code(code) == XT_E_disk_full)
+			why = "the disk is full";
 		return xt_err_set(err, store_code(code), "database", "cannot open '%.200s': %s", s->path,
 				  why);
 	}
@@ -225,15 +237,14 @@ static int read_settings(struct store *s, struct xt_err *err)
 	sqlite3_stmt *st = store_stmt(s, STMT_CONFIG_ALL, err);
 	if (!st)
 		return -1;
-	int rc;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+	int r;
+	while ((r = store_step(s, st, err)) > 0) {
 		enum config_id id = config_find(span_str((const char *)sqlite3_column_text(st, 0)));
 		int64_t value = sqlite3_column_int64(st, 1);
 		if (id < CONFIG_COUNT && value >= config_settings[id].min && value <= config_settings[id].max)
 			s->config[id] = value;
 	}
-	sqlite3_reset(st);
-	return rc == SQLITE_DONE ? 0 : store_fail(s, err);
+	return r;
 }
 
 /* In a directory that cannot be written SQLite cannot make its -shm file; a file that nobody can
@@ -335,8 +346,8 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	s->schema_version = -1;
 	s->trouble = TROUBLE_NONE;
 	sqlite3_busy_timeout(s->db, BUSY_MS);
-	if (!s->read_only)
-		store_checkpoint(s, true);
+	if (!s->read_only && store_checkpoint(s, true) < 0)
+		return open_fail(s, err);
 	return 0;
 }
 
@@ -371,13 +382,8 @@ static int notice_schema(struct store *s, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, err);
 
-	if (!st)
+	if (!st || store_step(s, st, err) < 0)
 		return -1;
-	if (sqlite3_step(st) != SQLITE_ROW) {
-		store_fail(s, err);
-		sqlite3_reset(st);
-		return -1;
-	}
 	int version = sqlite3_column_int(st, 0);
 	sqlite3_reset(st);
 	if (version != s->schema_version)
@@ -402,9 +408,9 @@ int store_commit(struct store *s, struct xt_err *err)
 		return -1;
 	/* Our own changes of the schema are no news at the next begin. */
 	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, err);
-	if (!st)
+	if (!st || store_step(s, st, err) < 0)
 		return -1;
-	int version = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int(st, 0) : -1;
+	int version = sqlite3_column_int(st, 0);
 	sqlite3_reset(st);
 	st = store_stmt(s, STMT_COMMIT, err);
 	if (!st)
@@ -445,27 +451,44 @@ uint64_t store_wal_bytes(const struct store *s)
 	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-void store_checkpoint(struct store *s, bool always)
+/* The database may want as much room for what the WAL holds as the WAL does. When others or the WAL itself
+ * have taken that, it cannot be put back any more, and nothing else would make room. */
+static bool is_cramped(const struct store *s, uint64_t wal_bytes)
 {
-	uint64_t warn = (uint64_t)s->config[CONFIG_WAL_WARN] << 20;
+	struct statvfs fs;
 
-	if (!always && store_wal_used(s) < (warn < WAL_LIMIT ? warn : WAL_LIMIT))
-		return;
+	return statvfs(s->path, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < 2 * wal_bytes;
+}
+
+static int checkpoint(struct store *s, int mode, int wait_ms)
+{
 	crash_point("before a checkpoint");
-	/* Readers that hold old snapshots only make it stop early: no waiting for them. */
-	sqlite3_busy_timeout(s->db, 0);
-	int rc = sqlite3_wal_checkpoint_v2(
-		s->db, NULL, always ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+	sqlite3_busy_timeout(s->db, wait_ms);
+	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL);
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	if (rc == SQLITE_OK)
 		s->wal_frames = 0;
 	crash_point("after a checkpoint");
+	return rc;
+}
+
+int store_checkpoint(struct store *s, bool always)
+{
+	uint64_t warn = (uint64_t)s->config[CONFIG_WAL_WARN] << 20;
+	struct xt_err ignored; /* store_fail keeps it in `why` */
+
+	always = always || is_cramped(s, store_wal_bytes(s));
+	if (!always && store_wal_used(s) < (warn < WAL_LIMIT ? warn : WAL_LIMIT))
+		return 0;
+	/* Readers that hold old snapshots only make it stop early: no waiting for them. */
+	int rc = checkpoint(s, always ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART, 0);
+	/* A full disk or a lock: the rows are safe in the WAL, and the next checkpoint may go well. */
+	if (rc == SQLITE_OK || trouble_of(s->db, rc) != TROUBLE_FATAL)
+		return 0;
+	return store_fail(s, &ignored);
 }
 
 int store_empty_wal(struct store *s, int wait_ms)
 {
-	sqlite3_busy_timeout(s->db, wait_ms);
-	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-	sqlite3_busy_timeout(s->db, BUSY_MS);
-	return rc;
+	return checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, wait_ms);
 }

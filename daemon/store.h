@@ -97,9 +97,10 @@ void store_rollback(struct store *s);
 /* True when the path still names the open file. */
 bool store_is_in_place(const struct store *s);
 
-/* Puts the WAL back into the database once it is large enough to be worth it; always: also when it is
- * small, and empties the file. */
-void store_checkpoint(struct store *s, bool always);
+/* Puts the WAL back into the database, as far as it can now, once it is large or the disk small; always:
+ * in any case, and empties the file. -1 with trouble set when the disk failed: what it shows is not to be
+ * trusted any more. */
+int store_checkpoint(struct store *s, bool always) __attribute__((warn_unused_result));
 
 /* Bytes of the WAL that are in use, as of the last commit. */
 static inline uint64_t store_wal_used(const struct store *s)
@@ -116,6 +117,10 @@ uint64_t store_wal_bytes(const struct store *s);
 /* A fixed statement, reset, without bindings of earlier uses. NULL with the error set. */
 sqlite3_stmt *store_stmt(struct store *s, enum stmt_id id, struct xt_err *err);
 
+/* Steps a statement to its next row. 1: there is one; 0: there is none, and it is reset; -1: it failed, and
+ * is reset. */
+int store_step(struct store *s, sqlite3_stmt *st, struct xt_err *err) __attribute__((warn_unused_result));
+
 /* Steps a statement that returns no rows and resets it. */
 int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err) __attribute__((warn_unused_result));
 
@@ -128,6 +133,15 @@ int store_fail(struct store *s, struct xt_err *err);
 
 /* The one map from SQLite's codes to ours. */
 enum xt_code store_code(int sqlite_code);
+
+/* A column's text, valid until the next step. Without data: NULL, or there was no memory for it, which the
+ * next step says. */
+static inline struct span store_text(sqlite3_stmt *st, int i)
+{
+	const unsigned char *text = sqlite3_column_text(st, i);
+
+	return span_of(text, text ? (size_t)sqlite3_column_bytes(st, i) : 0);
+}
 
 static inline void store_bind(sqlite3_stmt *st, int i, struct span text)
 {

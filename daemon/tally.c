@@ -83,11 +83,11 @@ static void on_change(void *data, sqlite3 *db, int op, const char *database, con
 static int find_places(struct tally *t, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(t->store, STMT_TRACK_ID_COLUMNS, err);
-	int rc;
+	int row;
 
 	if (!st)
 		return -1;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+	while ((row = store_step(t->store, st, err)) > 0) {
 		struct place_of_id *more = realloc(t->places, (t->n_places + 1) * sizeof(*more));
 		char *name = strdup((const char *)sqlite3_column_text(st, 0));
 		if (more)
@@ -99,8 +99,7 @@ static int find_places(struct tally *t, struct xt_err *err)
 		}
 		t->places[t->n_places++] = (struct place_of_id){name, sqlite3_column_int(st, 1)};
 	}
-	sqlite3_reset(st);
-	return rc == SQLITE_DONE ? 0 : store_fail(t->store, err);
+	return row;
 }
 
 static void tally_free(struct tally *t)

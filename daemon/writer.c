@@ -185,7 +185,7 @@ static void make_room(struct writer *w)
 	if (w->reserve.bytes == 0)
 		return;
 	reserve_release(&w->reserve);
-	store_checkpoint(w->store, false);
+	(void)!store_checkpoint(w->store, false); /* if the disk failed, the next try tells */
 }
 
 /* The statement that broke the transaction: the one that was being applied. */
@@ -288,15 +288,15 @@ static void give_up(struct writer *w, struct batch *b, struct op_list *queue)
 	give_back(w, &b->ops);
 }
 
-static void after_commit(struct writer *w, const struct op_list *ops)
+static int after_commit(struct writer *w, const struct op_list *ops)
 {
 	struct store *s = w->store;
 	struct xt_err ignored;
+	bool tidy = false;
 
 	intake_committed(&w->intake, s);
 	for (struct op *op = ops->first; op; op = op->next) {
-		if (op->kind == OP_TIDY && !s->read_only)
-			store_checkpoint(s, true);
+		tidy = tidy || op->kind == OP_TIDY;
 		if (op->kind != OP_GONE)
 			continue;
 		struct client *c = clients_find(s, &op->client, &ignored);
@@ -304,9 +304,11 @@ static void after_commit(struct writer *w, const struct op_list *ops)
 			clients_drop(s, c);
 	}
 	if (s->read_only)
-		return;
-	store_checkpoint(s, false);
+		return 0;
+	if (store_checkpoint(s, tidy) < 0)
+		return -1;
 	reserve_keep(&w->reserve, store_wal_used(s));
+	return 0;
 }
 
 /* How things stand now that a batch is stored. */
@@ -378,10 +380,13 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	struct op_list done = b->ops;
 	b->ops = (struct op_list){0};
 	struct op_list again = done; /* looked at before it is out of our hands */
-	after_commit(w, &again);
+	bool sound = after_commit(w, &again) == 0;
+	if (!sound) /* what was committed is acknowledged all the same */
+		set_state(w, WRITER_FAILED, &w->store->why);
 	crash_point("before acknowledgement");
 	give_back(w, &done);
-	look_around(w);
+	if (sound)
+		look_around(w);
 }
 
 /* Does the head of the queue, which has no transaction. */

@@ -138,7 +138,9 @@ int place_write_lock(int fd, const char *socket, int pid, bool held)
 	int n = snprintf(text, sizeof(text), "xetrackd 1\npid %d\nsocket %s\nstate %s\n", pid, socket,
 			 held ? "down" : "running");
 
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
-		return -errno;
-	return 0;
+	/* Over the old text: it is never empty for a reader, nor left empty by a full disk. */
+	ssize_t written = pwrite(fd, text, (size_t)n, 0);
+	if (written != n)
+		return written < 0 ? -errno : -ENOSPC;
+	return ftruncate(fd, n) < 0 ? -errno : 0;
 }
