@@ -35,8 +35,7 @@ int cursor_ask(struct xt_client *c, enum method_id method, void *params, uint64_
 	return r;
 }
 
-/* Tells the daemon to stop a query of this connection; its answer is of no interest. */
-static void cancel(struct xt_client *c, uint32_t id, unsigned epoch)
+void cursor_cancel(struct xt_client *c, uint32_t id, unsigned epoch)
 {
 	struct params_cancel p = {.cursor = id};
 	struct call call = {0};
@@ -232,7 +231,7 @@ static int query(struct xt_client *c, struct params_query *p, struct xt_cursor *
 		*ret = cur;
 	} else {
 		if (r == XT_EINTR || r == XT_ENOMEM || r == XT_EPROTOCOL)
-			cancel(c, call.msgid, epoch); /* it may still run there */
+			cursor_cancel(c, call.msgid, epoch); /* it may still run there */
 		if (cur)
 			cursor_free(cur);
 	}
@@ -376,7 +375,7 @@ void xt_cursor_close(xt_cursor *cursor)
 	client_enter(c);
 	call_forget(c, &cursor->fetching);
 	if (cursor->open)
-		cancel(c, cursor->id, cursor->epoch);
+		cursor_cancel(c, cursor->id, cursor->epoch);
 	client_leave(c, XT_OK);
 	cursor_free(cursor);
 }

@@ -32,6 +32,9 @@ struct xt_cursor {
 int cursor_ask(struct xt_client *c, enum method_id method, void *params, uint64_t *after, struct call *call)
 	__attribute__((warn_unused_result));
 
+/* Tells the daemon to stop a query, or another cursor, of this connection; its answer is of no interest. */
+void cursor_cancel(struct xt_client *c, uint32_t id, unsigned epoch);
+
 /* A cursor that takes over the answer of a call; NULL with the error set when memory ran out. */
 struct xt_cursor *cursor_new(struct xt_client *c, struct call *call);
 void cursor_free(struct xt_cursor *cur);

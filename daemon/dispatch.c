@@ -1,6 +1,7 @@
 #include "dispatch.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "handle.h"
 #include "reader.h"
@@ -51,7 +52,13 @@ static int check_gates(struct conn *c, const struct wire_msg *msg, struct xt_err
 				  m->name);
 	if (c->greeted && m->id == METHOD_hello)
 		return xt_err_set(err, XT_E_not_allowed, NULL, "`hello` was said already on this connection");
-	if ((m->flags & METHOD_WRITE) && m->id != METHOD_shutdown && c->server->store->read_only)
+	if ((m->flags & METHOD_FILES) && c->peer.uid != geteuid() && c->peer.uid != 0)
+		return xt_err_set(err, XT_E_not_allowed, NULL,
+				  "`%s` makes a file of the user with id %u, and only that user and root may "
+				  "ask for it",
+				  m->name, (unsigned)geteuid());
+	if ((m->flags & METHOD_WRITE) && !(m->flags & METHOD_FILES) && m->id != METHOD_shutdown &&
+	    c->server->store->read_only)
 		return xt_err_set(err, XT_E_read_only, NULL, "'%.200s' is open for reading only",
 				  c->server->store->path);
 	if (m->id != METHOD_hello)
@@ -111,6 +118,7 @@ static uint64_t after_of(const struct op *op)
 	const struct params_query *q = (const struct params_query *)op->params;
 	const struct params_tables *t = (const struct params_tables *)op->params;
 	const struct params_columns *k = (const struct params_columns *)op->params;
+	const struct params_backup *b = (const struct params_backup *)op->params;
 
 	switch (op->method->id) {
 	case METHOD_query:
@@ -119,27 +127,33 @@ static uint64_t after_of(const struct op *op)
 		return HAS_PARAM(t, tables, after) ? t->after : 0;
 	case METHOD_columns:
 		return HAS_PARAM(k, columns, after) ? k->after : 0;
+	case METHOD_backup:
+		return HAS_PARAM(b, backup, after) ? b->after : 0;
 	default:
 		return 0;
 	}
 }
 
-/* The cursor that a reading message works on: a new one, or for `fetch` that which it names. */
+/* The cursor that a reading message works on: a new one, or that which it names. */
 static int find_cursor(struct conn *c, struct op *op, struct xt_err *err)
 {
-	const struct params_fetch *p = (const struct params_fetch *)op->params;
+	const struct params_fetch *f = (const struct params_fetch *)op->params;
+	const struct params_backup_step *b = (const struct params_backup_step *)op->params;
+	bool fetch = op->method->id == METHOD_fetch;
 
-	if (op->method->id != METHOD_fetch)
+	if (!fetch && op->method->id != METHOD_backup_step)
 		return server_cursor_open(c->server, op, err);
-	op->cursor = server_cursor_find(c->server, c->id, (uint32_t)p->cursor);
+	unsigned id = (unsigned)(fetch ? f->cursor : b->cursor);
+	op->cursor = server_cursor_find(c->server, c->id, id);
 	if (!op->cursor || op->cursor->closing)
-		return xt_err_set(err, XT_E_cursor_expired, "cursor",
-				  "there is no open query %u on this connection; it was read to its end, or "
-				  "idle for too long",
-				  (unsigned)p->cursor);
+		return xt_err_set(
+			err, XT_E_cursor_expired, "cursor",
+			"there is no open %s %u on this connection; it came to its end, or was open "
+			"or idle for too long",
+			fetch ? "query" : "backup", id);
 	if (op->cursor->busy)
-		return xt_err_set(err, XT_E_busy, "cursor", "query %u is at work on an earlier fetch",
-				  (unsigned)p->cursor);
+		return xt_err_set(err, XT_E_busy, "cursor", "%s %u is at work on an earlier %s",
+				  fetch ? "query" : "backup", id, op->method->name);
 	return 0;
 }
 
@@ -153,6 +167,7 @@ static int queue(struct conn *c, struct op *op, struct xt_err *err)
 	}
 	if (op->method->id == METHOD_hello)
 		take_hello(c, op);
+	c->said_bye = c->said_bye || op->method->id == METHOD_bye;
 	server_queue(c->server, c, op);
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* run_start, run_finish, set, delete_run. */
+/* run_start, run_join, run_finish, set, delete_run. */
 #include <stdio.h>
 
 #include "bind.h"
@@ -79,6 +79,32 @@ int handle_run_start(struct work *w, const struct params_run_start *p, struct re
 	buf_add_str(&w->text, run->track_id);
 	ret->track_id = buf_span(&w->text);
 	return r;
+}
+
+/* ---- run_join --------------------------------------------------------- */
+
+int handle_run_join(struct work *w, const struct params_run_join *p, struct result_run_join *ret,
+		    struct xt_err *err)
+{
+	struct span table_name = table_or_events(HAS_PARAM(p, run_join, table), p->table);
+	char table[IDENT_SIZE];
+
+	if (ident_table(table_name, table, err) < 0)
+		return -1;
+	if (memchr(p->track_id.data, 0, p->track_id.len))
+		return xt_err_set(err, XT_E_bad_name, "track_id", "a track_id may not hold NUL characters");
+	struct run *run = runs_find(w->store, p->track_id, err);
+	if (!run)
+		return -1;
+	if (run->deleted)
+		return xt_err_set(err, XT_E_run_deleted, "track_id", "run '%.100s' was deleted",
+				  run->track_id);
+	struct run_start start = {.time_us = HAS_PARAM(p, run_join, time) ? p->time : w->store->now_us(),
+				  .table = table,
+				  .client = &w->client->key,
+				  .pid = w->op->pid};
+	ret->started = !run->known;
+	return run->known ? runs_join(w->store, run, &start, err) : runs_add(w->store, run, &start, err);
 }
 
 /* ---- run_finish ------------------------------------------------------- */
@@ -328,18 +354,8 @@ static int delete_rows(struct work *w, const char *table, struct span track_id, 
 static int delete_everywhere(struct work *w, struct span track_id, uint64_t *deleted, struct xt_err *err)
 {
 	struct buf names = {0};
-	sqlite3_stmt *st = store_stmt(w->store, STMT_TABLE_NAMES, err);
-	int r;
+	int r = tables_names(w->store, &names, err);
 
-	if (!st)
-		return -1;
-	while ((r = store_step(w->store, st, err)) > 0) {
-		struct span name = store_text(st, 0);
-		buf_add(&names, name.data, name.len);
-		buf_add(&names, "", 1);
-	}
-	if (r == 0 && buf_failed(&names))
-		r = xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	for (size_t at = 0; r == 0 && at < names.len;) {
 		const char *name = (const char *)names.data + at;
 		at += strlen(name) + 1;
@@ -377,7 +393,10 @@ static int delete_unknown(struct work *w, struct run *run, uint64_t *deleted, st
 	if (*deleted == 0)
 		return xt_err_set(err, XT_E_no_such_run, "track_id", "there is no run '%.100s'",
 				  run->track_id);
-	return runs_add(w->store, run, &start, err);
+	if (runs_add(w->store, run, &start, err) < 0)
+		return -1;
+	runs_change(w->store, run, *deleted, 0);
+	return 0;
 }
 
 int handle_delete_run(struct work *w, const struct params_delete_run *p, struct result_delete_run *ret,
@@ -397,6 +416,8 @@ int handle_delete_run(struct work *w, const struct params_delete_run *p, struct 
 	if (t) {
 		if (delete_rows(w, t->name, p->track_id, &ret->deleted, err) < 0)
 			return -1;
+		if (run->known)
+			runs_change(w->store, run, 0, ret->deleted);
 		return ret->deleted == 0 && !known_run(w, p->track_id, err) ? -1 : 0;
 	}
 	if (run->known ? delete_everywhere(w, p->track_id, &ret->deleted, err) < 0
@@ -404,6 +425,7 @@ int handle_delete_run(struct work *w, const struct params_delete_run *p, struct 
 		return -1;
 	if (runs_end(w->store, p->track_id, "deleted", w->store->now_us(), err) < 0)
 		return -1;
+	runs_change(w->store, run, 0, ret->deleted);
 	run->deleted = true;
 	return 0;
 }

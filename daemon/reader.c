@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "backup.h"
 #include "handle.h"
 #include "store.h"
 
@@ -99,6 +100,8 @@ struct cursor *cursor_new(const char *path, uint64_t conn, uint32_t msgid)
 
 static void cursor_close(struct reader_pool *r, struct cursor *c)
 {
+	backup_free(c->backup);
+	c->backup = NULL;
 	sqlite3_finalize(c->st);
 	c->st = NULL;
 	if (c->db)
@@ -111,6 +114,7 @@ void cursor_free(struct cursor *c)
 {
 	if (!c)
 		return;
+	backup_free(c->backup);
 	sqlite3_finalize(c->st);
 	db_free(c->db);
 	buf_done(&c->names);

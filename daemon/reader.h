@@ -33,7 +33,8 @@ struct cursor {
 	/* The thread's. */
 	const char *path;		/* borrowed: of the database */
 	struct reader_db *db;		/* while it is open */
-	sqlite3_stmt *st;		/* owned */
+	sqlite3_stmt *st;		/* owned; of a backup it holds the snapshot */
+	struct backup *backup;		/* owned; NULL: a query */
 	bool pending;			/* st stands on a row that was not sent yet */
 	bool at_end;			/* st has no more rows */
 	bool finished;			/* nothing is open any more */

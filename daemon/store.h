@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <sys/types.h>
 
+#include "config.h"
 #include "guard.h"
 #include "ident.h"
 #include "stamp.h"
@@ -53,11 +54,15 @@ struct store {
 	dev_t dev;			   /* of the file that is open */
 	ino_t ino;			   /* the same */
 	uint8_t database_id[XT_CLIENT_ID]; /* from xt_meta; zero in a read-only file without one */
+	int64_t adopted;		   /* other programs' rows may lie under names of runs */
+	int64_t config[CONFIG_COUNT];	   /* settings in force */
 	sqlite3_stmt *stmts[STMT_COUNT];   /* owned, prepared lazily */
 	struct guard guard;		   /* what statements may do */
 	enum trouble trouble;		   /* of the open transaction */
 	struct xt_err why;		   /* its reason */
 	int schema_version;		   /* that the caches were read at */
+	uint64_t wal_frames;		   /* pages that were written to the WAL since it was last put back */
+	int page_size;			   /* bytes */
 	struct table **tables;		   /* owned: n_tables, most recently used first */
 	size_t n_tables;		   /* tables known */
 	struct run_cache *runs;		   /* owned */
@@ -92,10 +97,19 @@ void store_rollback(struct store *s);
 /* True when the path still names the open file. */
 bool store_is_in_place(const struct store *s);
 
-/* Puts the WAL back into the database, as far as it can now, when it is large or the disk small. truncate: in
- * any case, and empties the file. -1 with trouble set when the disk failed: what it shows is not to be
+/* Puts the WAL back into the database, as far as it can now, once it is large or the disk small; always:
+ * in any case, and empties the file. -1 with trouble set when the disk failed: what it shows is not to be
  * trusted any more. */
-int store_checkpoint(struct store *s, bool truncate) __attribute__((warn_unused_result));
+int store_checkpoint(struct store *s, bool always) __attribute__((warn_unused_result));
+
+/* Bytes of the WAL that are in use, as of the last commit. */
+static inline uint64_t store_wal_used(const struct store *s)
+{
+	return s->wal_frames * (uint64_t)s->page_size;
+}
+
+/* Puts the WAL back and empties it, waiting so long for others who read or write. SQLite's code. */
+int store_empty_wal(struct store *s, int wait_ms);
 
 /* Bytes of the -wal file, from its size in the directory. */
 uint64_t store_wal_bytes(const struct store *s);

@@ -189,6 +189,24 @@ static void table_free(struct table *t)
 	free(t);
 }
 
+int tables_names(struct store *s, struct buf *ret, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(s, STMT_TABLE_NAMES, err);
+	int row;
+
+	if (!st)
+		return -1;
+	while ((row = store_step(s, st, err)) > 0) {
+		struct span name = store_text(st, 0);
+		buf_add(ret, name.data, name.len);
+		buf_add(ret, "", 1);
+	}
+	if (row < 0)
+		return -1;
+	return buf_failed(ret) ? xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again")
+			       : 0;
+}
+
 void tables_drop(struct store *s)
 {
 	for (size_t i = 0; i < s->n_tables; i++)

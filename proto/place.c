@@ -97,6 +97,8 @@ int place_find(struct place *ret, const char *database, struct xt_err *err)
 	if (r == 0)
 		r = append(ret->log, ret->database, ".log");
 	if (r == 0)
+		r = append(ret->spool, ret->database, ".spool");
+	if (r == 0)
 		r = compute_socket(ret);
 	if (r < 0)
 		return xt_err_set(err, XT_E_io_error, "database", "cannot find '%.200s': %s", database,

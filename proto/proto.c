@@ -8,6 +8,7 @@
 #define EARLY	   METHOD_EARLY
 #define SEQ	   METHOD_SEQ
 #define WRITE	   METHOD_WRITE
+#define FILES	   METHOD_FILES
 #define REQUIRED   true
 #define OPTIONAL   false
 

@@ -30,6 +30,8 @@ enum method_thread { THREAD_LOOP, THREAD_WRITER, THREAD_READER, THREAD_CLIENT };
 #define METHOD_EARLY 1u /* allowed before hello */
 #define METHOD_SEQ   2u /* carries `seq`, applies exactly once */
 #define METHOD_WRITE 4u /* needs a role that may write */
+#define METHOD_FILES \
+	8u /* makes files as the daemon's user, whom the peer must be; the database may be read-only */
 
 enum field_type { TYPE_U64, TYPE_I64, TYPE_BOOL, TYPE_STR, TYPE_BIN, TYPE_MAP, TYPE_ARRAY, TYPE_ANY };
 

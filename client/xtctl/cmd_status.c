@@ -31,6 +31,10 @@ static const struct {
 	{"queued_bytes", "their size", BYTES, false},
 	{"cursors", "open queries", COUNT, false},
 	{"wal_bytes", "write-ahead log", BYTES, false},
+	{"disk_free", "free on the disk", BYTES, false},
+	{"spooled_rows", "rows in spool", COUNT, false},
+	{"spools", "spool files", COUNT, false},
+	{"spooled_bytes", "size of them", BYTES, false},
 	{"idle_exit_ms", "leaves when idle for", IDLE, false},
 	{"database_id", "database id", PLAIN, false},
 };
@@ -39,21 +43,6 @@ static const struct {
 #define LABEL_WIDTH 20
 
 /* ---- units ------------------------------------------------------------ */
-
-static void put_bytes(FILE *f, uint64_t n)
-{
-	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
-	double size = (double)n / 1024;
-	size_t unit = 0;
-
-	if (n < 1024) {
-		fprintf(f, "%u bytes", (unsigned)n);
-		return;
-	}
-	for (; size >= 1024 && unit < 3; unit++)
-		size /= 1024;
-	fprintf(f, "%.1f %s", size, units[unit]);
-}
 
 static void put_microseconds(FILE *f, uint64_t us)
 {
@@ -91,7 +80,7 @@ static void put_number(FILE *f, enum unit unit, uint64_t n)
 		fputs(text_count(count, n), f);
 		break;
 	case BYTES:
-		put_bytes(f, n);
+		fputs(text_bytes(count, n), f);
 		break;
 	case MICROSECONDS:
 		put_microseconds(f, n);

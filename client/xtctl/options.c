@@ -35,6 +35,8 @@ static const struct {
 	 "go on after a line that cannot be read"},
 	{"force", NULL, OPT_FORCE, FLAG, offsetof(struct options, force),
 	 "also when the run is still running"},
+	{"force", NULL, OPT_REPLACE, FLAG, offsetof(struct options, force), "replace a file that is there"},
+	{"rate", "MIB", OPT_RATE, SPECIAL, 0, "copy no more MiB in a second"},
 	{"yes", NULL, OPT_YES, FLAG, offsetof(struct options, yes), "do not ask"},
 	{"format", "FORMAT", OPT_FORMAT, SPECIAL, 0, FORMAT_NAMES " (table)"},
 	{"json", NULL, OPT_JSON, FLAG, offsetof(struct options, json), "the same as --format json"},
@@ -42,6 +44,8 @@ static const struct {
 	 "csv without the line of names"},
 	{"engine", "NAME", OPT_ENGINE, TEXT, offsetof(struct options, engine),
 	 "accepted and ignored: there is one engine"},
+	{"quick", NULL, OPT_QUICK, FLAG, offsetof(struct options, quick),
+	 "leave out what takes long: whether indexes agree with their tables"},
 	{"help", NULL, OPT_HELP, FLAG, offsetof(struct options, help), "this text"},
 };
 
@@ -76,6 +80,11 @@ static int special(struct options *o, enum opt bit, const char *value, char *err
 			return 0;
 		}
 		snprintf(error, size, "--timeout needs seconds from 1 to 86400, not '%.100s'", value);
+		return -1;
+	case OPT_RATE:
+		if (parse_number(value, 1, 1 << 20, &o->rate) == 0)
+			return 0;
+		snprintf(error, size, "--rate needs MiB from 1 to 1048576, not '%.100s'", value);
 		return -1;
 	case OPT_FORMAT:
 		if (format_find(value, &o->format))

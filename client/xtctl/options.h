@@ -30,6 +30,9 @@ enum opt {
 	OPT_SKIP_BAD = 1 << 14,
 	OPT_ENGINE = 1 << 15,
 	OPT_HELP = 1 << 16,
+	OPT_RATE = 1 << 17,
+	OPT_QUICK = 1 << 18,
+	OPT_REPLACE = 1 << 19,
 
 	OPT_ROWS = OPT_FORMAT | OPT_JSON | OPT_NO_HEADER, /* of every command that prints rows */
 	OPT_ALWAYS = OPT_ENGINE | OPT_HELP,		  /* of every command */
@@ -47,12 +50,14 @@ struct options {
 	bool no_header;
 	bool write;
 	bool all;
-	bool force;
+	bool force; /* of delete, and of backup and snapshot */
+	bool quick;
 	bool yes;
 	bool jsonl;
 	bool skip_bad;
 	bool help;
 	int timeout_ms;	   /* 0: not given */
+	int64_t rate;	   /* MiB in a second; 0: not given */
 	const char **args; /* owned: values of --arg, in order */
 	size_t n_args;
 };

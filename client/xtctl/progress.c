@@ -50,6 +50,32 @@ void progress_show(struct progress *p, uint64_t rows, uint64_t bytes)
 	fflush(stderr);
 }
 
+void progress_bar(struct progress *p, uint64_t done, uint64_t total)
+{
+	static const char full[] = "##############################";
+	char have[COUNT_BYTES], all[COUNT_BYTES], rate[COUNT_BYTES];
+	double part = total > 0 ? (double)done / (double)total : 0;
+	int width = sizeof(full) - 1;
+
+	if (!p->on || now_ms() < p->due)
+		return;
+	p->due = now_ms() + EVERY_MS;
+	p->shown = true;
+	fprintf(stderr, "\r\033[K[%-*.*s] %3d %%, %s of %s, %s/s", width, (int)(part * width), full,
+		(int)(part * 100), text_bytes(have, done), text_bytes(all, total),
+		text_bytes(rate, (uint64_t)((double)done / progress_seconds(p))));
+	fflush(stderr);
+}
+
+void progress_say(struct progress *p, const char *what)
+{
+	if (!p->on)
+		return;
+	p->shown = true;
+	fprintf(stderr, "\r\033[K%s", what);
+	fflush(stderr);
+}
+
 void progress_hide(struct progress *p)
 {
 	if (p->shown)

@@ -1,5 +1,5 @@
 /*
- * A line on the terminal that tells how far a stream of rows has come.
+ * A line on the terminal that tells how far a stream of rows, or a copy, has come.
  */
 #ifndef XTCTL_PROGRESS_H
 #define XTCTL_PROGRESS_H
@@ -16,11 +16,17 @@ struct progress {
 	uint64_t total; /* bytes of the input; 0: not known */
 };
 
-/* Begins; input: the descriptor that is read, whose size is the whole where it is a file. */
+/* Begins; input: the descriptor that is read, whose size is the whole where it is a file; -1: none. */
 void progress_begin(struct progress *p, int input);
 
 /* Shows the state, now and then. */
 void progress_show(struct progress *p, uint64_t rows, uint64_t bytes);
+
+/* Shows a bar, now and then; sizes in bytes. */
+void progress_bar(struct progress *p, uint64_t done, uint64_t total);
+
+/* Shows what is going on, at once. */
+void progress_say(struct progress *p, const char *what);
 
 /* Takes the line away, so that something else can be written. */
 void progress_hide(struct progress *p);

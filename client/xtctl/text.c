@@ -39,6 +39,21 @@ const char *text_count(char ret[COUNT_BYTES], uint64_t n)
 	return ret;
 }
 
+const char *text_bytes(char ret[COUNT_BYTES], uint64_t n)
+{
+	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+	double size = (double)n / 1024;
+	size_t unit = 0;
+
+	for (; size >= 1024 && unit < 3; unit++)
+		size /= 1024;
+	if (n < 1024)
+		snprintf(ret, COUNT_BYTES, "%u bytes", (unsigned)n);
+	else
+		snprintf(ret, COUNT_BYTES, "%.1f %s", size, units[unit]);
+	return ret;
+}
+
 /* ---- characters ------------------------------------------------------- */
 
 /* Reorder what stands around them: a value could make a table read as something else. */

@@ -19,6 +19,9 @@ int text_real(char ret[REAL_BYTES], double d);
 #define COUNT_BYTES 32
 const char *text_count(char ret[COUNT_BYTES], uint64_t n);
 
+/* 1536 as "1.5 KiB"; returns ret. */
+const char *text_bytes(char ret[COUNT_BYTES], uint64_t n);
+
 /*
  * The next character of UTF-8: its bytes (at least 1; n is at least 1), in *ret_width the columns
  * it takes, and in `escape` an escaped form ("\n", "\x1b", "\u202e") when it must not reach a

@@ -1,0 +1,79 @@
+/* backup and snapshot: the database in one file. */
+#include "xtctl.h"
+
+#include <sys/stat.h>
+
+#include "progress.h"
+#include "text.h"
+
+static bool on_progress(uint64_t done, uint64_t total, void *user)
+{
+	struct progress *progress = user;
+
+	progress_bar(progress, done, total);
+	return !ctl_interrupted();
+}
+
+static void put_result(struct ctl *ctl, const struct progress *progress)
+{
+	char size[COUNT_BYTES];
+	struct stat st;
+	double seconds = progress_seconds(progress);
+
+	/* The daemon has just made it: not to see it from here is no failure. */
+	uint64_t bytes = stat(ctl->args[0], &st) == 0 ? (uint64_t)st.st_size : 0;
+	if (ctl->options.json) {
+		fputs("{\"file\": ", ctl->out.file);
+		json_print_text(ctl->out.file, ctl->args[0], strlen(ctl->args[0]));
+		fprintf(ctl->out.file, ", \"bytes\": %llu, \"seconds\": %.3f}\n", (unsigned long long)bytes,
+			seconds);
+		return;
+	}
+	text_put(ctl->out.file, ctl->args[0], strlen(ctl->args[0]), SIZE_MAX);
+	fprintf(ctl->out.file, ": %s in %.1f s\n", text_bytes(size, bytes), seconds);
+}
+
+/* What can be done about a file that is in the way, and a copy that takes too long. */
+static int fail(const struct ctl *ctl, const xt_client *client, int status)
+{
+	if (ctl_interrupted())
+		return CTL_INTERRUPTED;
+	if (strcmp(xt_error_code(client), "file_error") == 0 &&
+	    strstr(xt_error(client), "is there already") && !ctl->options.force)
+		return ctl_error(ctl, "%s; --force replaces it", xt_error(client));
+	return ctl_fail(ctl, client, status);
+}
+
+static int copy(struct ctl *ctl, bool compact)
+{
+	xt_options options = ctl_reading();
+	struct progress progress;
+	xt_client *client;
+	xt_backup_options how = {.compact = compact,
+				 .replace = ctl->options.force,
+				 .bytes_per_second = (uint64_t)ctl->options.rate << 20,
+				 .on_progress = on_progress,
+				 .user = &progress};
+
+	int status = ctl_open(ctl, &options, &client);
+	if (status != CTL_OK)
+		return status;
+	progress_begin(&progress, -1);
+	int r = xt_backup(client, ctl->args[0], &how);
+	progress_hide(&progress);
+	if (r == XT_OK)
+		put_result(ctl, &progress);
+	else
+		status = fail(ctl, client, r);
+	return ctl_close(ctl, client, status);
+}
+
+int cmd_backup(struct ctl *ctl)
+{
+	return copy(ctl, false);
+}
+
+int cmd_snapshot(struct ctl *ctl)
+{
+	return copy(ctl, true);
+}

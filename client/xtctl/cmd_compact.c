@@ -1,0 +1,40 @@
+#include "xtctl.h"
+
+#include "progress.h"
+#include "text.h"
+
+static void put_result(struct ctl *ctl, uint64_t before, uint64_t after)
+{
+	char was[COUNT_BYTES], is[COUNT_BYTES];
+
+	if (ctl->options.json)
+		fprintf(ctl->out.file, "{\"before\": %llu, \"after\": %llu}\n", (unsigned long long)before,
+			(unsigned long long)after);
+	else
+		fprintf(ctl->out.file, "%s, was %s\n", text_bytes(is, after), text_bytes(was, before));
+}
+
+int cmd_compact(struct ctl *ctl)
+{
+	xt_options options = ctl_reading();
+	uint64_t before = 0, after = 0;
+	struct progress progress;
+	xt_client *client;
+
+	int status = ctl_open(ctl, &options, &client);
+	if (status != CTL_OK)
+		return status;
+	progress_begin(&progress, -1);
+	progress_say(&progress, "compacting, workers wait ...");
+	int r = xt_compact(client, &before, &after);
+	progress_hide(&progress);
+	if (r == XT_OK) {
+		put_result(ctl, before, after);
+	} else if (r == XT_EINTR) {
+		ctl_note(ctl, "the daemon goes on with it to the end");
+		status = CTL_INTERRUPTED;
+	} else {
+		status = ctl_fail(ctl, client, r);
+	}
+	return ctl_close(ctl, client, status);
+}
