@@ -9,7 +9,7 @@ MESON   ?= meson
 PYTHON  ?= /usr/bin/python3
 
 # What the integration tests are told: where the programs are.
-pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration --junitxml=$(BUILD)/integration.xml
+pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration tests/fault --junitxml=$(BUILD)/integration.xml
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build
@@ -18,7 +18,7 @@ C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 help:
 	@echo 'make build      install what is missing, configure and compile into $$(BUILD) ($(BUILD))'
 	@echo 'make demo       a real benchmark by parallel workers into $$(DB) ($(DB)), and its summary'
-	@echo 'make test       unit and integration tests'
+	@echo 'make test       unit and integration tests, faults and power failures'
 	@echo 'make bench      rows/s and latency beside bare SQLite'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR='
 	@echo 'make sanitize   all tests under ASan and UBSan, unit and worker tests under TSan'

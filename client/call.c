@@ -1,6 +1,7 @@
 #include "client.h"
 
-#define MAX_BREAKS 5 /* connections that may break without an acknowledgement while one call waits */
+#define DRAIN_MS   600000 /* for what is in the spool, which comes first */
+#define MAX_BREAKS 5	  /* connections that may break without an acknowledgement while one call waits */
 
 void call_done(struct call *call)
 {
@@ -53,6 +54,8 @@ int call_send(struct xt_client *c, enum method_id method, void *params, struct c
 
 	*call = (struct call){0};
 	int r = connected(c, NEVER);
+	if (r == XT_OK)
+		r = spill_drain(c, deadline_in(c->opt.connect_timeout_ms + DRAIN_MS));
 	if (r == XT_OK && (m->flags & METHOD_SEQ))
 		r = client_writable(c);
 	if (r != XT_OK)

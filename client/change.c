@@ -120,6 +120,43 @@ int xt_exec(xt_client *client, const char *sql, const xt_value *args, size_t n_a
 	return client_leave(client, exec(client, &p, args, n_args, ret_changed));
 }
 
+/* ---- settings and spools -------------------------------------------------- */
+
+int xt_config(xt_client *client, const char *key, const int64_t *value, int64_t *ret_value)
+{
+	struct params_config p = {.key = span_str(key)};
+	struct result_config result;
+	struct call call = {0};
+
+	if (value) {
+		p.has |= PARAM_BIT(config, value);
+		p.value = *value;
+	}
+	client_enter(client);
+	int r = call_run(client, METHOD_config, &p, &call, &result, NEVER);
+	if (r == XT_OK && ret_value)
+		*ret_value = result.value;
+	call_done(&call);
+	return client_leave(client, r);
+}
+
+int xt_spool_replay(xt_client *client, xt_spool_report *ret_report)
+{
+	struct params_spool_replay p = {0};
+	struct result_spool_replay result;
+	struct call call = {0};
+
+	client_enter(client);
+	int r = call_run(client, METHOD_spool_replay, &p, &call, &result, NEVER);
+	if (r == XT_OK)
+		*ret_report = (xt_spool_report){.rows = result.rows,
+						.more = result.more,
+						.owned = result.owned,
+						.damaged = result.damaged};
+	call_done(&call);
+	return client_leave(client, r);
+}
+
 /* ---- stopping the daemon -------------------------------------------------- */
 
 /* True when the lock file names another process, which the one we wait for must have left it to. */

@@ -46,6 +46,13 @@ int poll_timeout(int64_t deadline, int most)
 	return left < 0 ? 0 : left > most ? most : (int)left;
 }
 
+int64_t client_full_deadline(const struct xt_client *c)
+{
+	if (c->opt.full_fails)
+		return now_ms();
+	return c->opt.full_timeout_ms ? deadline_in(c->opt.full_timeout_ms) : NEVER;
+}
+
 int client_fail(struct xt_client *c, int status, const char *fmt, ...)
 {
 	va_list ap;
@@ -88,6 +95,10 @@ const char *xt_status_name(int status)
 
 	if (status == XT_DONE)
 		return "XT_DONE";
+	if (status == XT_SPOOLED)
+		return "XT_SPOOLED";
+	if (status == XT_SPOOLED)
+		return "XT_SPOOLED";
 	return status <= 0 && status >= XT_ERESTORED ? names[-status] : "unknown status";
 }
 
@@ -175,7 +186,10 @@ static void become_child(struct xt_client *c)
 	if (whole) {
 		window_done(&c->window);
 		buf_done(&c->in);
+	} else {
+		c->spill.file.in = (struct buf){0};
 	}
+	spill_leave(c); /* closing it here leaves the parent's lock alone */
 	c->window = (struct window){0};
 	c->in = (struct buf){.max = 2 * (size_t)XT_MAX_FRAME};
 	c->calls = NULL;
@@ -232,6 +246,9 @@ static int fill_in(struct xt_client *c, const char *database, const xt_options *
 		c->opt.connect_timeout_ms = CONNECT_TIMEOUT_MS;
 	if (c->opt.window_bytes == 0)
 		c->opt.window_bytes = WINDOW_BYTES;
+	if (c->opt.spool_bytes == 0)
+		c->opt.spool_bytes = SPOOL_BYTES;
+	c->spill.file.fd = -1;
 	c->name = short_name(c->opt.name ? c->opt.name : program_invocation_short_name);
 	c->opt.name = NULL;
 	if (!database || !database[0])
@@ -266,20 +283,31 @@ int xt_open(xt_client **ret_client, const char *database, const xt_options *opti
 
 /* ---- flush ------------------------------------------------------------ */
 
+static int not_acknowledged(struct xt_client *c, int status, uint64_t n)
+{
+	client_fail(c, status, "%llu rows or requests were not acknowledged in time%s%s%s%s",
+		    (unsigned long long)n, c->spill.on ? "; they are in the spool " : "",
+		    c->spill.on ? c->spill.file.path : "", c->trouble[0] ? ": " : "", c->trouble);
+	snprintf(c->code, sizeof(c->code), "%s", c->trouble_code);
+	return status;
+}
+
 /* Waits until `target` is acknowledged. The daemon commits what it has as soon as it can and
  * acknowledges unasked: a request would only come behind. */
 static int flush_to(struct xt_client *c, uint64_t target, int64_t deadline)
 {
 	while (c->acked < target) {
-		if (c->fd < 0 && !link_try(c) && (c->retry_at >= deadline || now_ms() >= deadline))
-			return XT_ECONNECT;
+		if (c->fd < 0 && !link_try(c)) {
+			bool kept = spill_begin(c);
+			if (c->retry_at >= deadline || now_ms() >= deadline || (c->closing && kept))
+				return XT_ECONNECT;
+		}
 		window_send(c);
 		int r = pump_wait(c, deadline);
 		if (r == XT_EINTR)
 			return client_fail(c, r, "a signal came while waiting for the daemon to acknowledge");
 		if (r == XT_ETIMEOUT && c->acked < target)
-			return client_fail(c, r, "%llu rows or requests were not acknowledged in time",
-					   (unsigned long long)(target - c->acked));
+			return not_acknowledged(c, r, target - c->acked);
 		if (target > c->last_seq)
 			target = c->last_seq; /* numbered anew: none of our rows is above it */
 	}
@@ -357,6 +385,11 @@ uint64_t xt_rejected(const xt_client *client)
 static void goodbye(struct xt_client *c)
 {
 	struct params_bye bye = {.has = PARAM_BIT(bye, last_seq), .last_seq = c->last_seq};
+
+	if (c->failed_runs) {
+		bye.has |= PARAM_BIT(bye, status);
+		bye.status = span_str("failed");
+	}
 	int64_t deadline = deadline_in(GOODBYE_MS);
 
 	if (c->fd < 0 || window_put(c, proto_method(METHOD_bye), 0, &bye, NULL) != XT_OK)
@@ -379,6 +412,8 @@ static void client_free(struct xt_client *c)
 	if (c->fd >= 0)
 		close(c->fd);
 	window_done(&c->window);
+	spill_leave(c);
+	free(c->spill.dir);
 	buf_done(&c->in);
 	if (c->alive)
 		munmap(c->alive, (size_t)sysconf(_SC_PAGESIZE));
@@ -389,27 +424,34 @@ static void client_free(struct xt_client *c)
 	free(c);
 }
 
-int xt_close_message(xt_client *client, char *message, size_t size)
+/* What is not acknowledged when the client closes: waited for, then left in the spool. */
+static int deliver(struct xt_client *c)
 {
-	struct xt_client *c = client;
-	int r = XT_OK;
+	int64_t deadline = deadline_in(CLOSE_TIMEOUT_MS);
+	int r;
 
-	if (message && size)
-		message[0] = '\0';
-	if (!c)
-		return XT_OK;
-	client_enter(c);
-	if (c->last_seq > c->acked) {
-		int64_t deadline = deadline_in(CLOSE_TIMEOUT_MS);
-		do
-			r = flush(c, deadline);
-		while (r == XT_EINTR); /* the last chance of these rows */
-	}
+	c->closing = true;
+	do
+		r = flush(c, deadline);
+	while (r == XT_EINTR); /* the last chance of these rows */
 	uint64_t undelivered = c->last_seq - c->acked;
+	if (undelivered == 0 || (r != XT_ETIMEOUT && r != XT_ECONNECT))
+		return r;
+	char why[200];
+	snprintf(why, sizeof(why), "%.199s", c->error);
+	if (spill_all(c, c->failed_runs ? "failed" : "finished") > 0)
+		return client_fail(c, XT_SPOOLED,
+				   "%llu rows or requests are in the spool '%s': the next daemon stores them",
+				   (unsigned long long)undelivered, c->spill.file.path);
+	return client_fail(c, r, "%llu rows or requests were not acknowledged: %s",
+			   (unsigned long long)undelivered, why);
+}
+
+static int close_with(struct xt_client *c, char *message, size_t size)
+{
+	int r = c->last_seq > c->acked ? deliver(c) : XT_OK;
+
 	goodbye(c);
-	if (r == XT_ETIMEOUT || r == XT_ECONNECT)
-		client_fail(c, r, "%llu rows or requests were not acknowledged",
-			    (unsigned long long)undelivered);
 	if ((r == XT_OK || r == XT_EREJECTED) && c->rejected > 0)
 		r = fail_rejected(c, c->rejected, c->first_reason);
 	if (r != XT_OK && message && size)
@@ -417,6 +459,25 @@ int xt_close_message(xt_client *client, char *message, size_t size)
 	client_leave(c, r);
 	client_free(c);
 	return r;
+}
+
+int xt_close_message(xt_client *client, char *message, size_t size)
+{
+	if (message && size)
+		message[0] = '\0';
+	if (!client)
+		return XT_OK;
+	client_enter(client);
+	return close_with(client, message, size);
+}
+
+int xt_close_failed(xt_client *client)
+{
+	if (!client)
+		return XT_OK;
+	client_enter(client);
+	client->failed_runs = true;
+	return close_with(client, NULL, 0);
 }
 
 int xt_close(xt_client *client)

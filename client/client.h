@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "place.h"
+#include "spill.h"
 #include "wire.h"
 #include "xetrack.h"
 
@@ -24,9 +25,10 @@
 
 #define CONNECT_TIMEOUT_MS 10000
 #define CLOSE_TIMEOUT_MS   30000
-#define RETRY_MS	   100	      /* least time between two tries to connect */
-#define WINDOW_BYTES	   (8u << 20) /* default of options.window_bytes */
-#define NEVER		   INT64_MAX  /* a deadline that does not come */
+#define RETRY_MS	   100		     /* least time between two tries to connect */
+#define WINDOW_BYTES	   (8u << 20)	     /* default of options.window_bytes */
+#define SPOOL_BYTES	   ((size_t)1 << 30) /* default of options.spool_bytes */
+#define NEVER		   INT64_MAX	     /* a deadline that does not come */
 
 /* A frame in the window. */
 struct frame {
@@ -81,10 +83,15 @@ struct xt_client {
 	bool read_only;			   /* the last hello said that nothing can be written */
 
 	struct window window;
-	unsigned unread;		     /* rows logged since acks were last looked for */
-	uint64_t last_seq, acked;	     /* last number given out, highest acknowledged */
-	uint64_t confirm, confirmed;	     /* answers seen, answers confirmed */
-	uint64_t reject_seq;		     /* last rejection seen */
+	struct spill spill;	     /* where rows go while the daemon is away */
+	char trouble[500];	     /* why the daemon does not store at the moment; "" when it does */
+	char trouble_code[64];	     /* its code for it */
+	bool failed_runs;	     /* the goodbye says that our runs failed */
+	bool closing;		     /* xt_close() waits */
+	unsigned unread;	     /* rows logged since acks were last looked for */
+	uint64_t last_seq, acked;    /* last number given out, highest acknowledged */
+	uint64_t confirm, confirmed; /* answers seen, answers confirmed */
+	uint64_t reject_seq;	     /* last rejection seen */
 	uint64_t rejected, flushed_rejected; /* rows rejected: in all, before the last flush */
 	char reason[600];		     /* the first of them since the last flush: "code: message" */
 	char first_reason[600];		     /* the first of all */
@@ -118,6 +125,9 @@ int client_writable(struct xt_client *c) __attribute__((warn_unused_result));
 /* Draws a new client id. 0 or a status with the error set. */
 int client_new_id(struct xt_client *c) __attribute__((warn_unused_result));
 
+/* How long a call may wait for room, by the options: a deadline. */
+int64_t client_full_deadline(const struct xt_client *c);
+
 /* CLOCK_MONOTONIC in milliseconds; a deadline from a timeout, XT_FOREVER being NEVER; and back, for poll. */
 int64_t now_ms(void);
 int64_t deadline_in(int timeout_ms);
@@ -135,6 +145,9 @@ static inline size_t window_size(const struct window *w)
 {
 	return w->bytes.len - w->head;
 }
+
+/* Allocates room for `size` bytes and a frame. */
+int window_reserve(struct xt_client *c, size_t size) __attribute__((warn_unused_result));
 
 /* Makes room for `size` bytes, waiting for acknowledgements as the options say; then allocates. */
 int window_room(struct xt_client *c, size_t size) __attribute__((warn_unused_result));
@@ -154,7 +167,8 @@ void window_send(struct xt_client *c);
 /* Drops what is acknowledged or no longer needed. */
 void window_trim(struct xt_client *c);
 
-/* After a connection was lost: only numbered frames above `acked` remain, all of them unsent. */
+/* After a connection was lost: only numbered frames above `acked` remain, all of them unsent; none while
+ * the spool file is read, for it has them. */
 void window_rewind(struct xt_client *c);
 
 /* Gives every frame a new number, from 1. */
@@ -247,6 +261,10 @@ static inline void put_be32(uint8_t *p, uint32_t u)
 /* Encodes values into a buffer: an array of them, or one. A status with the error set. */
 int pack_to(struct xt_client *c, struct buf *out, const char *what, const xt_value *v)
 	__attribute__((warn_unused_result));
+
+/* Sends the window's frames, the last of which was just committed; or puts it behind others in the spool
+ * file. Now and then looks for acknowledgements. On failure the frame is gone. */
+int row_push(struct xt_client *c) __attribute__((warn_unused_result));
 
 /* ---- row.c, run.c ----------------------------------------------------- */
 

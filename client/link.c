@@ -139,6 +139,7 @@ static enum greeting adopt(struct xt_client *c, const struct result_hello *h, in
 	}
 	memcpy(c->database_id, h->database_id.data, XT_CLIENT_ID);
 	c->knows_database = true;
+	c->trouble[0] = c->trouble_code[0] = '\0'; /* told again behind hello */
 	c->read_only = h->read_only;
 	c->acked = h->mark;
 	window_rewind(c);
@@ -210,7 +211,9 @@ static enum greeting greet(struct xt_client *c, const struct place *p, int64_t d
 			(const char *)h.database.data, p->database);
 		return REFUSED;
 	}
-	enum greeting g = adopt(c, &h, ret_status);
+	if (!c->spill.dir && !(c->spill.dir = strdup(p->spool)))
+		*ret_status = client_fail(c, XT_ENOMEM, "out of memory");
+	enum greeting g = c->spill.dir ? adopt(c, &h, ret_status) : REFUSED;
 	if (g == GREETED)
 		buf_consume(&c->in, size);
 	return g;

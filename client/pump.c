@@ -90,6 +90,24 @@ static void on_warning(struct xt_client *c, const struct params_warning *p)
 		c->opt.on_warning(code, message, c->opt.user);
 }
 
+static void on_state(struct xt_client *c, const struct params_state *p)
+{
+	char code[65];
+
+	c->trouble[0] = c->trouble_code[0] = '\0';
+	if (span_is(p->state, "ok"))
+		return;
+	snprintf(code, sizeof(code), "%.*s", SPAN_ARG(p->code));
+	if (span_is(p->state, "degraded")) {
+		snprintf(c->trouble, sizeof(c->trouble), "%.*s", SPAN_ARG(p->message));
+		snprintf(c->trouble_code, sizeof(c->trouble_code), "%.63s", code);
+	}
+	char message[4097];
+	snprintf(message, sizeof(message), "%.*s", SPAN_ARG(p->message));
+	if (c->opt.on_warning)
+		c->opt.on_warning(code, message, c->opt.user);
+}
+
 static int no_sense(struct xt_client *c, const struct xt_err *why)
 {
 	return xt_err_set(&c->stream, why->code, NULL, "the daemon sent what it must not: %s", why->message);
@@ -102,6 +120,7 @@ int pump_frame(struct xt_client *c, struct span body)
 		struct params_reject reject;
 		struct params_warning warning;
 		struct params_answer answer;
+		struct params_state state;
 	} p;
 	struct wire_msg m;
 	struct xt_err err;
@@ -127,6 +146,8 @@ int pump_frame(struct xt_client *c, struct span body)
 		on_warning(c, &p.warning);
 	else if (m.method->id == METHOD_answer)
 		on_answer(c, &p.answer);
+	else if (m.method->id == METHOD_state)
+		on_state(c, &p.state);
 	return 0;
 }
 
@@ -209,6 +230,8 @@ static int wait_fd(struct xt_client *c, int ms)
 			window_send(c);
 		if (p.revents & ~POLLOUT)
 			pump_read(c);
+		if (c->spill.on)
+			window_send(c); /* what is acknowledged makes room for more of the spool */
 	}
 	pthread_cond_broadcast(&c->cond);
 	return r < 0 && error == EINTR ? XT_EINTR : XT_OK;

@@ -5,6 +5,7 @@
 #define STACK_FIELDS 64		/* rows this wide need no malloc */
 #define BATCH_BYTES  (1u << 20) /* a message of many rows is cut about here */
 #define SEND_WAIT_MS 1000	/* that a row may wait for room in the socket */
+#define REPLAY_MS    20		/* that a row may wait for others that are in the spool */
 #define READ_EVERY   64		/* rows between two looks for acknowledgements */
 #define HEADS	     64		/* most bytes of a frame that are no row and not in run->head */
 
@@ -141,18 +142,36 @@ static void hand_over(struct xt_client *c)
 			return;
 }
 
-/* Sends, and now and then looks for acknowledgements. */
-static void push(struct xt_client *c)
+/* Rows of the spool are still to be sent: every call gives them a little of its time. */
+static void replay(struct xt_client *c)
 {
-	if (c->fd < 0 && !link_try(c))
-		return; /* the row waits in the window */
+	int64_t deadline = deadline_in(REPLAY_MS);
+
+	while (c->spill.on && c->fd >= 0 && pump_wait(c, deadline) == XT_OK)
+		window_send(c);
+}
+
+int row_push(struct xt_client *c)
+{
+	if (c->spill.on) { /* behind those that are in the file already */
+		int r = spill_last(c);
+		if (r != XT_OK)
+			return r;
+	}
+	if (c->fd < 0 && !link_try(c)) {
+		(void)!spill_begin(c); /* else the row waits in the window */
+		return XT_OK;
+	}
 	window_send(c);
 	if (++c->unread >= READ_EVERY || c->mute || window_size(&c->window) > c->opt.window_bytes / 4)
 		pump_read(c);
 	if (c->fd < 0)
-		(void)link_try(c); /* the daemon has gone: the row must not wait here until the next call */
-	if (c->window.sent < c->window.bytes.len)
+		(void)!(link_try(c) || spill_begin(c)); /* the daemon has gone: the row must not wait here */
+	if (c->spill.on)
+		replay(c);
+	else if (c->window.sent < c->window.bytes.len)
 		hand_over(c);
+	return XT_OK;
 }
 
 static int check_size(struct xt_client *c, size_t bytes, size_t items)
@@ -190,8 +209,7 @@ static int log_row(struct xt_run *run, const xt_field *fields, size_t n, size_t 
 	}
 	p = put_params(p, run, fields, lens, n, bloom, &count);
 	end(c, run, start, p, 1);
-	push(c);
-	return XT_OK;
+	return row_push(c);
 }
 
 int xt_log_fields(xt_run *run, const xt_field *fields, size_t n_fields)
@@ -312,7 +330,9 @@ static int log_batch(const struct batch *b, const xt_value *values, size_t n_row
 		start[b->run->map_off]++; /* `columns` as well */
 		p = put_rows(b, p, values + at * b->n, rows);
 		end(c, b->run, start, p, rows);
-		push(c);
+		r = row_push(c);
+		if (r != XT_OK)
+			return r;
 	}
 	return XT_OK;
 }

@@ -210,7 +210,31 @@ int xt_run_start(xt_run **ret_run, xt_client *client, const xt_run_options *opti
 	return client_leave(client, r);
 }
 
-/* Nobody asks the daemon about a joined run: what it would refuse in every row is found here. */
+/* Tells the daemon that this client takes part, once a run. */
+static int tell_joined(const struct xt_run *run, const char *track_id)
+{
+	struct params_run_join p = {.has = PARAM_BIT(run_join, time),
+				    .seq = UINT64_MAX,
+				    .track_id = span_str(track_id),
+				    .time = wall_us()};
+	struct xt_client *c = run->client;
+
+	for (const struct xt_run *known = c->runs; known; known = known->next)
+		if (strcmp(known->id, track_id) == 0)
+			return XT_OK;
+	if (run->table) {
+		p.has |= PARAM_BIT(run_join, table);
+		p.table = span_str(run->table);
+	}
+	int r = client_writable(c);
+	if (r == XT_OK)
+		r = window_room(c, 256 + p.track_id.len + p.table.len);
+	if (r == XT_OK)
+		r = window_put(c, proto_method(METHOD_run_join), 0, &p, NULL);
+	return r == XT_OK ? row_push(c) : r;
+}
+
+/* Nobody waits for the daemon's word on a joined run: what it would refuse in every row is found here. */
 static int join(struct xt_run *run, const char *track_id)
 {
 	struct xt_client *c = run->client;
@@ -223,6 +247,8 @@ static int join(struct xt_run *run, const char *track_id)
 	if (r == XT_OK && wire_scan(buf_span(&map), &err) < 0)
 		r = client_fail(c, XT_EINVAL, "the parameters: %s", err.message);
 	buf_done(&map);
+	if (r == XT_OK)
+		r = tell_joined(run, track_id);
 	if (r == XT_OK)
 		return run_name(run, span_str(track_id));
 	run_done(run);
@@ -261,6 +287,25 @@ static void forget(struct xt_run *run)
 	run_done(run);
 }
 
+/* No daemon: the end of the run goes to the spool, behind its rows. seq: its number when it was sent
+ * already; 0: it was not. */
+static int spool_finish(struct xt_client *c, struct params_run_finish *p, uint64_t seq, int status)
+{
+	if (!spill_begin(c))
+		return status;
+	if (seq == 0) {
+		p->seq = UINT64_MAX;
+		if (++c->msgid == 0)
+			c->msgid = 1;
+		int r = window_put(c, proto_method(METHOD_run_finish), c->msgid, p, NULL);
+		if (r == XT_OK)
+			r = spill_last(c);
+		if (r != XT_OK)
+			return r;
+	}
+	return client_fail(c, XT_SPOOLED, "the end of the run is in the spool '%s'", c->spill.file.path);
+}
+
 int xt_run_finish(xt_run *run, enum xt_run_status status)
 {
 	struct xt_client *c = run->client;
@@ -273,6 +318,8 @@ int xt_run_finish(xt_run *run, enum xt_run_status status)
 
 	client_enter(c);
 	int r = call_run(c, METHOD_run_finish, &p, &call, &result, NEVER);
+	if (r == XT_ECONNECT || r == XT_EDOWN)
+		r = spool_finish(c, &p, call.seq, r);
 	call_done(&call);
 	forget(run);
 	return client_leave(c, r);

@@ -15,7 +15,7 @@ void window_done(struct window *w)
 	*w = (struct window){0};
 }
 
-static int reserve(struct xt_client *c, size_t size)
+int window_reserve(struct xt_client *c, size_t size)
 {
 	struct window *w = &c->window;
 
@@ -39,11 +39,13 @@ int window_room(struct xt_client *c, size_t size)
 	struct window *w = &c->window;
 	int64_t deadline = 0;
 
-	while (window_size(w) > 0 && window_size(w) + size > c->opt.window_bytes) {
+	while (!c->spill.on && window_size(w) > 0 && window_size(w) + size > c->opt.window_bytes) {
 		if (!deadline)
-			deadline = c->opt.full_timeout_ms ? deadline_in(c->opt.full_timeout_ms) : NEVER;
+			deadline = client_full_deadline(c);
 		if (c->fd >= 0 || link_try(c))
 			window_send(c);
+		else if (spill_begin(c))
+			break;
 		int r = pump_wait(c, deadline);
 		window_trim(c);
 		if (r == XT_EINTR)
@@ -51,10 +53,19 @@ int window_room(struct xt_client *c, size_t size)
 		if (r == XT_ETIMEOUT && window_size(w) + size > c->opt.window_bytes)
 			return client_fail(
 				c, XT_EFULL,
-				"%zu bytes of rows are not acknowledged and the daemon takes no more%s",
-				window_size(w), c->fd < 0 ? "; it cannot be reached" : "");
+				"%zu bytes of rows are not acknowledged and the daemon takes no more%s%s",
+				window_size(w),
+				c->fd < 0	? "; it cannot be reached"
+				: c->trouble[0] ? ": "
+						: "",
+				c->fd < 0 ? "" : c->trouble);
 	}
-	return reserve(c, size);
+	if (c->spill.on) {
+		int r = spill_room(c, size);
+		if (r != XT_OK)
+			return r;
+	}
+	return window_reserve(c, size);
 }
 
 void window_commit(struct xt_client *c, size_t size, size_t rows, size_t seq_off)
@@ -92,7 +103,7 @@ int window_put(struct xt_client *c, const struct method_desc *m, uint32_t msgid,
 	struct buf *b = &c->window.bytes;
 	size_t start = b->len, seq_off = 0;
 	bool numbered = (m->flags & METHOD_SEQ) != 0;
-	int r = reserve(c, 256);
+	int r = window_reserve(c, 256);
 
 	if (r != XT_OK)
 		return r;
@@ -139,6 +150,9 @@ void window_send(struct xt_client *c)
 		return;
 	if (c->confirm > c->confirmed)
 		put_confirm(c);
+	spill_load(c);
+	if (c->mute)
+		return;
 	while (w->sent < w->bytes.len) {
 		ssize_t n = send(c->fd, w->bytes.data + w->sent, w->bytes.len - w->sent,
 				 MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -158,6 +172,7 @@ void window_trim(struct xt_client *c)
 {
 	struct window *w = &c->window;
 
+	spill_settle(c);
 	while (w->first < w->end) {
 		const struct frame *f = &w->frames[w->first];
 		if (f->seq ? f->seq + f->rows - 1 > c->acked : w->head + f->size > w->sent)
@@ -191,7 +206,7 @@ void window_rewind(struct xt_client *c)
 
 	for (size_t i = w->first; i < w->end; i++) {
 		struct frame f = w->frames[i];
-		if (f.seq && f.seq + f.rows - 1 > c->acked) {
+		if (!c->spill.on && f.seq && f.seq + f.rows - 1 > c->acked) {
 			memmove(w->bytes.data + to, w->bytes.data + from, f.size);
 			to += f.size;
 			w->frames[kept++] = f;
@@ -202,6 +217,7 @@ void window_rewind(struct xt_client *c)
 	w->end = kept;
 	w->head = w->sent = 0;
 	w->bytes.len = to;
+	spill_rewind(c);
 }
 
 void window_renumber(struct xt_client *c)
@@ -210,8 +226,10 @@ void window_renumber(struct xt_client *c)
 	size_t at = w->head;
 
 	for (struct call *k = c->calls; k; k = k->next)
-		if (k->seq && k->seq <= c->acked)
-			k->done = k->lost = true; /* its effect went with the newer database */
+		if (k->seq && (k->seq <= c->acked || k->seq <= c->spill.to))
+			k->done = k->lost =
+				true; /* its effect went with the newer database, or comes unasked */
+	spill_leave(c);
 	c->last_seq = 0;
 	for (size_t i = w->first; i < w->end; i++) {
 		struct frame *f = &w->frames[i];

@@ -45,15 +45,17 @@ typedef struct xt_cursor xt_cursor; /* an open query */
 /* What a call came to. Values are stable. */
 enum xt_status {
 	XT_OK = 0,
-	XT_DONE = 1,	    /* xt_cursor_next: no more rows */
-	XT_EINVAL = -1,	    /* an argument that cannot be; the message names it */
-	XT_ENOMEM = -2,	    /* out of memory */
-	XT_ECONNECT = -3,   /* no daemon could be reached or started */
-	XT_ENODB = -4,	    /* the database does not exist and may not be created */
-	XT_EDOWN = -5,	    /* the daemon was stopped on purpose by `xtctl down` */
-	XT_ETIMEOUT = -6,   /* the time given ran out; nothing is lost, call again */
-	XT_EINTR = -7,	    /* a signal interrupted the wait; call again, or stop */
-	XT_EFULL = -8,	    /* the window of unacknowledged rows is full and the daemon takes none */
+	XT_DONE = 1,	  /* xt_cursor_next: no more rows */
+	XT_SPOOLED = 2,	  /* no daemon could be reached: what was told is safe in the spool file, and a daemon
+			     will store it when one runs again */
+	XT_EINVAL = -1,	  /* an argument that cannot be; the message names it */
+	XT_ENOMEM = -2,	  /* out of memory */
+	XT_ECONNECT = -3, /* no daemon could be reached or started */
+	XT_ENODB = -4,	  /* the database does not exist and may not be created */
+	XT_EDOWN = -5,	  /* the daemon was stopped on purpose by `xtctl down` */
+	XT_ETIMEOUT = -6, /* the time given ran out; nothing is lost, call again */
+	XT_EINTR = -7,	  /* a signal interrupted the wait; call again, or stop */
+	XT_EFULL = -8,	  /* the window of unacknowledged rows is full and the daemon takes none */
 	XT_EREJECTED = -9,  /* rows were rejected; the message has the first reason */
 	XT_EREQUEST = -10,  /* the daemon refused the request; xt_error_code() has its code */
 	XT_EPROTOCOL = -11, /* the daemon's bytes make no sense, or no common protocol version */
@@ -271,8 +273,11 @@ typedef struct xt_options {
 	bool no_autostart;	/* never start a daemon (also: XETRACK_AUTOSTART=0) */
 	bool revive;		/* start the daemon although `xtctl down` holds it: what `up` does */
 	int connect_timeout_ms; /* for connecting and starting; 0: 10,000 */
-	int full_timeout_ms;	/* how long a call may block on a full window; 0: forever */
-	size_t window_bytes;	/* most bytes of unacknowledged rows; 0: 8 MiB */
+	int full_timeout_ms;	/* how long a call may block when window or spool are full; 0: forever */
+	bool full_fails;	/* it does not block at all but returns XT_EFULL at once */
+	size_t window_bytes;	/* most bytes of unacknowledged rows in memory; 0: 8 MiB */
+	size_t spool_bytes;	/* most bytes of rows in the spool file while no daemon runs; 0: 1 GiB */
+	bool no_spool;		/* no spool file: rows wait in the window only */
 	const char *name;	/* what `xtctl status` calls this client; NULL: the program's name */
 	/* Called for every rejected row, from within whatever call reads the rejection, with the
 	 * client locked: it must not call the library with the same client. */
@@ -290,13 +295,18 @@ typedef struct xt_options {
 XT_API int xt_open(xt_client **ret_client, const char *database, const xt_options *options);
 
 /*
- * Flushes (for at most 30 s), says goodbye and frees the client and its runs. NULL is
- * allowed. XT_OK; XT_EREJECTED when any row of this client was rejected; XT_ETIMEOUT,
- * XT_ECONNECT when rows could not be delivered. The client is gone in any case; the reason
- * is copied to `message` (size bytes, may be NULL) since xt_error() can no longer be asked.
+ * Flushes (for at most 30 s), says goodbye and frees the client and its runs, which are finished if
+ * they are still running. NULL is allowed. XT_OK; XT_SPOOLED when no daemon could be reached or it
+ * did not answer in time: the rows are on disk in the spool file, which the next daemon takes in;
+ * XT_EREJECTED when any row of this client was rejected; XT_ETIMEOUT, XT_ECONNECT when rows could
+ * neither be delivered nor spooled. The client is gone in any case; the reason is copied to `message` (size
+ * bytes, may be NULL) since xt_error() can no longer be asked.
  */
 XT_API int xt_close_message(xt_client *client, char *message, size_t size);
 XT_API int xt_close(xt_client *client);
+
+/* xt_close() of a program that gives up: runs of this client that are still running have failed. */
+XT_API int xt_close_failed(xt_client *client);
 
 /* The last failure's sentence, "" when there was none. Valid until the client's next call. */
 XT_API const char *xt_error(const xt_client *client);
@@ -307,8 +317,9 @@ XT_API const char *xt_error_code(const xt_client *client);
 /* Name of a status: "XT_OK", "XT_EFULL". Static. */
 XT_API const char *xt_status_name(int status);
 
-/* Waits until everything logged so far is on disk. XT_OK, XT_EREJECTED when rows were rejected
- * since the last flush (the rest is stored), XT_ETIMEOUT, XT_EINTR, XT_ECONNECT. */
+/* Waits until everything logged so far is in the database and on disk. XT_OK, XT_EREJECTED when rows were
+ * rejected since the last flush (the rest is stored), XT_ETIMEOUT, XT_EINTR, XT_ECONNECT; the message says
+ * where the rows wait. */
 XT_API int xt_flush(xt_client *client, int timeout_ms);
 
 /* Sequence number of the last row or request, the highest one acknowledged, and how many rows
@@ -332,15 +343,17 @@ typedef struct xt_run_options {
 /* Starts a run; waits for the daemon's answer. The run belongs to the client. */
 XT_API int xt_run_start(xt_run **ret_run, xt_client *client, const xt_run_options *options);
 
-/* A handle on a run that was started elsewhere (another worker's): asks nobody, ends nothing.
- * Also for a second table of the same run. Belongs to the client. */
+/* A handle on a run that was started elsewhere (another worker's): tells the daemon that this worker
+ * takes part, waits for nobody, ends nothing. How the worker ended stands in xt_workers. Also for a
+ * second table of the same run. Belongs to the client. XT_OK, XT_EINVAL, XT_EFULL, XT_EINTR, XT_ENOMEM. */
 XT_API int xt_run_join(xt_run **ret_run, xt_client *client, const char *track_id,
 		       const xt_run_options *options);
 
 /* The run's track_id. Lives as long as the run. */
 XT_API const char *xt_run_id(const xt_run *run);
 
-/* Ends the run and frees the handle, also on failure; waits for the daemon's answer. */
+/* Ends the run and frees the handle, also on failure; waits for the daemon's answer. XT_SPOOLED: no
+ * daemon could be reached, and the end is in the spool file behind the run's rows. */
 XT_API int xt_run_finish(xt_run *run, enum xt_run_status status);
 
 /* Frees a handle without ending the run. */
@@ -350,7 +363,8 @@ XT_API void xt_run_free(xt_run *run);
  * Logs one row and hands it to the kernel; does not wait for the disk. Blocks only while the
  * window is full (see full_timeout_ms). Fields are borrowed for the call. A key that occurs
  * twice: the row is XT_EINVAL. XT_OK, XT_EINVAL, XT_EFULL, XT_EINTR, XT_ENOMEM; XT_EREQUEST with the
- * code read_only. Without a daemon rows wait in the window, and are sent when there is one again.
+ * code read_only. Without a daemon rows go to the spool file, and are sent, in their order, when there is one
+ * again; if this process ends before, the daemon takes them from there.
  */
 XT_API int xt_log_fields(xt_run *run, const xt_field *fields, size_t n_fields);
 
@@ -420,6 +434,21 @@ XT_API int xt_exec(xt_client *client, const char *sql, const xt_value *args, siz
 XT_API int xt_tables(xt_cursor **ret_cursor, xt_client *client);
 XT_API int xt_columns(xt_cursor **ret_cursor, xt_client *client, const char *table);
 XT_API int xt_daemon_status(xt_cursor **ret_cursor, xt_client *client);
+
+/* Changes a setting of the database (docs/storage.md lists them); value NULL: its default again. ret_value,
+ * which may be NULL: what is in force now. */
+XT_API int xt_config(xt_client *client, const char *key, const int64_t *value, int64_t *ret_value);
+
+/* What one call of xt_spool_replay did. */
+typedef struct xt_spool_report {
+	uint64_t rows;	  /* stored */
+	bool more;	  /* there is more: call again */
+	uint64_t owned;	  /* files whose process lives and sends them itself */
+	uint64_t damaged; /* files that are damaged and were set aside */
+} xt_spool_report;
+
+/* Has the daemon take in a piece of what clients left in spool files. It does so by itself too. */
+XT_API int xt_spool_replay(xt_client *client, xt_spool_report *ret_report);
 
 /*
  * ---- copies -----------------------------------------------------------

@@ -222,14 +222,20 @@ static int edit_schema(struct store *s, const struct table *t, const char *colum
 {
 	struct buf sql = {0};
 	sqlite3_stmt *st = store_stmt(s, STMT_TABLE_FIND, err);
-	int r = -1, version = 0;
+	struct xt_err undo;
 	char bump[64];
 
 	if (!st)
 		return -1;
 	sqlite3_bind_text(st, 1, t->name, -1, SQLITE_STATIC);
-	if (sqlite3_step(st) == SQLITE_ROW)
-		r = schema_retype(&sql, (const char *)sqlite3_column_text(st, 2), column, kind_name(to));
+	int r = store_step(s, st, err);
+	const char *text = r > 0 ? (const char *)sqlite3_column_text(st, 2) : NULL;
+	if (r < 0 || (r > 0 && !text)) { /* no memory for the text */
+		r = r < 0 ? -1 : store_fail(s, err);
+		sqlite3_reset(st);
+		return r;
+	}
+	r = text ? schema_retype(&sql, text, column, kind_name(to)) : -1;
 	sqlite3_reset(st);
 	if (r < 0) {
 		xt_err_set(err, XT_E_internal, column, "cannot find column '%s' in the schema of table '%s'",
@@ -247,15 +253,17 @@ static int edit_schema(struct store *s, const struct table *t, const char *colum
 	if (store_run(s, st, err) < 0)
 		goto out;
 	st = store_stmt(s, STMT_SCHEMA_VERSION, err);
-	if (!st)
+	if (!st || store_step(s, st, err) < 0)
 		goto out;
-	if (sqlite3_step(st) == SQLITE_ROW)
-		version = sqlite3_column_int(st, 0);
+	int version = sqlite3_column_int(st, 0);
 	sqlite3_reset(st);
 	snprintf(bump, sizeof(bump), "PRAGMA schema_version = %d", version + 1);
 	r = store_exec(s, bump, err);
 out:
-	sqlite3_exec(s->db, "PRAGMA writable_schema = RESET", NULL, NULL, NULL);
+	if (store_exec(s, "PRAGMA writable_schema = RESET", r == 0 ? err : &undo) < 0) {
+		sqlite3_db_config(s->db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0, NULL);
+		r = -1;
+	}
 	buf_done(&sql);
 	return r;
 }
@@ -270,10 +278,10 @@ static int mend_indexes(struct store *s, const struct table *t, const char *colu
 		return -1;
 	sqlite3_bind_text(st, 1, t->name, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, column, -1, SQLITE_STATIC);
-	bool indexed = sqlite3_step(st) == SQLITE_ROW;
+	int indexed = store_step(s, st, err);
 	sqlite3_reset(st);
-	if (!indexed)
-		return 0;
+	if (indexed <= 0)
+		return indexed;
 	buf_clear(sql);
 	buf_add_str(sql, "REINDEX ");
 	ident_quote(sql, t->name);

@@ -1,5 +1,6 @@
 #include "apply.h"
 
+#include "intake.h"
 #include "runs.h"
 #include "table.h"
 
@@ -95,7 +96,10 @@ static int call_undoable(struct work *w, union any_result *result, struct xt_err
 		return -1;
 	int r = handle_call(w->op->method, w, w->op->params, result, failure);
 	if (work_broken(w->store)) {
-		*err = *failure;
+		if (r < 0)
+			*err = *failure;
+		else
+			xt_err_set(err, XT_E_internal, NULL, "a statement ended the transaction");
 		return -1;
 	}
 	if (r < 0) {
@@ -123,6 +127,7 @@ static int apply_once(struct work *w, uint64_t seq, struct xt_err *err)
 	if (r < 0)
 		return -1;
 	clients_advance(w->store, w->client, seq);
+	w->client->requests++;
 	answer(w->op, &result, r ? &failure : NULL);
 	return keep_answer(w, seq, &result, r ? &failure : NULL, err);
 }
@@ -220,7 +225,59 @@ static int apply_gone(struct work *w, struct xt_err *err)
 		return 0;
 	if (clients_settle(w->store, w->client, err) < 0)
 		return -1;
-	return runs_of_client(w->store, &w->client->key, "running", "crashed", true, err);
+	struct runs_turn crash = {.from = "running", .to = "crashed", .cause = w->op->cause, .end = true};
+	return runs_of_client(w->store, &w->client->key, &crash, err);
+}
+
+/* Greeted while nothing could be stored: what `hello` would have written. */
+static int welcome_back(struct work *w, struct xt_err *err)
+{
+	static const struct runs_turn back = {.from = "crashed", .to = "running"};
+
+	clients_told(w->store, w->client, w->client->told, false);
+	return runs_of_client(w->store, &w->client->key, &back, err);
+}
+
+static int apply_spool(struct work *w, struct xt_err *err)
+{
+	struct intake_report report = {0};
+	struct op *op = w->op;
+
+	if (w->store->read_only)
+		return 0;
+	if (intake_apply(w->intake, w, &report, err) < 0)
+		return -1;
+	op->again = report.more;
+	op->waiting = report.owned > 0;
+	return 0;
+}
+
+bool work_apply_held(struct work *w, struct op *op)
+{
+	union any_result result = {0};
+	struct xt_err err;
+	bool hello = op->kind == OP_METHOD && op->method->id == METHOD_hello;
+
+	if (!hello && op->kind != OP_BARRIER)
+		return false;
+	struct client *c = clients_find(w->store, &op->client, &err);
+	if (!c || (op->kind == OP_BARRIER && c->committed < op->after))
+		return false;
+	if (!hello)
+		return true;
+	w->op = op;
+	w->client = c;
+	w->events = &op->out;
+	c->connected = c->returned = true;
+	hello_answer(w->store, (const struct params_hello *)op->params, c->committed, &result.hello);
+	result.hello.held = true;
+	result.hello.has |= RESULT_BIT(hello, held);
+	answer(op, &result, NULL);
+	if (after_hello(w, &err) < 0)
+		op->close = true; /* it comes again */
+	w->op = NULL;
+	w->client = NULL;
+	return true;
 }
 
 int work_apply(struct work *w, struct op *op, struct xt_err *err)
@@ -230,9 +287,11 @@ int work_apply(struct work *w, struct op *op, struct xt_err *err)
 	if (op->kind == OP_TIDY)
 		return 0;
 	if (op->kind == OP_JUDGE)
-		return runs_judge(w->store, err);
+		return runs_judge(w->store, err) < 0 ? -1 : clients_forget_old(w->store, err);
+	if (op->kind == OP_SPOOL)
+		return apply_spool(w, err);
 	w->client = clients_find(w->store, &op->client, err);
-	if (!w->client)
+	if (!w->client || (w->client->returned && welcome_back(w, err) < 0))
 		return -1;
 	int r = op->kind == OP_BARRIER ? apply_barrier(w)
 		: op->kind == OP_GONE  ? apply_gone(w, err)

@@ -14,6 +14,12 @@ int bind_check(const struct token *t, const char *field, struct xt_err *err)
 	return 0;
 }
 
+static int bind_fail(int rc, const char *field, struct xt_err *err)
+{
+	return xt_err_set(err, rc == SQLITE_NOMEM ? XT_E_busy : XT_E_too_large, field, "%s",
+			  sqlite3_errstr(rc));
+}
+
 static int bind_json(sqlite3_stmt *st, int i, struct reader *r, const char *field, struct xt_err *err)
 {
 	struct buf json = {0};
@@ -23,7 +29,7 @@ static int bind_json(sqlite3_stmt *st, int i, struct reader *r, const char *fiel
 				   : sqlite3_bind_text64(st, i, (const char *)json.data, json.len,
 							 SQLITE_TRANSIENT, SQLITE_UTF8);
 	buf_done(&json);
-	return rc == SQLITE_OK ? 0 : xt_err_set(err, XT_E_too_large, field, "%s", sqlite3_errstr(rc));
+	return rc == SQLITE_OK ? 0 : bind_fail(rc, field, err);
 }
 
 int bind_value(sqlite3_stmt *st, int i, struct reader *r, const char *field, struct xt_err *err)
@@ -60,5 +66,5 @@ int bind_value(sqlite3_stmt *st, int i, struct reader *r, const char *field, str
 		*r = start;
 		return bind_json(st, i, r, field, err);
 	}
-	return rc == SQLITE_OK ? 0 : xt_err_set(err, XT_E_too_large, field, "%s", sqlite3_errstr(rc));
+	return rc == SQLITE_OK ? 0 : bind_fail(rc, field, err);
 }

@@ -2,13 +2,17 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "layout.h"
 #include "runs.h"
+#include "spool.h"
 
 #define BUCKETS	   4096
 #define TELL_BYTES (8u << 20) /* of kept events that are sent at once */
 #define UNCOUNTED  256	      /* rows that may be missing in xt_runs for a while */
 #define SETTLE_US  1000000    /* and for how long, as long as commits go on */
+#define DAY_US	   INT64_C(86400000000)
 
 struct client_cache {
 	struct client *buckets[BUCKETS];
@@ -55,14 +59,22 @@ static bool has_tables(struct store *s)
 	return !s->read_only;
 }
 
-struct client *clients_find(struct store *s, const struct client_key *key, struct xt_err *err)
+/* The client if it is in memory, or NULL. */
+static struct client *clients_known(struct client_cache *cache, const struct client_key *key)
 {
-	struct client **head = bucket(s->clients, key);
-	uint64_t mark = 0;
-
-	for (struct client *c = *head; c; c = c->next)
+	for (struct client *c = *bucket(cache, key); c; c = c->next)
 		if (same(&c->key, key))
 			return c;
+	return NULL;
+}
+
+struct client *clients_find(struct store *s, const struct client_key *key, struct xt_err *err)
+{
+	struct client **head = bucket(s->clients, key), *known = clients_known(s->clients, key);
+	uint64_t mark = 0;
+
+	if (known)
+		return known;
 	if (has_tables(s)) {
 		sqlite3_stmt *st = store_stmt(s, STMT_CLIENT_GET, err);
 		if (!st)
@@ -100,6 +112,17 @@ void clients_advance(struct store *s, struct client *c, uint64_t mark)
 {
 	c->mark = mark;
 	touch(s, c);
+}
+
+void clients_told(struct store *s, struct client *c, uint64_t last_seq, bool bye)
+{
+	bool news = last_seq > c->told || bye != c->said_bye;
+
+	if (last_seq > c->told)
+		c->told = last_seq;
+	c->said_bye = bye;
+	if (news && (c->mark > 0 || c->told > 0))
+		touch(s, c);
 }
 
 int clients_settle(struct store *s, struct client *c, struct xt_err *err)
@@ -183,6 +206,9 @@ int clients_write(struct store *s, struct xt_err *err)
 			sqlite3_bind_text(st, 7, u->run, -1, SQLITE_STATIC);
 		sqlite3_bind_int64(st, 8, (int64_t)u->rows);
 		sqlite3_bind_int64(st, 9, (int64_t)u->rejects);
+		sqlite3_bind_int64(st, 10, (int64_t)c->requests);
+		sqlite3_bind_int64(st, 11, (int64_t)(c->told > c->mark ? c->told : c->mark));
+		sqlite3_bind_int(st, 12, c->said_bye);
 		if (store_run(s, st, err) < 0)
 			return -1;
 	}
@@ -196,9 +222,10 @@ static void clean(struct client_cache *cache, bool committed)
 		cache->dirty = c->next_dirty;
 		c->next_dirty = NULL;
 		c->dirty = false;
-		c->stored = c->rejected = 0;
+		c->stored = c->rejected = c->requests = 0;
 		if (committed) {
 			c->committed = c->mark;
+			c->returned = false;
 			c->uncounted_committed = c->uncounted;
 		} else {
 			c->mark = c->committed;
@@ -215,6 +242,88 @@ void clients_committed(struct client_cache *c)
 void clients_rolled_back(struct client_cache *c)
 {
 	clean(c, false);
+}
+
+/* ---- forgetting ------------------------------------------------------- */
+
+static bool has_spool(const struct store *s, const struct client_key *key)
+{
+	char path[PATH_MAX], name[SPOOL_NAME + 1];
+
+	spool_name(key->id, name);
+	snprintf(path, sizeof(path), "%s.spool/%s", s->path, name);
+	return access(path, F_OK) == 0;
+}
+
+/* What the audit must know of clients that are gone. */
+static int add_to_meta(struct store *s, const char *key, int64_t n, struct xt_err *err)
+{
+	int64_t so_far;
+
+	return layout_get(s, key, 0, &so_far, err) < 0 ? -1 : layout_set(s, key, so_far + n, err);
+}
+
+static int forget(struct store *s, const struct client_key *key, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(s, STMT_OUTBOX_CONFIRM, err);
+
+	if (!st)
+		return -1;
+	bind_key(st, key);
+	sqlite3_bind_int64(st, 3, INT64_MAX);
+	if (store_run(s, st, err) < 0 || !(st = store_stmt(s, STMT_CLIENT_FORGET, err)))
+		return -1;
+	bind_key(st, key);
+	return store_run(s, st, err);
+}
+
+/* The next client that may be forgotten; 1, 0: there is none, -1. */
+static int next_old(struct store *s, const char *before, struct client_key *ret, int64_t counts[2],
+		    struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(s, STMT_CLIENTS_OLD, err);
+	int row = 0;
+	bool found = false;
+
+	if (!st)
+		return -1;
+	sqlite3_bind_text(st, 1, before, -1, SQLITE_STATIC);
+	while (!found && (row = store_step(s, st, err)) > 0) {
+		struct client_key key = {.uid = (uint32_t)sqlite3_column_int64(st, 0)};
+		if (sqlite3_column_bytes(st, 1) != XT_CLIENT_ID)
+			continue;
+		memcpy(key.id, sqlite3_column_blob(st, 1), XT_CLIENT_ID);
+		const struct client *c = clients_known(s->clients, &key);
+		if ((c && (c->connected || c->dirty)) || has_spool(s, &key))
+			continue;
+		found = true;
+		*ret = key;
+		counts[0] = sqlite3_column_int64(st, 2);
+		counts[1] = sqlite3_column_int64(st, 3);
+	}
+	sqlite3_reset(st);
+	return found ? 1 : row;
+}
+
+int clients_forget_old(struct store *s, struct xt_err *err)
+{
+	char before[STAMP_SIZE];
+	struct client_key key;
+	int64_t counts[2];
+	int r;
+
+	if (stamp_write(s->now_us() - s->config[CONFIG_FORGET_DAYS] * DAY_US, false, before) < 0)
+		return 0;
+	while ((r = next_old(s, before, &key, counts, err)) > 0) {
+		struct client *c = clients_known(s->clients, &key);
+		if (forget(s, &key, err) < 0 || add_to_meta(s, "forgotten_clients", 1, err) < 0 ||
+		    add_to_meta(s, "forgotten_stored", counts[0], err) < 0 ||
+		    add_to_meta(s, "forgotten_rejected", counts[1], err) < 0)
+			return -1;
+		if (c)
+			clients_drop(s, c);
+	}
+	return r;
 }
 
 /* ---- outbox ----------------------------------------------------------- */

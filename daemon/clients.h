@@ -22,14 +22,18 @@ struct uncounted {
 
 struct client {
 	struct client_key key;
-	uint64_t mark;					 /* last number applied, perhaps not committed */
-	uint64_t committed;				 /* last number committed */
-	uint64_t stored, rejected;			 /* rows since the last commit */
+	uint64_t mark;		   /* last number applied, perhaps not committed */
+	uint64_t committed;	   /* last number committed */
+	uint64_t stored, rejected; /* rows since the last commit */
+	uint64_t requests;	   /* other changes since then */
+	uint64_t told;		   /* highest number that the client said it has assigned */
+	bool said_bye;		   /* it left in good order, and was not back since */
 	struct uncounted uncounted, uncounted_committed; /* as applied; as committed */
 	int64_t counted_us;				 /* when they last went to xt_runs */
 	uint64_t untold;     /* first number whose kept events wait to be sent; 0: none do */
 	bool dirty;	     /* in the cache's dirty list */
 	bool connected;	     /* between hello and the connection's end */
+	bool returned;	     /* it was greeted while nothing could be stored: its runs are not told yet */
 	struct client *next; /* in its hash bucket */
 	struct client *next_dirty;
 };
@@ -54,6 +58,14 @@ int clients_settle_run(struct store *s, const struct run *run, struct xt_err *er
 
 /* Moves the mark. */
 void clients_advance(struct store *s, struct client *c, uint64_t mark);
+
+/* The client says which number it has assigned last; `bye`: and that it leaves. Of a client that has
+ * changed nothing yet nothing is kept. */
+void clients_told(struct store *s, struct client *c, uint64_t last_seq, bool bye);
+
+/* Forgets clients that were not seen for as long as the settings say, with their marks and outboxes, but
+ * none that is connected or has a spool file. */
+int clients_forget_old(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
 
 /* Forgets a client that is not connected and has nothing to write. */
 void clients_drop(struct store *s, struct client *c);

@@ -42,6 +42,7 @@ static void on_close(uv_handle_t *h)
 	buf_done(&c->out);
 	buf_done(&c->writing);
 	block_unref(c->in);
+	watch_unref(c->watch);
 	server_forget(c->server, c);
 	free(c);
 }
@@ -147,7 +148,8 @@ void conn_flush(struct conn *c)
 		write_out(c);
 	if (c->mute)
 		buf_clear(&c->out);
-	if (c->state == CONN_EOF && c->ops == 0 && c->writing.len == 0 && c->out.len == 0)
+	bool written = c->writing.len == 0 && c->out.len == 0;
+	if (c->state == CONN_EOF && c->ops == 0 && (written || c->peer_died))
 		conn_close(c);
 	else
 		conn_regulate(c);
@@ -246,6 +248,26 @@ void conn_look_gone(struct conn *c)
 		on_end(c);
 }
 
+/* Has the dead peer's last word been read? */
+static void look_for_last_word(struct conn *c)
+{
+	struct pollfd p = {.events = POLLIN};
+
+	if (c->state == CONN_OPEN && uv_fileno((uv_handle_t *)&c->pipe, &p.fd) == 0 && poll(&p, 1, 0) == 0) {
+		c->mute = true;
+		server_end_cursors(c->server, c->id);
+		conn_finish(c);
+	}
+}
+
+void conn_peer_died(struct conn *c)
+{
+	c->peer_died = true;
+	look_for_last_word(c);
+	if (c->state != CONN_CLOSING)
+		conn_touch(c);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 {
 	struct conn *c = stream->data;
@@ -264,6 +286,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 		c->read_size = LARGE_READ;
 	cut_frames(c);
 	conn_rest(c);
+	if (c->peer_died)
+		look_for_last_word(c);
 	if (c->state != CONN_CLOSING)
 		conn_regulate(c);
 }
@@ -273,7 +297,7 @@ void conn_regulate(struct conn *c)
 	/* Between half and all of a limit it stays as it is. */
 	size_t queued = c->reading ? MAX_QUEUED : MAX_QUEUED / 2;
 	bool want = c->state == CONN_OPEN && c->queued < queued && c->jobs < MAX_JOBS &&
-		    c->out.len + c->writing.len < SLOW_OUT && !c->server->full;
+		    (c->out.len + c->writing.len < SLOW_OUT || c->peer_died) && !c->server->full;
 
 	if (want == c->reading || c->state == CONN_CLOSING)
 		return;

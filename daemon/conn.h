@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "op.h"
 #include "peer.h"
+#include "watch.h"
 
 /* Received bytes, shared by the messages that were cut from them. Counted on the loop only. */
 struct block {
@@ -36,6 +37,9 @@ struct conn {
 	enum conn_state state;
 	struct peer peer;
 	struct client_key client; /* from hello */
+	struct watch *watch;	  /* a reference: the peer's process; NULL: it cannot be watched */
+	bool peer_died;		  /* it has ended: what is in the socket is its last word */
+	bool said_bye;		  /* it leaves in good order */
 	bool greeted;		  /* hello was taken */
 	bool reading;		  /* uv_read_start is in effect */
 
@@ -73,6 +77,9 @@ void conn_put_error(struct conn *c, const struct xt_err *err);
 
 /* Reads no more; closes when everything is answered and written. */
 void conn_finish(struct conn *c);
+
+/* The peer's process has ended: reads what it sent and ends. */
+void conn_peer_died(struct conn *c);
 
 /* Ends a connection that is not read at the moment and whose peer has gone. */
 void conn_look_gone(struct conn *c);

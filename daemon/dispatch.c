@@ -167,6 +167,7 @@ static int queue(struct conn *c, struct op *op, struct xt_err *err)
 	}
 	if (op->method->id == METHOD_hello)
 		take_hello(c, op);
+	c->said_bye = c->said_bye || op->method->id == METHOD_bye;
 	server_queue(c->server, c, op);
 	return 0;
 }

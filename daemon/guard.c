@@ -1,5 +1,6 @@
 #include "guard.h"
 
+#include <stdio.h>
 #include <strings.h>
 #include <time.h>
 
@@ -117,6 +118,10 @@ static int check_user(struct guard *g, int action, const char *a, const char *b)
 		return deny(g, XT_E_sql_denied);
 	if (g->mode == GUARD_READ)
 		return deny(g, XT_E_sql_writes);
+	if (action == SQLITE_CREATE_TABLE)
+		snprintf(g->created, sizeof(g->created), "%s", a);
+	if (action == SQLITE_DROP_TABLE)
+		snprintf(g->dropped, sizeof(g->dropped), "%s", a);
 	/* A trigger or an index on an internal table would write there later. */
 	if (internal(object) ||
 	    ((action == SQLITE_CREATE_TRIGGER || action == SQLITE_CREATE_INDEX) && internal(b)))

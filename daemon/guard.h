@@ -8,7 +8,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
-#include "proto.h"
+#include "ident.h"
 
 enum guard_mode {
 	GUARD_OURS,  /* everything, but triggers of users do not reach internal tables */
@@ -23,6 +23,8 @@ struct guard {
 	atomic_bool *cancelled; /* borrowed; NULL: cannot be cancelled */
 	atomic_bool *abandon; /* borrowed: stops whatever runs, for the process leaves; NULL: nothing does */
 	bool timed_out;	      /* the deadline stopped a statement */
+	char created[IDENT_SIZE],
+		dropped[IDENT_SIZE]; /* table that the statement makes, drops; "" for none */
 };
 
 /* Installs the handlers on a connection; the guard must outlive it. */

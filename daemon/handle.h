@@ -8,6 +8,8 @@
 
 #include "op.h"
 
+struct intake;
+
 /* What a handler on the writer thread works with. */
 struct work {
 	struct store *store;
@@ -16,6 +18,7 @@ struct work {
 	struct buf *events;		       /* encoded events for the sender, sent before the answer */
 	struct buf text;		       /* for what results borrow */
 	struct span *names, *keys;	       /* scratch for a row's keys: XT_MAX_COLUMNS + 1 each */
+	struct intake *intake;		       /* of spool files */
 	uint64_t stored, rejected, duplicates; /* rows of this batch */
 	const struct culprit *culprit;	       /* known to break the transaction; NULL: none */
 	bool met;			       /* it was met: the batch ends behind it */

@@ -4,7 +4,10 @@
 
 #include "handle.h"
 #include "loop.h"
+#include "spool.h"
 #include "store.h"
+
+#define MAX_SPOOLS 1000 /* files that `status` looks at */
 
 #ifndef XT_VERSION
 #define XT_VERSION "0.1.0"
@@ -17,8 +20,30 @@ static const char *describe_state(const struct server_facts *f, char *text, size
 		return "stopping";
 	if (f->writer == WRITER_OK)
 		return f->store->read_only ? "read only" : "ok";
-	snprintf(text, size, "degraded: %s: %.180s", proto_error_name(f->why.code), f->why.message);
+	const char *name = f->writer == WRITER_WARNED ? "warning"
+			   : f->writer == WRITER_SLOW ? "slow"
+						      : "degraded";
+	snprintf(text, size, "%s: %s: %.180s", name, proto_error_name(f->why.code), f->why.message);
 	return text;
+}
+
+static bool add_spool(const struct spool_facts *f, void *data)
+{
+	struct result_status *ret = data;
+
+	ret->spools++;
+	ret->spooled_bytes += f->bytes;
+	if (f->first)
+		ret->spooled_rows += f->last - f->first + 1;
+	return ret->spools < MAX_SPOOLS;
+}
+
+static void count_spools(const struct store *s, struct result_status *ret)
+{
+	char dir[PATH_MAX];
+
+	snprintf(dir, sizeof(dir), "%s.spool", s->path);
+	(void)!spool_list(dir, add_spool, ret);
 }
 
 int handle_status(struct loop_call *c, const struct params_status *p, struct result_status *ret,
@@ -50,6 +75,10 @@ int handle_status(struct loop_call *c, const struct params_status *p, struct res
 	ret->cursors = f.cursors;
 	ret->wal_bytes = store_wal_bytes(f.store);
 	ret->idle_exit_ms = f.idle_exit_ms;
+	ret->has |= RESULT_BIT(status, spools) | RESULT_BIT(status, spooled_rows) |
+		    RESULT_BIT(status, spooled_bytes) | RESULT_BIT(status, disk_free);
+	count_spools(f.store, ret);
+	ret->disk_free = disk_free(f.store->path);
 	if (f.log_file) {
 		ret->has |= RESULT_BIT(status, log_file);
 		ret->log_file = span_str(f.log_file);

@@ -28,8 +28,8 @@ static void pack_column(msgpack_packer *pk, sqlite3_stmt *st, int i)
 		msgpack_pack_double(pk, sqlite3_column_double(st, i));
 		break;
 	case SQLITE_TEXT: {
-		const void *text = sqlite3_column_text(st, i);
-		pack_text(pk, text, (size_t)sqlite3_column_bytes(st, i));
+		struct span text = store_text(st, i);
+		pack_text(pk, text.data, text.len);
 		break;
 	}
 	case SQLITE_BLOB: {
@@ -243,8 +243,10 @@ int handle_tables(struct cursor *c, const struct params_tables *p, struct result
 	guard_enter(&c->db->guard, GUARD_READ, QUERY_TIMEOUT_MS, &c->cancelled);
 	begin_array(&c->rows);
 	int r = prepare(c, TABLE_NAMES_SQL, &st, err);
-	for (; r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW; n++)
-		r = describe_table(c, (const char *)sqlite3_column_text(st, 0), err);
+	for (; r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW; n++) {
+		const char *name = (const char *)sqlite3_column_text(st, 0);
+		r = name ? describe_table(c, name, err) : guard_fail(&c->db->guard, c->db->db, err);
+	}
 	if (r == 0 && rc != SQLITE_DONE)
 		r = guard_fail(&c->db->guard, c->db->db, err);
 	sqlite3_finalize(st);
@@ -280,9 +282,9 @@ int handle_columns(struct cursor *c, const struct params_columns *p, struct resu
 		msgpack_packer pk = wire_packer(&c->rows);
 		msgpack_pack_map(&pk, 3);
 		for (int i = 0; i < 3; i++) {
-			const void *text = sqlite3_column_text(st, i);
+			struct span text = store_text(st, i);
 			pack_text(&pk, keys[i], strlen(keys[i]));
-			pack_text(&pk, text ? text : "", (size_t)sqlite3_column_bytes(st, i));
+			pack_text(&pk, text.data, text.len);
 		}
 	}
 	if (r == 0 && rc != SQLITE_DONE)

@@ -1,4 +1,5 @@
 /* log: rows into tables, each applied once. */
+#include "crash.h"
 #include "handle.h"
 #include "row.h"
 #include "runs.h"
@@ -92,9 +93,11 @@ static int apply_row(struct work *w, struct message *m, uint64_t seq, struct xt_
 	} else {
 		why = &bad;
 	}
+	if (work_reject(w, seq, why, err) < 0)
+		return -1;
 	w->rejected++;
 	w->client->rejected++;
-	return work_reject(w, seq, why, err);
+	return 0;
 }
 
 /* Steps over the rows that were applied before; how many. */
@@ -102,6 +105,8 @@ static uint64_t skip_known(struct work *w, struct message *m, uint64_t seq)
 {
 	uint64_t mark = w->client->mark, skip = mark >= seq ? mark + 1 - seq : 0;
 
+	if (crash_defect("no deduplication"))
+		return 0;
 	if (skip > m->n)
 		skip = m->n;
 	for (uint64_t i = 0; i < skip; i++)

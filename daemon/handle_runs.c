@@ -1,4 +1,4 @@
-/* run_start, run_finish, set, delete_run. */
+/* run_start, run_join, run_finish, set, delete_run. */
 #include <stdio.h>
 
 #include "bind.h"
@@ -81,6 +81,32 @@ int handle_run_start(struct work *w, const struct params_run_start *p, struct re
 	return r;
 }
 
+/* ---- run_join --------------------------------------------------------- */
+
+int handle_run_join(struct work *w, const struct params_run_join *p, struct result_run_join *ret,
+		    struct xt_err *err)
+{
+	struct span table_name = table_or_events(HAS_PARAM(p, run_join, table), p->table);
+	char table[IDENT_SIZE];
+
+	if (ident_table(table_name, table, err) < 0)
+		return -1;
+	if (memchr(p->track_id.data, 0, p->track_id.len))
+		return xt_err_set(err, XT_E_bad_name, "track_id", "a track_id may not hold NUL characters");
+	struct run *run = runs_find(w->store, p->track_id, err);
+	if (!run)
+		return -1;
+	if (run->deleted)
+		return xt_err_set(err, XT_E_run_deleted, "track_id", "run '%.100s' was deleted",
+				  run->track_id);
+	struct run_start start = {.time_us = HAS_PARAM(p, run_join, time) ? p->time : w->store->now_us(),
+				  .table = table,
+				  .client = &w->client->key,
+				  .pid = w->op->pid};
+	ret->started = !run->known;
+	return run->known ? runs_join(w->store, run, &start, err) : runs_add(w->store, run, &start, err);
+}
+
 /* ---- run_finish ------------------------------------------------------- */
 
 static struct run *known_run(struct work *w, struct span track_id, struct xt_err *err)
@@ -116,7 +142,10 @@ int handle_run_finish(struct work *w, const struct params_run_finish *p, struct 
 	if (!st)
 		return -1;
 	store_bind(st, 1, p->track_id);
-	if (sqlite3_step(st) == SQLITE_ROW) {
+	int row = store_step(w->store, st, err);
+	if (row < 0)
+		return -1;
+	if (row) {
 		/* The batch's own counts are written at its end. */
 		ret->rows = (uint64_t)sqlite3_column_int64(st, 0) + run->rows;
 		ret->rejects = (uint64_t)sqlite3_column_int64(st, 1) + run->rejects;
@@ -187,11 +216,21 @@ static const char *where_column(const struct table *t, struct span key, struct x
 	return NULL;
 }
 
+/* Without memory for the value the change is tried again, not refused. */
+static int bind_for_set(struct store *s, sqlite3_stmt *st, int i, struct span value, const char *field,
+			struct xt_err *err)
+{
+	struct reader r = reader_of(value);
+
+	if (bind_value(st, i, &r, field, err) == 0)
+		return 0;
+	return sqlite3_errcode(s->db) == SQLITE_NOMEM ? store_fail(s, err) : -1;
+}
+
 /* A statement over the rows that `set` means: `head` and the conditions, ?2 and ?3 bound. */
 static sqlite3_stmt *prepare_over_rows(struct store *s, const struct params_set *p, const char *where,
 				       struct buf *head, struct xt_err *err)
 {
-	struct reader where_value = reader_of(p->where_value);
 	sqlite3_stmt *st = NULL;
 
 	buf_add_str(head, " WHERE 1");
@@ -208,7 +247,7 @@ static sqlite3_stmt *prepare_over_rows(struct store *s, const struct params_set 
 	}
 	if (HAS_PARAM(p, set, track_id))
 		store_bind(st, 2, p->track_id);
-	if (where && bind_value(st, 3, &where_value, "where_value", err) < 0) {
+	if (where && bind_for_set(s, st, 3, p->where_value, "where_value", err) < 0) {
 		sqlite3_finalize(st);
 		return NULL;
 	}
@@ -237,7 +276,6 @@ static int any_row(struct store *s, const struct params_set *p, const struct tab
 static int set_column(struct store *s, const struct params_set *p, const struct table *t, size_t column,
 		      const char *where, uint64_t *ret_changed, struct xt_err *err)
 {
-	struct reader value = reader_of(p->value);
 	struct buf sql = {0};
 
 	buf_add_str(&sql, "UPDATE ");
@@ -249,7 +287,7 @@ static int set_column(struct store *s, const struct params_set *p, const struct 
 	buf_done(&sql);
 	if (!st)
 		return -1;
-	int r = bind_value(st, 1, &value, "value", err);
+	int r = bind_for_set(s, st, 1, p->value, "value", err);
 	if (r == 0)
 		r = store_run(s, st, err);
 	if (r == 0)
@@ -316,16 +354,8 @@ static int delete_rows(struct work *w, const char *table, struct span track_id, 
 static int delete_everywhere(struct work *w, struct span track_id, uint64_t *deleted, struct xt_err *err)
 {
 	struct buf names = {0};
-	sqlite3_stmt *st = store_stmt(w->store, STMT_TABLE_NAMES, err);
-	int rc, r = 0;
+	int r = tables_names(w->store, &names, err);
 
-	if (!st)
-		return -1;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-		buf_add(&names, sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0) + 1);
-	sqlite3_reset(st);
-	if (rc != SQLITE_DONE || buf_failed(&names))
-		r = xt_err_set(err, XT_E_internal, NULL, "cannot list the tables");
 	for (size_t at = 0; r == 0 && at < names.len;) {
 		const char *name = (const char *)names.data + at;
 		at += strlen(name) + 1;
@@ -342,10 +372,14 @@ static int is_running(struct work *w, struct span track_id, bool *ret, struct xt
 	if (!st)
 		return -1;
 	store_bind(st, 1, track_id);
-	const char *status = sqlite3_step(st) == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
-	*ret = status && strcmp(status, "running") == 0;
-	sqlite3_reset(st);
-	return 0;
+	int r = store_step(w->store, st, err);
+	if (r > 0) {
+		struct span status = store_text(st, 0);
+		*ret = span_is(status, "running");
+		r = status.data ? 0 : store_fail(w->store, err);
+		sqlite3_reset(st);
+	}
+	return r;
 }
 
 /* Rows of a run that nobody told the daemon of: another program wrote them. The tombstone is made for it. */
@@ -359,7 +393,10 @@ static int delete_unknown(struct work *w, struct run *run, uint64_t *deleted, st
 	if (*deleted == 0)
 		return xt_err_set(err, XT_E_no_such_run, "track_id", "there is no run '%.100s'",
 				  run->track_id);
-	return runs_add(w->store, run, &start, err);
+	if (runs_add(w->store, run, &start, err) < 0)
+		return -1;
+	runs_change(w->store, run, *deleted, 0);
+	return 0;
 }
 
 int handle_delete_run(struct work *w, const struct params_delete_run *p, struct result_delete_run *ret,
@@ -379,6 +416,8 @@ int handle_delete_run(struct work *w, const struct params_delete_run *p, struct 
 	if (t) {
 		if (delete_rows(w, t->name, p->track_id, &ret->deleted, err) < 0)
 			return -1;
+		if (run->known)
+			runs_change(w->store, run, 0, ret->deleted);
 		return ret->deleted == 0 && !known_run(w, p->track_id, err) ? -1 : 0;
 	}
 	if (run->known ? delete_everywhere(w, p->track_id, &ret->deleted, err) < 0
@@ -386,6 +425,7 @@ int handle_delete_run(struct work *w, const struct params_delete_run *p, struct 
 		return -1;
 	if (runs_end(w->store, p->track_id, "deleted", w->store->now_us(), err) < 0)
 		return -1;
+	runs_change(w->store, run, 0, ret->deleted);
 	run->deleted = true;
 	return 0;
 }

@@ -27,10 +27,12 @@ int handle_hello(struct work *w, const struct params_hello *p, struct result_hel
 
 	w->client->connected = true;
 	hello_answer(s, p, w->client->mark, ret);
+	if (s->read_only || w->client->mark == 0)
+		return 0; /* nothing is known of it yet */
+	clients_told(s, w->client, HAS_PARAM(p, hello, last_seq) ? p->last_seq : 0, false);
 	/* A run that was thought crashed goes on. */
-	if (!s->read_only && runs_of_client(s, &w->client->key, "crashed", "running", false, err) < 0)
-		return -1;
-	return 0;
+	return runs_of_client(s, &w->client->key, &(struct runs_turn){.from = "crashed", .to = "running"},
+			      err);
 }
 
 static int forget_answers(struct store *s, struct client *c, struct xt_err *err)
@@ -42,23 +44,18 @@ static int forget_answers(struct store *s, struct client *c, struct xt_err *err)
 int handle_bye(struct work *w, const struct params_bye *p, struct result_bye *ret, struct xt_err *err)
 {
 	struct store *s = w->store;
+	bool failed = HAS_PARAM(p, bye, status) && span_is(p->status, "failed");
+	struct runs_turn end = {.from = "running", .to = failed ? "failed" : "finished", .end = true};
 
 	(void)ret;
 	if (s->read_only)
 		return 0;
 	/* It will not come back for answers. */
-	if (clients_settle(s, w->client, err) < 0 ||
-	    runs_of_client(s, &w->client->key, "running", "finished", true, err) < 0 ||
+	if (clients_settle(s, w->client, err) < 0 || runs_of_client(s, &w->client->key, &end, err) < 0 ||
 	    forget_answers(s, w->client, err) < 0)
 		return -1;
-	sqlite3_stmt *st = store_stmt(s, STMT_CLIENT_BYE, err);
-	if (!st)
-		return -1;
-	sqlite3_bind_int64(st, 1, w->client->key.uid);
-	sqlite3_bind_blob(st, 2, w->client->key.id, XT_CLIENT_ID, SQLITE_STATIC);
-	if (HAS_PARAM(p, bye, last_seq))
-		sqlite3_bind_int64(st, 3, (int64_t)p->last_seq);
-	return store_run(s, st, err);
+	clients_told(s, w->client, HAS_PARAM(p, bye, last_seq) ? p->last_seq : w->client->mark, true);
+	return 0;
 }
 
 int handle_confirm(struct work *w, const struct params_confirm *p, struct result_confirm *ret,

@@ -1,6 +1,7 @@
 /* exec: one writing statement of a user, in a transaction of its own (see writer.c). */
 #include "handle.h"
 #include "table.h"
+#include "tally.h"
 
 #define EXEC_TIMEOUT_MS 60000
 
@@ -9,9 +10,9 @@ static int count_internal(struct store *s, int64_t *ret, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_INTERNAL_COUNT, err);
 
-	if (!st)
+	if (!st || store_step(s, st, err) < 0)
 		return -1;
-	*ret = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : -1;
+	*ret = sqlite3_column_int64(st, 0);
 	sqlite3_reset(st);
 	return 0;
 }
@@ -23,14 +24,16 @@ static void restrict_connection(sqlite3 *db, bool on)
 	sqlite3_limit(db, SQLITE_LIMIT_LENGTH, on ? STORE_USER_LENGTH : INT32_MAX);
 }
 
-static int run_statement(struct store *s, const struct params_exec *p, uint64_t *ret_changed,
-			 struct xt_err *err)
+static int run_statement(struct store *s, const struct params_exec *p, struct tally *tally,
+			 uint64_t *ret_changed, struct xt_err *err)
 {
 	struct span args = HAS_PARAM(p, exec, args) ? p->args : span_of(NULL, 0);
 	int64_t before = sqlite3_total_changes64(s->db);
 	sqlite3_stmt *st = NULL;
 	int rc, r = guard_prepare(&s->guard, s->db, p->sql, args, &st, err);
 
+	if (r == 0 && s->guard.dropped[0])
+		r = tally_dropped(tally, s->guard.dropped, err);
 	if (r == 0) {
 		do
 			rc = sqlite3_step(st);
@@ -41,6 +44,8 @@ static int run_statement(struct store *s, const struct params_exec *p, uint64_t 
 			*ret_changed = (uint64_t)sqlite3_changes64(s->db);
 	}
 	sqlite3_finalize(st);
+	if (r == 0 && s->guard.created[0])
+		r = tally_created(tally, s->guard.created, err);
 	return r;
 }
 
@@ -52,13 +57,16 @@ int handle_exec(struct work *w, const struct params_exec *p, struct result_exec 
 
 	if (count_internal(s, &before, err) < 0)
 		return -1;
+	struct tally *tally = tally_begin(s, err);
+	if (!tally)
+		return -1;
 	restrict_connection(s->db, true);
 	guard_enter(&s->guard, GUARD_WRITE, timeout, NULL);
-	int r = run_statement(s, p, &ret->changed, err);
+	int r = run_statement(s, p, tally, &ret->changed, err);
 	guard_leave(&s->guard);
 	restrict_connection(s->db, false);
 	tables_drop(s); /* the statement may have altered any of them */
-	if (r < 0)
+	if (tally_end(tally, r == 0, err) < 0 || r < 0)
 		return -1;
 	if (count_internal(s, &after, err) < 0)
 		return -1;

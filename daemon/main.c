@@ -24,7 +24,7 @@ struct settings {
 	const char *database, *socket;
 	const char *log_file; /* that was opened; NULL: none */
 	enum durability durability;
-	uint64_t idle_exit_ms;
+	uint64_t idle_exit_ms, grace_ms;
 	bool idle_set; /* idle_exit_ms was given */
 	int ready_fd;
 	bool read_only, detach, revive;
@@ -39,6 +39,8 @@ static void usage(FILE *f)
 	      "  --durability MODE    full (default): acknowledged means synced to disk; normal, off: "
 	      "faster\n"
 	      "  --idle-exit-ms N     leave when no client was connected for N ms; 0: never (default)\n"
+	      "  --grace-ms N         clients' time to return after a start before their runs are called "
+	      "crashed (30000)\n"
 	      "  --read-only          answer queries only\n"
 	      "  --detach             go to the background, log to DATABASE.log\n"
 	      "  --revive             start although `xtctl down` holds the database\n"
@@ -68,11 +70,12 @@ static int bad_value(const char *option, const char *value)
 /* 0: go on; else exit with this minus one. */
 static int parse(int argc, char **argv, struct settings *s)
 {
-	enum { SOCKET = 256, DURABILITY, IDLE, READ_ONLY, DETACH, REVIVE, READY, VERSION, HELP };
+	enum { SOCKET = 256, DURABILITY, IDLE, GRACE, READ_ONLY, DETACH, REVIVE, READY, VERSION, HELP };
 	static const struct option options[] = {
 		{"socket", required_argument, NULL, SOCKET},
 		{"durability", required_argument, NULL, DURABILITY},
 		{"idle-exit-ms", required_argument, NULL, IDLE},
+		{"grace-ms", required_argument, NULL, GRACE},
 		{"read-only", no_argument, NULL, READ_ONLY},
 		{"detach", no_argument, NULL, DETACH},
 		{"revive", no_argument, NULL, REVIVE},
@@ -100,6 +103,10 @@ static int parse(int argc, char **argv, struct settings *s)
 			if (parse_number(optarg, UINT32_MAX, &s->idle_exit_ms) < 0)
 				return bad_value("idle-exit-ms", optarg) + 1;
 			s->idle_set = true;
+			break;
+		case GRACE:
+			if (parse_number(optarg, UINT32_MAX, &s->grace_ms) < 0)
+				return bad_value("grace-ms", optarg) + 1;
 			break;
 		case READ_ONLY:
 			s->read_only = true;
@@ -187,7 +194,8 @@ static int serve(const struct settings *set, const struct place *p, int lock, in
 				   .listen_fd = inherited,
 				   .durability = durabilities[set->durability],
 				   .log_file = set->log_file,
-				   .idle_exit_ms = set->idle_exit_ms};
+				   .idle_exit_ms = set->idle_exit_ms,
+				   .grace_ms = set->grace_ms};
 	int r = 1;
 
 	if (store_open(&store, &so, err) == 0 &&
@@ -221,7 +229,7 @@ static int fail(const struct settings *s, const struct xt_err *err)
 
 int main(int argc, char **argv)
 {
-	struct settings s = {.ready_fd = -1};
+	struct settings s = {.ready_fd = -1, .grace_ms = 30000};
 	struct place p;
 	struct xt_err err = {0};
 	int r = parse(argc, argv, &s);

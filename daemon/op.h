@@ -17,7 +17,8 @@ enum op_kind {
 	OP_BARRIER, /* a reader's method that waits until `after` is committed */
 	OP_GONE,    /* a client's connection has ended */
 	OP_TIDY,    /* nobody is connected: put the WAL back */
-	OP_JUDGE,   /* the grace time after the start is over */
+	OP_JUDGE,   /* the grace time after the start is over; and daily */
+	OP_SPOOL,   /* take in a piece of what clients left in spool files */
 	OP_CLOSE,   /* a cursor is to be closed */
 };
 
@@ -36,6 +37,7 @@ struct op {
 	size_t bytes;		  /* of the message, for the limits */
 	uint64_t after;		  /* OP_BARRIER: number to wait for */
 	struct cursor *cursor;	  /* of reading methods; see reader.h */
+	char cause[64];		  /* OP_GONE: what ended the client, "" when it closed by itself */
 
 	/* Filled in by the thread that works on it. */
 	struct buf out;			     /* encoded events and the response */
@@ -47,6 +49,8 @@ struct op {
 	uint64_t stored, rejected;	     /* of them, and of those applied now */
 	uint64_t kept_stored, kept_rejected; /* of them alone */
 	bool refused;			     /* OP_BARRIER: answered already */
+	bool again;			     /* OP_SPOOL: there is more to take in */
+	bool waiting;			     /* OP_SPOOL: files whose owners live were seen */
 
 	_Alignas(16) unsigned char params[]; /* struct params_<method> */
 };

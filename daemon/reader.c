@@ -48,7 +48,12 @@ static struct reader_db *db_open(const char *path, struct xt_err *err)
 		 "PRAGMA trusted_schema = OFF",
 		 CACHE_KIB);
 	guard_install(&db->guard, db->db);
-	sqlite3_exec(db->db, sql, NULL, NULL, NULL);
+	if (sqlite3_exec(db->db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+		xt_err_set(err, store_code(sqlite3_errcode(db->db)), NULL,
+			   "cannot set up a connection for reading: %s", sqlite3_errmsg(db->db));
+		db_free(db);
+		return NULL;
+	}
 	return db;
 }
 

@@ -62,12 +62,16 @@ static int check_value(const struct row_source *src, struct span key, struct rea
 	return r;
 }
 
-static void bind_json(struct store *s, sqlite3_stmt *st, int at, struct reader *r)
+/* Copies the text: of all values only this one wants memory, and can fail to be bound. */
+static enum bound bind_json(struct store *s, sqlite3_stmt *st, int at, struct reader *r, struct xt_err *err)
 {
 	buf_clear(&s->scratch);
 	json_put(&s->scratch, r);
-	sqlite3_bind_text64(st, at, (const char *)s->scratch.data, s->scratch.len, SQLITE_TRANSIENT,
-			    SQLITE_UTF8);
+	if (sqlite3_bind_text64(st, at, (const char *)s->scratch.data, s->scratch.len, SQLITE_TRANSIENT,
+				SQLITE_UTF8) == SQLITE_OK)
+		return BOUND;
+	store_fail(s, err);
+	return BAD;
 }
 
 static enum bound bind_cell(const struct row_source *src, const struct shape *sh, size_t i, struct reader *r,
@@ -111,7 +115,7 @@ static enum bound bind_cell(const struct row_source *src, const struct shape *sh
 		break;
 	default:
 		*r = start;
-		bind_json(src->store, st, at, r);
+		return bind_json(src->store, st, at, r, err);
 	}
 	return BOUND;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "peer.h"
+#include "table.h"
 
 #define BUCKETS	 4096
 #define MAX_RUNS 100000 /* in memory; beyond that the cache starts anew */
@@ -46,16 +47,6 @@ void runs_free(struct run_cache *c)
 	free(c);
 }
 
-/* FNV-1a. */
-static size_t hash(struct span s)
-{
-	uint32_t h = 2166136261u;
-
-	for (size_t i = 0; i < s.len; i++)
-		h = (h ^ s.data[i]) * 16777619u;
-	return h % BUCKETS;
-}
-
 static int look_up(struct store *s, struct span track_id, struct run *run, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_RUN_GET, err);
@@ -63,22 +54,21 @@ static int look_up(struct store *s, struct span track_id, struct run *run, struc
 	if (!st)
 		return -1;
 	store_bind(st, 1, track_id);
-	int rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW) {
-		const char *status = (const char *)sqlite3_column_text(st, 0);
+	int r = store_step(s, st, err);
+	if (r > 0) {
+		struct span status = store_text(st, 0);
 		run->known = true;
-		run->deleted = status && strcmp(status, "deleted") == 0;
-	} else if (rc != SQLITE_DONE) {
-		store_fail(s, err);
+		run->deleted = span_is(status, "deleted");
+		r = status.data ? 0 : store_fail(s, err);
+		sqlite3_reset(st);
 	}
-	sqlite3_reset(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -1;
+	return r;
 }
 
 struct run *runs_find(struct store *s, struct span track_id, struct xt_err *err)
 {
 	struct run_cache *c = s->runs;
-	size_t h = hash(track_id);
+	size_t h = span_hash(track_id) % BUCKETS;
 
 	for (struct run *run = c->buckets[h]; run; run = run->next)
 		if (span_is(track_id, run->track_id))
@@ -106,6 +96,58 @@ static void bind_text_or_null(sqlite3_stmt *st, int i, const char *text)
 {
 	if (text && text[0])
 		sqlite3_bind_text(st, i, text, -1, SQLITE_STATIC);
+}
+
+static void touch(struct store *s, struct run *run)
+{
+	if (run->dirty)
+		return;
+	run->dirty = true;
+	run->next_dirty = s->runs->dirty;
+	s->runs->dirty = run;
+}
+
+void runs_count(struct store *s, struct run *run, uint64_t rows, uint64_t rejects)
+{
+	run->rows += rows;
+	run->rejects += rejects;
+	if (rows | rejects)
+		touch(s, run);
+}
+
+void runs_change(struct store *s, struct run *run, uint64_t gained, uint64_t lost)
+{
+	run->gained += gained;
+	run->lost += lost;
+	if (gained | lost)
+		touch(s, run);
+}
+
+/* Rows under this name that another program wrote before: the audit must not take them for ours. */
+static int count_there(struct store *s, struct run *run, struct xt_err *err)
+{
+	struct buf names = {0};
+	int r = tables_names(s, &names, err);
+
+	for (const char *name = (const char *)names.data, *end = name + names.len; r == 0 && name < end;
+	     name += strlen(name) + 1) {
+		struct buf sql = {0};
+		sqlite3_stmt *st = NULL;
+		buf_add_str(&sql, "SELECT count(*) FROM ");
+		ident_quote(&sql, name);
+		buf_add_str(&sql, " WHERE \"track_id\" = ?1");
+		if (sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL) ==
+		    SQLITE_OK)
+			sqlite3_bind_text(st, 1, run->track_id, -1, SQLITE_STATIC);
+		if (st && sqlite3_step(st) == SQLITE_ROW)
+			runs_change(s, run, (uint64_t)sqlite3_column_int64(st, 0), 0);
+		else
+			r = store_fail(s, err);
+		sqlite3_finalize(st);
+		buf_done(&sql);
+	}
+	buf_done(&names);
+	return r;
 }
 
 int runs_add(struct store *s, struct run *run, const struct run_start *start, struct xt_err *err)
@@ -137,18 +179,7 @@ int runs_add(struct store *s, struct run *run, const struct run_start *start, st
 	if (store_run(s, st, err) < 0)
 		return -1;
 	run->known = true;
-	return 0;
-}
-
-void runs_count(struct store *s, struct run *run, uint64_t rows, uint64_t rejects)
-{
-	run->rows += rows;
-	run->rejects += rejects;
-	if (run->dirty || !(rows | rejects))
-		return;
-	run->dirty = true;
-	run->next_dirty = s->runs->dirty;
-	s->runs->dirty = run;
+	return s->adopted ? count_there(s, run, err) : 0;
 }
 
 int runs_write(struct store *s, struct xt_err *err)
@@ -160,6 +191,8 @@ int runs_write(struct store *s, struct xt_err *err)
 		sqlite3_bind_text(st, 1, run->track_id, -1, SQLITE_STATIC);
 		sqlite3_bind_int64(st, 2, (int64_t)run->rows);
 		sqlite3_bind_int64(st, 3, (int64_t)run->rejects);
+		sqlite3_bind_int64(st, 4, (int64_t)run->gained);
+		sqlite3_bind_int64(st, 5, (int64_t)run->lost);
 		if (store_run(s, st, err) < 0)
 			return -1;
 	}
@@ -173,29 +206,58 @@ void runs_committed(struct run_cache *c)
 		c->dirty = run->next_dirty;
 		run->next_dirty = NULL;
 		run->dirty = false;
-		run->rows = run->rejects = 0;
+		run->rows = run->rejects = run->gained = run->lost = 0;
 	}
 }
 
-int runs_of_client(struct store *s, const struct client_key *key, const char *from, const char *to, bool end,
-		   struct xt_err *err)
+static int turn_with(struct store *s, enum stmt_id id, const struct client_key *key,
+		     const struct runs_turn *turn, struct xt_err *err)
 {
 	char stamp[STAMP_SIZE];
-	sqlite3_stmt *st = store_stmt(s, STMT_RUNS_OF_CLIENT, err);
+	sqlite3_stmt *st = store_stmt(s, id, err);
 
 	if (!st)
 		return -1;
 	sqlite3_bind_int64(st, 1, key->uid);
 	sqlite3_bind_blob(st, 2, key->id, XT_CLIENT_ID, SQLITE_STATIC);
-	sqlite3_bind_text(st, 3, to, -1, SQLITE_STATIC);
-	if (end && stamp_write(s->now_us(), false, stamp) == 0)
+	sqlite3_bind_text(st, 3, turn->to, -1, SQLITE_STATIC);
+	if (turn->end && stamp_write(s->now_us(), false, stamp) == 0)
 		sqlite3_bind_text(st, 4, stamp, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 5, from, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 5, turn->from, -1, SQLITE_STATIC);
+	bind_text_or_null(st, 6, turn->cause);
+	return store_run(s, st, err);
+}
+
+int runs_of_client(struct store *s, const struct client_key *key, const struct runs_turn *turn,
+		   struct xt_err *err)
+{
+	if (turn_with(s, STMT_RUNS_OF_CLIENT, key, turn, err) < 0)
+		return -1;
+	return turn_with(s, STMT_WORKERS_OF_CLIENT, key, turn, err);
+}
+
+int runs_join(struct store *s, const struct run *run, const struct run_start *start, struct xt_err *err)
+{
+	char stamp[STAMP_SIZE];
+	sqlite3_stmt *st = store_stmt(s, STMT_WORKER_ADD, err);
+
+	if (!st)
+		return -1;
+	if (stamp_write(start->time_us, false, stamp) < 0)
+		return xt_err_set(err, XT_E_out_of_range, "time", "a time outside the years 1 to 9999");
+	sqlite3_bind_text(st, 1, run->track_id, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, start->client->uid);
+	sqlite3_bind_blob(st, 3, start->client->id, XT_CLIENT_ID, SQLITE_STATIC);
+	if (start->pid)
+		sqlite3_bind_int64(st, 4, start->pid);
+	sqlite3_bind_text(st, 5, stamp, -1, SQLITE_STATIC);
 	return store_run(s, st, err);
 }
 
 int runs_judge(struct store *s, struct xt_err *err)
 {
+	static const struct runs_turn crash = {
+		.from = "running", .to = "crashed", .cause = "gone while the daemon was away", .end = true};
 	struct client_key *lost = NULL;
 	size_t n = 0, cap = 0;
 	int r = 0;
@@ -203,26 +265,32 @@ int runs_judge(struct store *s, struct xt_err *err)
 
 	if (!st)
 		return -1;
-	while (sqlite3_step(st) == SQLITE_ROW) {
-		struct client_key key = {.uid = (uint32_t)sqlite3_column_int64(st, 1)};
-		if (sqlite3_column_bytes(st, 2) != XT_CLIENT_ID)
+	while ((r = store_step(s, st, err)) > 0) {
+		struct client_key key = {.uid = (uint32_t)sqlite3_column_int64(st, 0)};
+		if (sqlite3_column_bytes(st, 1) != XT_CLIENT_ID)
 			continue;
-		memcpy(key.id, sqlite3_column_blob(st, 2), XT_CLIENT_ID);
+		memcpy(key.id, sqlite3_column_blob(st, 1), XT_CLIENT_ID);
 		struct client *c = clients_find(s, &key, err);
-		if (!c || c->connected)
+		if (!c) {
+			r = -1;
+			break;
+		}
+		if (c->connected)
 			continue;
 		clients_drop(s, c);
 		if (n == cap) {
 			struct client_key *more = realloc(lost, (cap = cap ? 2 * cap : 64) * sizeof(*lost));
-			if (!more)
+			if (!more) {
+				r = xt_err_set(err, XT_E_internal, NULL, "out of memory");
 				break;
+			}
 			lost = more;
 		}
 		lost[n++] = key;
 	}
 	sqlite3_reset(st);
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = runs_of_client(s, &lost[i], "running", "crashed", true, err);
+		r = runs_of_client(s, &lost[i], &crash, err);
 	free(lost);
 	return r;
 }

@@ -10,6 +10,7 @@ struct run {
 	bool known;		/* has a row in xt_runs */
 	bool deleted;		/* a tombstone: rows are refused */
 	uint64_t rows, rejects; /* since the last commit */
+	uint64_t gained, lost;	/* the same, by statements of users and deletions of runs */
 	bool dirty;		/* in the dirty list */
 	struct run *next;	/* in its hash bucket */
 	struct run *next_dirty;
@@ -43,13 +44,26 @@ int runs_add(struct store *s, struct run *run, const struct run_start *start, st
 /* Counts rows and rejects of a run, written at the commit. */
 void runs_count(struct store *s, struct run *run, uint64_t rows, uint64_t rejects);
 
+/* Counts rows that a run gained or lost otherwise than by being logged. */
+void runs_change(struct store *s, struct run *run, uint64_t gained, uint64_t lost);
+
 /* Part of store_commit(): writes the counts; what was written is committed. */
 int runs_write(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
 void runs_committed(struct run_cache *c);
 
-/* Sets the status of all runs of a client that have the status `from`; end: with an end time. */
-int runs_of_client(struct store *s, const struct client_key *key, const char *from, const char *to, bool end,
+/* What becomes of a client's runs, and of its part in others'. */
+struct runs_turn {
+	const char *from, *to; /* statuses: those that have the one get the other */
+	const char *cause;     /* of a crash, for people; NULL: none */
+	bool end;	       /* with an end time */
+};
+
+int runs_of_client(struct store *s, const struct client_key *key, const struct runs_turn *turn,
 		   struct xt_err *err) __attribute__((warn_unused_result));
+
+/* A client takes part in a run that another one started. */
+int runs_join(struct store *s, const struct run *run, const struct run_start *start, struct xt_err *err)
+	__attribute__((warn_unused_result));
 
 /* Runs that are `running` and whose client is not connected crash. */
 int runs_judge(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));

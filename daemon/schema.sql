@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS xt_clients(
   stored INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0,
   seen TEXT NOT NULL, bye INTEGER NOT NULL DEFAULT 0,
   run TEXT, run_rows INTEGER NOT NULL DEFAULT 0, run_rejects INTEGER NOT NULL DEFAULT 0,
+  requests INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY(uid, client)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS xt_outbox(
   uid INTEGER NOT NULL, client BLOB NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -17,8 +18,14 @@ CREATE TABLE IF NOT EXISTS xt_runs(
   table_name TEXT, params TEXT,
   rows INTEGER NOT NULL DEFAULT 0, rejects INTEGER NOT NULL DEFAULT 0,
   uid INTEGER, client BLOB, pid INTEGER, host TEXT,
-  executable TEXT, command_line TEXT, directory TEXT);
+  executable TEXT, command_line TEXT, directory TEXT,
+  inserted INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, cause TEXT);
 CREATE INDEX IF NOT EXISTS xt_runs_client ON xt_runs(client);
+CREATE TABLE IF NOT EXISTS xt_workers(
+  track_id TEXT NOT NULL, uid INTEGER NOT NULL, client BLOB NOT NULL, pid INTEGER,
+  status TEXT NOT NULL, start_time TEXT NOT NULL, end_time TEXT, cause TEXT,
+  PRIMARY KEY(track_id, uid, client)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS xt_workers_client ON xt_workers(client);
 CREATE TABLE IF NOT EXISTS xt_columns(
   table_name TEXT NOT NULL COLLATE NOCASE, name TEXT NOT NULL COLLATE NOCASE,
   key TEXT NOT NULL, type TEXT,

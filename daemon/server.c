@@ -11,8 +11,8 @@
 #include "trace.h"
 
 #define BACKLOG	    4096
-#define JUDGE_MS    30000 /* clients' time to return after a start */
-#define DRAIN_MS    10000 /* longest wait for senders to be quiet */
+#define DAY_MS	    86400000 /* between two looks at what may be forgotten */
+#define DRAIN_MS    10000    /* longest wait for senders to be quiet */
 #define QUIET_TURNS 3
 #define COMPLAIN_MS 10000 /* between two log lines about the same trouble */
 #define SPARE_FDS   1024  /* at most, that are no connections */
@@ -105,7 +105,7 @@ static void admit(struct server *s, struct conn *c)
 			 (int)c->peer.pid);
 		turn_away(c, XT_E_not_allowed,
 			  "the daemon serves its own user, the database's owner and root only");
-	} else if (s->n_conns >= s->max_conns || new_slot(s, &slot) < 0) {
+	} else if (s->n_conns + s->watches.count >= s->max_conns || new_slot(s, &slot) < 0) {
 		complain(s, "connection refused", "too many connections");
 		turn_away(c, XT_E_busy, "too many connections; raise the limit of open files, or try again");
 	} else {
@@ -117,6 +117,9 @@ static void admit(struct server *s, struct conn *c)
 			s->conns->prev = c;
 		s->conns = c;
 		s->n_conns++;
+		/* Connections come before descriptors of processes. */
+		if (s->n_conns + s->watches.count < s->max_conns / 2)
+			c->watch = watch_peer(&s->watches, fd, &c->peer);
 		uv_timer_stop(&s->idle_timer);
 		conn_start(c);
 	}
@@ -170,6 +173,7 @@ void server_greeted(struct server *s, struct conn *c)
 		if (same_client(old, c))
 			conn_close(old); /* its client has come again: nobody reads there any more */
 	}
+	server_returned(s, &c->client);
 }
 
 static void unlink_same(struct server *s, struct conn *c)
@@ -183,7 +187,7 @@ static void unlink_same(struct server *s, struct conn *c)
 	for (struct conn *k = *same_bucket(s, &c->client); k; k = k->next_same)
 		others = others || same_client(k, c);
 	if (!others)
-		server_tell_gone(s, &c->client);
+		server_departed(s, c);
 }
 
 static void on_idle(uv_timer_t *t)
@@ -202,6 +206,7 @@ void server_lost(struct server *s, struct conn *c)
 	server_end_cursors(s, c->id);
 	if (c->greeted)
 		unlink_same(s, c);
+	server_look_for_spools(s);
 	if (--s->n_conns > 0)
 		return;
 	server_tidy(s);
@@ -242,6 +247,7 @@ static void close_handles(struct server *s)
 	uv_handle_t *handles[] = {(uv_handle_t *)&s->async,	   (uv_handle_t *)&s->prepare,
 				  (uv_handle_t *)&s->spin,	   (uv_handle_t *)&s->idle_timer,
 				  (uv_handle_t *)&s->cursor_timer, (uv_handle_t *)&s->judge_timer,
+				  (uv_handle_t *)&s->spool_timer,  (uv_handle_t *)&s->departed_timer,
 				  (uv_handle_t *)&s->drain_timer,  (uv_handle_t *)&s->sigterm,
 				  (uv_handle_t *)&s->sigint,	   (uv_handle_t *)&s->listener};
 
@@ -307,6 +313,24 @@ static void on_prepare(uv_prepare_t *p)
 		usleep(NAP_US);
 }
 
+static void tell_all(struct server *s, enum writer_state state, const struct xt_err *why)
+{
+	static const char *const says[] = {[WRITER_OK] = "rows are stored again",
+					   [WRITER_WARNED] = "rows are stored, but not for long",
+					   [WRITER_SLOW] = "rows are stored slowly",
+					   [WRITER_DEGRADED] = "rows wait: the batch cannot be stored now"};
+
+	if (state == WRITER_OK)
+		log_info("%s waiting=%zu", says[state], s->queued_ops);
+	else
+		log_warn("%s error=\"%s\" connections=%zu", says[state], why->message, s->n_conns);
+	s->told = state;
+	s->told_code = why->code;
+	for (struct conn *c = s->conns; c; c = c->next)
+		if (c->greeted && c->state == CONN_OPEN)
+			server_tell_state(s, c);
+}
+
 static void on_async(uv_async_t *a)
 {
 	struct server *s = a->data;
@@ -314,13 +338,10 @@ static void on_async(uv_async_t *a)
 
 	server_take_back(s);
 	enum writer_state state = writer_state(&s->writer, &why);
-	if (state == WRITER_DEGRADED)
-		complain(s, "rows wait: the batch cannot be stored now", why.message);
-	else if (state == WRITER_OK && s->degraded)
-		log_info("rows are stored again waiting=%zu", s->queued_ops);
-	s->degraded = state == WRITER_DEGRADED;
 	if (state == WRITER_FAILED)
 		server_fail(s, why.message);
+	else if (state != s->told || (state != WRITER_OK && why.code != s->told_code))
+		tell_all(s, state, &why);
 }
 
 static void wake(void *data)
@@ -354,6 +375,8 @@ void server_drain(struct server *s, bool hold)
 	if (!uv_is_closing((uv_handle_t *)&s->listener))
 		uv_close((uv_handle_t *)&s->listener, NULL);
 	uv_timer_stop(&s->idle_timer);
+	uv_timer_stop(&s->spool_timer);
+	server_forget_departed(s);
 	uv_timer_start(&s->drain_timer, on_drain_timer, DRAIN_MS, 0);
 	atomic_store(&s->readers.leaving, true);
 	server_end_cursors(s, 0);
@@ -393,8 +416,8 @@ void server_facts(struct server *s, struct server_facts *ret)
 		.store = s->store,
 		.stats = &s->writer.stats,
 		.connections = s->n_conns,
-		.queued_ops = s->queued_ops - s->greetings,
-		.queued_bytes = s->queued_ops > s->greetings ? s->queued_bytes : 0,
+		.queued_ops = s->queued_ops - s->unasked_ops,
+		.queued_bytes = s->queued_ops > s->unasked_ops ? s->queued_bytes : 0,
 		.cursors = s->n_cursors,
 		.uptime_ms = uv_now(&s->loop) - s->started_ms,
 		.idle_exit_ms = s->opt.idle_exit_ms,
@@ -428,12 +451,16 @@ static void init_handles(struct server *s)
 	uv_timer_init(&s->loop, &s->idle_timer);
 	uv_timer_init(&s->loop, &s->cursor_timer);
 	uv_timer_init(&s->loop, &s->judge_timer);
+	uv_timer_init(&s->loop, &s->spool_timer);
+	uv_timer_init(&s->loop, &s->departed_timer);
 	uv_timer_init(&s->loop, &s->drain_timer);
 	uv_signal_init(&s->loop, &s->sigterm);
 	uv_signal_init(&s->loop, &s->sigint);
 	uv_pipe_init(&s->loop, &s->listener, 0);
 	s->async.data = s->prepare.data = s->spin.data = s;
 	s->idle_timer.data = s->cursor_timer.data = s->judge_timer.data = s->drain_timer.data = s;
+	s->spool_timer.data = s->departed_timer.data = s;
+	s->watches = (struct watch_list){.loop = &s->loop, .on_death = server_on_death, .data = s};
 	s->sigterm.data = s->sigint.data = s->listener.data = s;
 }
 
@@ -455,10 +482,11 @@ int server_init(struct server *s, struct store *store, const struct server_optio
 	uv_signal_start(&s->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&s->sigint, on_signal, SIGINT);
 	if (!store->read_only)
-		uv_timer_start(&s->judge_timer, on_judge, JUDGE_MS, 0);
+		uv_timer_start(&s->judge_timer, on_judge, o->grace_ms, DAY_MS);
 	if (o->idle_exit_ms)
 		uv_timer_start(&s->idle_timer, on_idle, o->idle_exit_ms, 0);
 	s->started_ms = uv_now(&s->loop);
+	server_look_for_spools(s);
 	return start_listening(s, err);
 }
 
@@ -472,8 +500,10 @@ void server_done(struct server *s)
 {
 	struct op *op;
 
+	s->draining = true;
 	for (struct conn *c = s->conns; c; c = c->next)
 		conn_close(c);
+	server_forget_departed(s);
 	close_handles(s);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	writer_submit(&s->writer, &s->to_writer);

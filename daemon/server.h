@@ -10,6 +10,7 @@
 #include "conn.h"
 #include "loop.h"
 #include "reader.h"
+#include "watch.h"
 #include "writer.h"
 
 #define SERVER_BUCKETS 1024
@@ -20,18 +21,21 @@ struct server_options {
 	const char *durability; /* its name, for `status` */
 	const char *log_file;	/* for `status`; may be NULL */
 	uint64_t idle_exit_ms;	/* leave after so long without a client; 0: never */
+	uint64_t grace_ms;	/* clients' time to return after a start */
 };
 
 struct server {
 	uv_loop_t loop;
 	uv_pipe_t listener;
-	uv_async_t async;	 /* the threads have something done */
-	uv_prepare_t prepare;	 /* before the loop waits: hand over, flush */
-	uv_idle_t spin;		 /* while draining: do not wait */
-	uv_timer_t idle_timer;	 /* nobody is connected */
-	uv_timer_t cursor_timer; /* while queries are open: which are idle for too long */
-	uv_timer_t judge_timer;	 /* the grace time of clients after a start */
-	uv_timer_t drain_timer;	 /* the latest moment to leave */
+	uv_async_t async;	   /* the threads have something done */
+	uv_prepare_t prepare;	   /* before the loop waits: hand over, flush */
+	uv_idle_t spin;		   /* while draining: do not wait */
+	uv_timer_t idle_timer;	   /* nobody is connected */
+	uv_timer_t cursor_timer;   /* while queries are open: which are idle for too long */
+	uv_timer_t judge_timer;	   /* the grace time of clients after a start; then daily */
+	uv_timer_t spool_timer;	   /* when to look for spool files again */
+	uv_timer_t departed_timer; /* clients may come back */
+	uv_timer_t drain_timer;	   /* the latest moment to leave */
 	uv_signal_t sigterm, sigint;
 
 	struct server_options opt;
@@ -46,12 +50,15 @@ struct server {
 	uint64_t serial;		   /* of the last connection */
 	struct conn *same[SERVER_BUCKETS]; /* greeted connections by client id */
 	struct conn *dirty;		   /* to be flushed */
+	struct watch_list watches;	   /* the peers' processes */
+	struct departed *departed;	   /* clients that may come back */
+	bool spooling;			   /* a look for spool files is under way */
 
 	struct cursor *cursors; /* open queries */
 	size_t n_cursors;
 	size_t queued_bytes;	       /* of messages under way */
 	size_t queued_ops;	       /* their number */
-	size_t greetings;	       /* of them, those that nobody waits for */
+	size_t unasked_ops;	       /* of them, those that nobody waits for: greetings and our own */
 	size_t max_conns, max_cursors; /* as many as there are descriptors for */
 	bool full;		       /* queued_bytes passed its limit: nobody is read */
 
@@ -59,7 +66,8 @@ struct server {
 	bool draining;		/* accepts no more and leaves when all is quiet */
 	bool leaving;		/* drained: connections are being closed */
 	bool hold;		/* nobody starts the daemon again until `up` */
-	bool degraded;		/* the writer's batch cannot be stored for now */
+	enum writer_state told; /* the writer's state that clients and the log were told */
+	enum xt_code told_code; /* its reason */
 	bool failed;		/* the writer cannot go on */
 	size_t read_bytes;	/* received, since the start */
 	size_t quiet_at;	/* read_bytes at the last look while draining */
@@ -111,10 +119,26 @@ void server_take_back(struct server *s);
 /* Ends the queries of a connection; 0: of all. */
 void server_end_cursors(struct server *s, uint64_t conn);
 
-/* Messages of the daemon's own to the writer: a client's last connection has ended; nobody is
- * connected; clients' time to return is over. */
-void server_tell_gone(struct server *s, const struct client_key *client);
+/* Tells a client how the writer fares, if there is something to tell. */
+void server_tell_state(struct server *s, struct conn *c);
+
+/* Looks for spool files that nobody owns any more, unless it does so already. */
+void server_look_for_spools(struct server *s);
+
+/* Messages of the daemon's own to the writer: a client has gone, and why; nobody is connected; clients'
+ * time to return is over. */
+void server_tell_gone(struct server *s, const struct client_key *client, const char *cause);
 void server_tidy(struct server *s);
 void server_judge(struct server *s);
+
+/* ---- departed.c ------------------------------------------------------- */
+
+/* A client's last connection has ended; it has come again. */
+void server_departed(struct server *s, const struct conn *c);
+void server_returned(struct server *s, const struct client_key *client);
+void server_forget_departed(struct server *s);
+
+/* Of watch_list: a peer's process has ended. */
+void server_on_death(struct watch *w, void *data);
 
 #endif

@@ -3,22 +3,22 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clients.h"
+#include "crash.h"
+#include "layout.h"
 #include "runs.h"
-#include "schema_sql.h"
 #include "table.h"
 
 #define PAGE_SIZE     16384
 #define CACHE_KIB     16384
 #define BUSY_MS	      1000
-#define START_BUSY_MS 8000	   /* below the 10 s that clients wait for a daemon to start */
-#define WAL_LIMIT     (64ll << 20) /* bytes after which the WAL is put back between two batches */
-#define STORE_VERSION 1
+#define START_BUSY_MS 8000		   /* below the 10 s that clients wait for a daemon to start */
+#define WAL_LIMIT     (UINT64_C(64) << 20) /* bytes after which the WAL is put back between two batches */
 
 static const char *const statements[] = {
 #define STMT(name, sql) sql,
@@ -37,6 +37,8 @@ static int64_t real_now_us(void)
 
 enum xt_code store_code(int sqlite_code)
 {
+	if (sqlite_code == SQLITE_IOERR_SHMSIZE) /* no room to let -shm grow */
+		return XT_E_disk_full;
 	switch (sqlite_code & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_ROW:
@@ -68,6 +70,8 @@ enum xt_code store_code(int sqlite_code)
 		return XT_E_cancelled;
 	case SQLITE_CANTOPEN:
 		return XT_E_io_error;
+	case SQLITE_NOMEM:
+		return XT_E_busy;
 	case SQLITE_ERROR:
 		return XT_E_sql_error;
 	default:
@@ -103,8 +107,6 @@ int store_fail(struct store *s, struct xt_err *err)
 	int code = sqlite3_extended_errcode(s->db);
 	enum xt_code mine = store_code(code);
 
-	if (code == SQLITE_NOMEM)
-		mine = XT_E_busy;
 	xt_err_set(err, mine, NULL, "%s", sqlite3_errmsg(s->db));
 	if (s->trouble == TROUBLE_NONE) {
 		s->trouble = trouble_of(s->db, code);
@@ -140,22 +142,29 @@ sqlite3_stmt *store_stmt(struct store *s, enum stmt_id id, struct xt_err *err)
 	return s->stmts[id];
 }
 
-int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err)
+int store_step(struct store *s, sqlite3_stmt *st, struct xt_err *err)
 {
 	int rc = sqlite3_step(st);
 
-	while (rc == SQLITE_ROW)
-		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		return 1;
 	if (rc != SQLITE_DONE) {
 		store_fail(s, err);
 		for (int i = 0; i < STMT_COUNT; i++)
 			if (s->stmts[i] == st)
 				own_fail(s);
-		sqlite3_reset(st);
-		return -1;
 	}
 	sqlite3_reset(st);
-	return 0;
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err)
+{
+	int r;
+
+	while ((r = store_step(s, st, err)) > 0)
+		;
+	return r;
 }
 
 int store_exec(struct store *s, const char *sql, struct xt_err *err)
@@ -181,6 +190,8 @@ static int open_fail(struct store *s, struct xt_err *err)
 		return xt_err_set(err, XT_E_corrupt, "database",
 				  "'%.200s' is damaged: %s; restore it from a copy", s->path, why);
 	default:
+		if (store_code(code) == XT_E_disk_full)
+			why = "the disk is full";
 		return xt_err_set(err, store_code(code), "database", "cannot open '%.200s': %s", s->path,
 				  why);
 	}
@@ -217,72 +228,23 @@ static int open_settings(struct store *s, enum durability d)
 	return sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 }
 
-/* The database's identity, drawn when it is first opened. */
-static int open_identity(struct store *s, struct xt_err *err)
+static int read_settings(struct store *s, struct xt_err *err)
 {
-	sqlite3_stmt *st;
-
-	if (s->read_only &&
-	    sqlite3_table_column_metadata(s->db, "main", "xt_meta", NULL, NULL, NULL, NULL, NULL, NULL))
-		return 0; /* a foreign file, which stays as it is */
-	if (!s->read_only &&
-	    (store_exec(s, "BEGIN IMMEDIATE", err) < 0 || store_exec(s, schema_sql, err) < 0))
-		return -1;
-	st = store_stmt(s, STMT_META_GET, err);
-	if (!st)
-		return -1;
-	sqlite3_bind_text(st, 1, "database_id", -1, SQLITE_STATIC);
-	bool known = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_bytes(st, 0) == XT_CLIENT_ID;
-	if (known)
-		memcpy(s->database_id, sqlite3_column_blob(st, 0), XT_CLIENT_ID);
-	sqlite3_reset(st);
+	for (int i = 0; i < CONFIG_COUNT; i++)
+		s->config[i] = config_settings[i].preset;
 	if (s->read_only)
 		return 0;
-	if (!known) {
-		if (getrandom(s->database_id, XT_CLIENT_ID, 0) != XT_CLIENT_ID)
-			return xt_err_set(err, XT_E_internal, NULL, "cannot draw a database id: %s",
-					  strerror(errno));
-		/* A version 4 UUID (RFC 9562), so that other programs know what they see. */
-		s->database_id[6] = (uint8_t)((s->database_id[6] & 0x0f) | 0x40);
-		s->database_id[8] = (uint8_t)((s->database_id[8] & 0x3f) | 0x80);
-		st = store_stmt(s, STMT_META_SET, err);
-		if (!st)
-			return -1;
-		sqlite3_bind_text(st, 1, "database_id", -1, SQLITE_STATIC);
-		sqlite3_bind_blob(st, 2, s->database_id, XT_CLIENT_ID, SQLITE_STATIC);
-		if (store_run(s, st, err) < 0)
-			return -1;
-		st = store_stmt(s, STMT_META_SET, err);
-		if (!st)
-			return -1;
-		sqlite3_bind_text(st, 1, "version", -1, SQLITE_STATIC);
-		sqlite3_bind_int(st, 2, STORE_VERSION);
-		if (store_run(s, st, err) < 0)
-			return -1;
-	}
-	return store_exec(s, "COMMIT", err);
-}
-
-static int check_version(struct store *s, struct xt_err *err)
-{
-	sqlite3_stmt *st;
-	int version = STORE_VERSION;
-
-	if (sqlite3_table_column_metadata(s->db, "main", "xt_meta", NULL, NULL, NULL, NULL, NULL, NULL))
-		return 0;
-	st = store_stmt(s, STMT_META_GET, err);
+	sqlite3_stmt *st = store_stmt(s, STMT_CONFIG_ALL, err);
 	if (!st)
 		return -1;
-	sqlite3_bind_text(st, 1, "version", -1, SQLITE_STATIC);
-	if (sqlite3_step(st) == SQLITE_ROW)
-		version = sqlite3_column_int(st, 0);
-	sqlite3_reset(st);
-	if (version > STORE_VERSION)
-		return xt_err_set(err, XT_E_protocol_version, "database",
-				  "'%.200s' was written by a newer xetrackd (layout %d, this one knows %d); "
-				  "upgrade xetrackd",
-				  s->path, version, STORE_VERSION);
-	return 0;
+	int r;
+	while ((r = store_step(s, st, err)) > 0) {
+		enum config_id id = config_find(span_str((const char *)sqlite3_column_text(st, 0)));
+		int64_t value = sqlite3_column_int64(st, 1);
+		if (id < CONFIG_COUNT && value >= config_settings[id].min && value <= config_settings[id].max)
+			s->config[id] = value;
+	}
+	return r;
 }
 
 /* In a directory that cannot be written SQLite cannot make its -shm file; a file that nobody can
@@ -320,6 +282,27 @@ int store_open_reader(const char *path, sqlite3 **ret_db)
 	return rc;
 }
 
+/* A commit has left so many frames in the WAL. The file's size would not do: it stays what it once was. */
+static int on_wal(void *data, sqlite3 *db, const char *name, int frames)
+{
+	struct store *s = data;
+
+	(void)db;
+	(void)name;
+	s->wal_frames = (uint64_t)frames;
+	return SQLITE_OK;
+}
+
+static int read_page_size(struct store *s)
+{
+	sqlite3_stmt *st = NULL;
+
+	if (sqlite3_prepare_v3(s->db, "PRAGMA page_size", -1, 0, &st, NULL) == SQLITE_OK &&
+	    sqlite3_step(st) == SQLITE_ROW)
+		s->page_size = sqlite3_column_int(st, 0);
+	return sqlite3_finalize(st);
+}
+
 int store_open(struct store *s, const struct store_options *o, struct xt_err *err)
 {
 	struct stat st;
@@ -345,11 +328,12 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	/* Look before anything is written: a file that is no database stays as it is. */
 	if (sqlite3_exec(s->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL) != SQLITE_OK)
 		return open_fail(s, err);
-	if (check_version(s, err) < 0)
+	if (layout_check(s, err) < 0)
 		return -1;
-	if (open_settings(s, o->durability) != SQLITE_OK)
+	if (open_settings(s, o->durability) != SQLITE_OK || read_page_size(s) != SQLITE_OK)
 		return open_fail(s, err);
-	if (open_identity(s, err) < 0) {
+	sqlite3_wal_hook(s->db, on_wal, s);
+	if (layout_open(s, err) < 0 || read_settings(s, err) < 0) {
 		if (sqlite3_errcode(s->db) != SQLITE_OK && sqlite3_errcode(s->db) != SQLITE_DONE)
 			return open_fail(s, err);
 		return -1;
@@ -362,8 +346,8 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	s->schema_version = -1;
 	s->trouble = TROUBLE_NONE;
 	sqlite3_busy_timeout(s->db, BUSY_MS);
-	if (!s->read_only)
-		store_checkpoint(s, true);
+	if (!s->read_only && store_checkpoint(s, true) < 0)
+		return open_fail(s, err);
 	return 0;
 }
 
@@ -398,13 +382,8 @@ static int notice_schema(struct store *s, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, err);
 
-	if (!st)
+	if (!st || store_step(s, st, err) < 0)
 		return -1;
-	if (sqlite3_step(st) != SQLITE_ROW) {
-		store_fail(s, err);
-		sqlite3_reset(st);
-		return -1;
-	}
 	int version = sqlite3_column_int(st, 0);
 	sqlite3_reset(st);
 	if (version != s->schema_version)
@@ -429,9 +408,9 @@ int store_commit(struct store *s, struct xt_err *err)
 		return -1;
 	/* Our own changes of the schema are no news at the next begin. */
 	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, err);
-	if (!st)
+	if (!st || store_step(s, st, err) < 0)
 		return -1;
-	int version = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int(st, 0) : -1;
+	int version = sqlite3_column_int(st, 0);
 	sqlite3_reset(st);
 	st = store_stmt(s, STMT_COMMIT, err);
 	if (!st)
@@ -472,21 +451,44 @@ uint64_t store_wal_bytes(const struct store *s)
 	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-void store_checkpoint(struct store *s, bool truncate)
+/* The database may want as much room for what the WAL holds as the WAL does. When others or the WAL itself
+ * have taken that, it cannot be put back any more, and nothing else would make room. */
+static bool is_cramped(const struct store *s, uint64_t wal_bytes)
 {
-	if (!truncate && store_wal_bytes(s) < (uint64_t)WAL_LIMIT)
-		return;
-	/* Readers that hold old snapshots only make it stop early: no waiting for them. */
-	sqlite3_busy_timeout(s->db, 0);
-	sqlite3_wal_checkpoint_v2(
-		s->db, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+	struct statvfs fs;
+
+	return statvfs(s->path, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < 2 * wal_bytes;
+}
+
+static int checkpoint(struct store *s, int mode, int wait_ms)
+{
+	crash_point("before a checkpoint");
+	sqlite3_busy_timeout(s->db, wait_ms);
+	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL);
 	sqlite3_busy_timeout(s->db, BUSY_MS);
+	if (rc == SQLITE_OK)
+		s->wal_frames = 0;
+	crash_point("after a checkpoint");
+	return rc;
+}
+
+int store_checkpoint(struct store *s, bool always)
+{
+	uint64_t warn = (uint64_t)s->config[CONFIG_WAL_WARN] << 20;
+	struct xt_err ignored; /* store_fail keeps it in `why` */
+
+	always = always || is_cramped(s, store_wal_bytes(s));
+	if (!always && store_wal_used(s) < (warn < WAL_LIMIT ? warn : WAL_LIMIT))
+		return 0;
+	/* Readers that hold old snapshots only make it stop early: no waiting for them. */
+	int rc = checkpoint(s, always ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART, 0);
+	/* A full disk or a lock: the rows are safe in the WAL, and the next checkpoint may go well. */
+	if (rc == SQLITE_OK || trouble_of(s->db, rc) != TROUBLE_FATAL)
+		return 0;
+	return store_fail(s, &ignored);
 }
 
 int store_empty_wal(struct store *s, int wait_ms)
 {
-	sqlite3_busy_timeout(s->db, wait_ms);
-	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-	sqlite3_busy_timeout(s->db, BUSY_MS);
-	return rc;
+	return checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, wait_ms);
 }

@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <sys/types.h>
 
+#include "config.h"
 #include "guard.h"
 #include "ident.h"
 #include "stamp.h"
@@ -53,11 +54,15 @@ struct store {
 	dev_t dev;			   /* of the file that is open */
 	ino_t ino;			   /* the same */
 	uint8_t database_id[XT_CLIENT_ID]; /* from xt_meta; zero in a read-only file without one */
+	int64_t adopted;		   /* other programs' rows may lie under names of runs */
+	int64_t config[CONFIG_COUNT];	   /* settings in force */
 	sqlite3_stmt *stmts[STMT_COUNT];   /* owned, prepared lazily */
 	struct guard guard;		   /* what statements may do */
 	enum trouble trouble;		   /* of the open transaction */
 	struct xt_err why;		   /* its reason */
 	int schema_version;		   /* that the caches were read at */
+	uint64_t wal_frames;		   /* pages that were written to the WAL since it was last put back */
+	int page_size;			   /* bytes */
 	struct table **tables;		   /* owned: n_tables, most recently used first */
 	size_t n_tables;		   /* tables known */
 	struct run_cache *runs;		   /* owned */
@@ -92,8 +97,16 @@ void store_rollback(struct store *s);
 /* True when the path still names the open file. */
 bool store_is_in_place(const struct store *s);
 
-/* Puts the WAL back into the database. truncate: also when small, and empties the file. */
-void store_checkpoint(struct store *s, bool truncate);
+/* Puts the WAL back into the database, as far as it can now, once it is large or the disk small; always:
+ * in any case, and empties the file. -1 with trouble set when the disk failed: what it shows is not to be
+ * trusted any more. */
+int store_checkpoint(struct store *s, bool always) __attribute__((warn_unused_result));
+
+/* Bytes of the WAL that are in use, as of the last commit. */
+static inline uint64_t store_wal_used(const struct store *s)
+{
+	return s->wal_frames * (uint64_t)s->page_size;
+}
 
 /* Puts the WAL back and empties it, waiting so long for others who read or write. SQLite's code. */
 int store_empty_wal(struct store *s, int wait_ms);
@@ -103,6 +116,10 @@ uint64_t store_wal_bytes(const struct store *s);
 
 /* A fixed statement, reset, without bindings of earlier uses. NULL with the error set. */
 sqlite3_stmt *store_stmt(struct store *s, enum stmt_id id, struct xt_err *err);
+
+/* Steps a statement to its next row. 1: there is one; 0: there is none, and it is reset; -1: it failed, and
+ * is reset. */
+int store_step(struct store *s, sqlite3_stmt *st, struct xt_err *err) __attribute__((warn_unused_result));
 
 /* Steps a statement that returns no rows and resets it. */
 int store_run(struct store *s, sqlite3_stmt *st, struct xt_err *err) __attribute__((warn_unused_result));
@@ -116,6 +133,15 @@ int store_fail(struct store *s, struct xt_err *err);
 
 /* The one map from SQLite's codes to ours. */
 enum xt_code store_code(int sqlite_code);
+
+/* A column's text, valid until the next step. Without data: NULL, or there was no memory for it, which the
+ * next step says. */
+static inline struct span store_text(sqlite3_stmt *st, int i)
+{
+	const unsigned char *text = sqlite3_column_text(st, i);
+
+	return span_of(text, text ? (size_t)sqlite3_column_bytes(st, i) : 0);
+}
 
 static inline void store_bind(sqlite3_stmt *st, int i, struct span text)
 {

@@ -189,6 +189,24 @@ static void table_free(struct table *t)
 	free(t);
 }
 
+int tables_names(struct store *s, struct buf *ret, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(s, STMT_TABLE_NAMES, err);
+	int row;
+
+	if (!st)
+		return -1;
+	while ((row = store_step(s, st, err)) > 0) {
+		struct span name = store_text(st, 0);
+		buf_add(ret, name.data, name.len);
+		buf_add(ret, "", 1);
+	}
+	if (row < 0)
+		return -1;
+	return buf_failed(ret) ? xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again")
+			       : 0;
+}
+
 void tables_drop(struct store *s)
 {
 	for (size_t i = 0; i < s->n_tables; i++)
@@ -212,7 +230,7 @@ static int load_columns(struct store *s, struct table *t, struct xt_err *err)
 	while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		const char *name = (const char *)sqlite3_column_text(st, 0);
 		const char *type = (const char *)sqlite3_column_text(st, 1);
-		struct span key = span_of(sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2));
+		struct span key = store_text(st, 2);
 		enum kind kind =
 			sqlite3_column_int(st, 3) ? KIND_UNDECIDED : kind_of_declared(type ? type : "");
 		if (!name)
@@ -241,13 +259,11 @@ static int load_uniqueness(struct store *s, struct table *t, struct xt_err *err)
 	if (!st)
 		return -1;
 	sqlite3_bind_text(st, 1, t->name, -1, SQLITE_STATIC);
-	int rc = sqlite3_step(st);
+	int row = store_step(s, st, err);
 	/* Such a table was made by the Python library, which writes local time. */
-	t->unique_time = t->local_time = rc == SQLITE_ROW;
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		store_fail(s, err);
+	t->unique_time = t->local_time = row > 0;
 	sqlite3_reset(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -1;
+	return row < 0 ? -1 : 0;
 }
 
 static struct table *load(struct store *s, const char *name, struct xt_err *err)
@@ -255,16 +271,21 @@ static struct table *load(struct store *s, const char *name, struct xt_err *err)
 	sqlite3_stmt *st = store_stmt(s, STMT_TABLE_FIND, err);
 	struct table *t = calloc(1, sizeof(*t));
 
+	if (!t)
+		xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	if (!st || !t) {
 		free(t);
 		return NULL;
 	}
 	sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
-	int rc = sqlite3_step(st);
-	t->absent = rc == SQLITE_DONE;
-	t->name = strdup(rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : name);
-	bool view = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(st, 1), "view") == 0;
-	int r = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : store_fail(s, err);
+	int row = store_step(s, st, err), r = row < 0 ? -1 : 0;
+	struct span found = row > 0 ? store_text(st, 0) : span_str(name);
+	struct span type = row > 0 ? store_text(st, 1) : span_str("");
+	bool view = span_is(type, "view");
+	if (row > 0 && (!found.data || !type.data))
+		r = store_fail(s, err);
+	t->absent = row == 0;
+	t->name = strndup(r == 0 ? (const char *)found.data : "", found.len);
 	sqlite3_reset(st);
 	if (r == 0 && !t->name)
 		r = xt_err_set(err, XT_E_internal, NULL, "out of memory");

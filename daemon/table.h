@@ -69,6 +69,9 @@ struct table *table_find(struct store *s, struct span name, struct xt_err *err);
 /* Forgets all tables; statements with them. */
 void tables_drop(struct store *s);
 
+/* Appends the names of the tables that rows are logged to, each with a NUL behind it. */
+int tables_names(struct store *s, struct buf *ret, struct xt_err *err) __attribute__((warn_unused_result));
+
 /* Index of the column of a key, or -1. */
 long table_column(const struct table *t, struct span key);
 

@@ -1,5 +1,7 @@
 /* Messages between the loop and the threads, and the open queries. Part of server.h. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "server.h"
@@ -11,6 +13,8 @@
 #define CURSOR_HURRY	 5000u	  /* ms it may wait while the WAL is large */
 #define LARGE_WAL	 (UINT64_C(1) << 30)
 #define CURSOR_TICK	 1000u
+#define SPOOL_MS	 60000u /* between two looks for spool files */
+#define OWNED_SPOOL_MS	 1000u	/* while some wait for their owners */
 
 /* ---- messages --------------------------------------------------------- */
 
@@ -40,30 +44,87 @@ void server_queue(struct server *s, struct conn *c, struct op *op)
 	c->queued += op->bytes;
 	s->queued_bytes += op->bytes;
 	s->queued_ops++;
-	s->greetings += op->greeting;
+	s->unasked_ops += op->greeting;
 	s->full = s->full || s->queued_bytes >= MAX_QUEUED;
 	to_threads(s, op);
 }
 
-/* A message of the daemon's own. */
-static void queue_internal(struct server *s, enum op_kind kind, const struct client_key *client,
-			   struct cursor *cursor)
+/* A message of the daemon's own. NULL: out of memory. */
+static struct op *queue_internal(struct server *s, enum op_kind kind, const struct client_key *client,
+				 struct cursor *cursor)
 {
 	struct op *op = calloc(1, sizeof(*op));
 
 	if (!op)
-		return; /* a run's end or a checkpoint comes later */
+		return NULL; /* a run's end or a checkpoint comes later */
 	op->kind = kind;
 	op->cursor = cursor;
 	if (client)
 		op->client = *client;
 	s->queued_ops++;
+	s->unasked_ops++;
 	to_threads(s, op);
+	return op;
 }
 
-void server_tell_gone(struct server *s, const struct client_key *client)
+void server_tell_gone(struct server *s, const struct client_key *client, const char *cause)
 {
-	queue_internal(s, OP_GONE, client, NULL);
+	struct op *op = queue_internal(s, OP_GONE, client, NULL);
+
+	if (op)
+		snprintf(op->cause, sizeof(op->cause), "%s", cause);
+}
+
+/* ---- spool files ------------------------------------------------------ */
+
+static void on_spool_timer(uv_timer_t *t)
+{
+	server_look_for_spools(t->data);
+}
+
+void server_look_for_spools(struct server *s)
+{
+	char dir[PATH_MAX];
+
+	if (s->spooling || s->draining || s->store->read_only)
+		return;
+	snprintf(dir, sizeof(dir), "%s.spool", s->store->path);
+	if (access(dir, F_OK) == 0)
+		s->spooling = queue_internal(s, OP_SPOOL, NULL, NULL) != NULL;
+	else
+		uv_timer_start(&s->spool_timer, on_spool_timer, SPOOL_MS, 0);
+}
+
+/* A piece was taken in: on with the next, or a look later. */
+static void spool_back(struct server *s, const struct op *op)
+{
+	s->spooling = false;
+	if (op->again)
+		server_look_for_spools(s);
+	else if (!s->draining)
+		uv_timer_start(&s->spool_timer, on_spool_timer, op->waiting ? OWNED_SPOOL_MS : SPOOL_MS, 0);
+}
+
+/* ---- state ------------------------------------------------------------ */
+
+void server_tell_state(struct server *s, struct conn *c)
+{
+	static const char *const names[] = {[WRITER_OK] = "ok",
+					    [WRITER_WARNED] = "warning",
+					    [WRITER_SLOW] = "slow",
+					    [WRITER_DEGRADED] = "degraded",
+					    [WRITER_FAILED] = "degraded"};
+	struct xt_err why;
+	enum writer_state state = writer_state(&s->writer, &why);
+	struct params_state p = {.state = span_str(names[state])};
+
+	if (state != WRITER_OK) {
+		p.has = PARAM_BIT(state, code) | PARAM_BIT(state, message);
+		p.code = span_str(proto_error_name(why.code));
+		p.message = span_str(why.message);
+	}
+	wire_put_notify(&c->out, METHOD_state, &p);
+	conn_touch(c);
 }
 
 void server_tidy(struct server *s)
@@ -205,9 +266,11 @@ static bool goes_on(struct server *s, struct op *op)
 	return true;
 }
 
-static void deliver(struct conn *c, struct op *op)
+static void deliver(struct server *s, struct conn *c, struct op *op)
 {
 	buf_add(&c->out, op->out.data, op->out.len);
+	if (op->method->id == METHOD_hello && s->told != WRITER_OK)
+		server_tell_state(s, c);
 	if (op->ack > c->ack)
 		c->ack = op->ack;
 	c->ops--;
@@ -223,11 +286,13 @@ static void take_back(struct server *s, struct op *op)
 	if (goes_on(s, op))
 		return;
 	s->queued_ops--;
-	s->greetings -= op->greeting;
+	s->unasked_ops -= !op->method || op->greeting;
 	s->queued_bytes -= op->bytes;
 	struct conn *c = op->method ? conn_of(s, op->conn) : NULL;
+	if (op->kind == OP_SPOOL)
+		spool_back(s, op);
 	if (c)
-		deliver(c, op);
+		deliver(s, c, op);
 	if (op->cursor) {
 		op->cursor->finished = op->cursor->finished || op->kind == OP_BARRIER;
 		cursor_back(s, op->cursor);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "apply.h"
+#include "crash.h"
 
 #define BATCH_US     5000  /* what a batch may take, so that acknowledgements do not wait long */
 #define MAX_BATCH_US 20000 /* the same on a slow disk, whose commits cost more than rows */
@@ -13,7 +14,9 @@
 #define MIN_ROWS     64	   /* of a batch */
 #define MAX_ROWS     20000
 #define LONGEST_US   600000000 /* that a batch may take: a trigger without an end is stopped */
-#define RETRY_MS     100       /* between two tries when the disk is full or the file locked */
+#define RETRY_MS     50	       /* between two tries when the disk is full or the file locked; doubled … */
+#define MAX_RETRY_MS 2000      /* … up to this */
+#define PAUSE_MS     50	       /* after a batch, when there is little room on the disk */
 
 static int64_t now_us(void)
 {
@@ -30,6 +33,7 @@ struct batch {
 	struct culprit culprit; /* of the last try */
 	uint64_t row_limit;	/* rows that take about as long as a batch may */
 	int64_t commit_us;	/* what the last commit took */
+	int64_t retry_ms;	/* how long to wait before the next try */
 };
 
 /* ---- batches ---------------------------------------------------------- */
@@ -78,6 +82,7 @@ static void take_back(struct batch *b, struct op_list *queue)
 	op_splice(&b->ops, queue);
 	*queue = b->ops;
 	b->ops = (struct op_list){0};
+	intake_rolled_back(b->work.intake);
 	b->work.stored = b->work.rejected = b->work.duplicates = 0;
 	b->work.met = false;
 	b->work.op = NULL;
@@ -108,7 +113,7 @@ static void resume_last(struct batch *b, struct op_list *queue)
 static void set_state(struct writer *w, enum writer_state state, const struct xt_err *why)
 {
 	pthread_mutex_lock(&w->lock);
-	bool changed = w->state != state;
+	bool changed = w->state != state || (why && w->why.code != why->code);
 	w->state = state;
 	if (why)
 		w->why = *why;
@@ -117,22 +122,70 @@ static void set_state(struct writer *w, enum writer_state state, const struct xt
 		w->wake(w->data);
 }
 
-/* Waits a little. False: the writer is to stop, so trying again makes no sense. */
-static bool nap(struct writer *w)
+static void give_back(struct writer *w, struct op_list *ops)
+{
+	pthread_mutex_lock(&w->lock);
+	op_splice(&w->done, ops);
+	pthread_mutex_unlock(&w->lock);
+	w->wake(w->data);
+}
+
+/* Waits. False: the writer is to stop, so trying again makes no sense. */
+static bool nap(struct writer *w, int64_t ms)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += RETRY_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
+	until.tv_nsec += ms % 1000 * 1000000;
+	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&w->lock);
 	int r = 0;
-	while (!w->stopping && r != ETIMEDOUT)
+	while (!w->stopping && r != ETIMEDOUT && !w->queue.first)
 		r = pthread_cond_timedwait(&w->cond, &w->lock, &until);
 	bool go_on = !w->stopping;
 	pthread_mutex_unlock(&w->lock);
 	return go_on;
+}
+
+/* While nothing can be stored clients are greeted and questions answered that need nothing new. */
+static void serve_held(struct writer *w, struct batch *b, struct op_list *queue)
+{
+	struct op_list kept = {0}, done = {0};
+	struct op *op;
+
+	pthread_mutex_lock(&w->lock);
+	op_splice(queue, &w->queue);
+	pthread_mutex_unlock(&w->lock);
+	while ((op = op_pop(queue)))
+		op_push(work_apply_held(&b->work, op) ? &done : &kept, op);
+	*queue = kept;
+	if (done.first)
+		give_back(w, &done);
+}
+
+/* Waits before the next try; the waits grow. False: the writer is to stop. */
+static bool hold(struct writer *w, struct batch *b, struct op_list *queue)
+{
+	int64_t until = now_us() + b->retry_ms * 1000;
+	bool go_on;
+
+	b->retry_ms = 2 * b->retry_ms < MAX_RETRY_MS ? 2 * b->retry_ms : MAX_RETRY_MS;
+	do {
+		serve_held(w, b, queue);
+		int64_t left = (until - now_us()) / 1000;
+		go_on = nap(w, left > 0 ? left : 0);
+	} while (go_on && now_us() < until);
+	return go_on;
+}
+
+/* The room that is kept for it lets a checkpoint through, after which the WAL begins anew in its place. */
+static void make_room(struct writer *w)
+{
+	if (w->reserve.bytes == 0)
+		return;
+	reserve_release(&w->reserve);
+	(void)!store_checkpoint(w->store, false); /* if the disk failed, the next try tells */
 }
 
 /* The statement that broke the transaction: the one that was being applied. */
@@ -147,6 +200,33 @@ static bool note_culprit(struct batch *b, const struct xt_err *err)
 	return true;
 }
 
+/* Fills a batch and commits it. -1: it was rolled back, or is to be. */
+static int fill_and_commit(struct writer *w, struct batch *b, struct op_list *queue, struct xt_err *err)
+{
+	struct store *s = w->store;
+
+	if (s->read_only) {
+		s->trouble = TROUBLE_NONE;
+		return fill(b, queue, err);
+	}
+	if (disk_look(s, err) == DISK_REFUSE) {
+		s->trouble = TROUBLE_RETRY;
+		s->why = *err;
+		return -1;
+	}
+	if (store_begin(s, err) < 0 || fill(b, queue, err) < 0)
+		return -1;
+	if (crash_defect("acknowledge before commit"))
+		give_back(w, &b->ops);
+	crash_point("before commit");
+	int64_t start = now_us();
+	if (store_commit(s, err) < 0)
+		return -1;
+	crash_point("after commit");
+	b->commit_us = now_us() - start;
+	return 0;
+}
+
 /* One try. 0: committed. 1: rolled back, try again. -1: this cannot go on. */
 static int try_batch(struct writer *w, struct batch *b, struct op_list *queue)
 {
@@ -155,27 +235,21 @@ static int try_batch(struct writer *w, struct batch *b, struct op_list *queue)
 
 	s->guard.deadline_ns = (now_us() + LONGEST_US) * 1000;
 	s->guard.timed_out = false; /* of an earlier batch: it stops no other */
-	if (s->read_only) {
-		s->trouble = TROUBLE_NONE;
-		if (fill(b, queue, &err) == 0)
-			return 0;
-	} else if (store_begin(s, &err) == 0 && fill(b, queue, &err) == 0) {
-		int64_t start = now_us();
-		if (store_commit(s, &err) == 0) {
-			b->commit_us = now_us() - start;
-			return 0;
-		}
-	}
+	if (fill_and_commit(w, b, queue, &err) == 0)
+		return 0;
 	enum trouble trouble = s->trouble;
-	struct xt_err why = trouble == TROUBLE_NONE || trouble == TROUBLE_CULPRIT ? err : s->why;
-	bool noted = (trouble == TROUBLE_NONE || trouble == TROUBLE_CULPRIT) && note_culprit(b, &err);
+	bool culprit = trouble == TROUBLE_NONE || trouble == TROUBLE_CULPRIT;
+	struct xt_err why = culprit ? err : s->why;
+	bool noted = culprit && note_culprit(b, &err);
 	store_rollback(s);
 	take_back(b, queue);
 	if (noted && !atomic_load(&w->abandon))
 		return 1;
 	if (trouble == TROUBLE_RETRY) {
 		set_state(w, WRITER_DEGRADED, &why);
-		if (nap(w))
+		if (why.code == XT_E_disk_full)
+			make_room(w);
+		if (hold(w, b, queue))
 			return 1;
 	}
 	set_state(w, WRITER_FAILED, &why);
@@ -193,14 +267,6 @@ static void count(struct writer *w, const struct batch *b, int64_t took_us)
 	atomic_store(&st->batch_us, (uint64_t)took_us);
 	if ((uint64_t)took_us > atomic_load(&st->batch_max_us))
 		atomic_store(&st->batch_max_us, (uint64_t)took_us);
-}
-
-static void give_back(struct writer *w, struct op_list *ops)
-{
-	pthread_mutex_lock(&w->lock);
-	op_splice(&w->done, ops);
-	pthread_mutex_unlock(&w->lock);
-	w->wake(w->data);
 }
 
 /* What cannot be stored is given back with nothing but the end of its connection. The codes are those
@@ -222,21 +288,52 @@ static void give_up(struct writer *w, struct batch *b, struct op_list *queue)
 	give_back(w, &b->ops);
 }
 
-static void after_commit(struct store *s, const struct op_list *ops)
+static int after_commit(struct writer *w, const struct op_list *ops)
 {
+	struct store *s = w->store;
 	struct xt_err ignored;
+	bool tidy = false;
 
+	intake_committed(&w->intake, s);
 	for (struct op *op = ops->first; op; op = op->next) {
-		if (op->kind == OP_TIDY && !s->read_only)
-			store_checkpoint(s, true);
+		tidy = tidy || op->kind == OP_TIDY;
 		if (op->kind != OP_GONE)
 			continue;
 		struct client *c = clients_find(s, &op->client, &ignored);
 		if (c)
 			clients_drop(s, c);
 	}
-	if (!s->read_only)
-		store_checkpoint(s, false);
+	if (s->read_only)
+		return 0;
+	if (store_checkpoint(s, tidy) < 0)
+		return -1;
+	reserve_keep(&w->reserve, store_wal_used(s));
+	return 0;
+}
+
+/* How things stand now that a batch is stored. */
+static void look_around(struct writer *w)
+{
+	struct store *s = w->store;
+	uint64_t warn = (uint64_t)s->config[CONFIG_WAL_WARN] << 20;
+	struct xt_err why = {0};
+	enum disk_level level = s->read_only ? DISK_PLENTY : disk_look(s, &why);
+
+	if (level >= DISK_SLOW) {
+		set_state(w, WRITER_SLOW, &why);
+		nap(w, PAUSE_MS);
+	} else if (level == DISK_WARN) {
+		set_state(w, WRITER_WARNED, &why);
+	} else if (store_wal_used(s) > warn) {
+		xt_err_set(
+			&why, XT_E_wal_blocked, NULL,
+			"the write-ahead log has %llu MiB and cannot be put back, for another program reads "
+			"an old snapshot of '%.200s'; end that program's statement",
+			(unsigned long long)(store_wal_used(s) >> 20), s->path);
+		set_state(w, WRITER_WARNED, &why);
+	} else {
+		set_state(w, WRITER_OK, NULL);
+	}
 }
 
 /* How many rows the next batch may have: as many as keep acknowledgements prompt, but not so few that the
@@ -260,6 +357,7 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	int r;
 
 	b->work.culprit = NULL;
+	b->retry_ms = RETRY_MS;
 	take_back(b, queue);
 	while ((r = try_batch(w, b, queue)) > 0)
 		start = now_us();
@@ -278,13 +376,17 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	int64_t took = now_us() - start;
 	adapt(b, took);
 	count(w, b, took);
-	set_state(w, WRITER_OK, NULL);
 	resume_last(b, queue);
 	struct op_list done = b->ops;
 	b->ops = (struct op_list){0};
 	struct op_list again = done; /* looked at before it is out of our hands */
-	after_commit(w->store, &again);
+	bool sound = after_commit(w, &again) == 0;
+	if (!sound) /* what was committed is acknowledged all the same */
+		set_state(w, WRITER_FAILED, &w->store->why);
+	crash_point("before acknowledgement");
 	give_back(w, &done);
+	if (sound)
+		look_around(w);
 }
 
 /* Does the head of the queue, which has no transaction. */
@@ -332,6 +434,12 @@ static void *writer_main(void *data)
 	if (!b || !b->work.names || !b->work.keys)
 		abort(); /* at the start, with nothing accepted yet */
 	b->work.store = w->store;
+	b->work.intake = &w->intake;
+	intake_init(&w->intake, w->store->path);
+	if (!w->store->read_only)
+		reserve_init(&w->reserve, w->store->path);
+	else
+		w->reserve.fd = -1;
 	w->store->guard.abandon = &w->abandon;
 	b->row_limit = 1000;
 	while (take_queue(w, &queue))
@@ -343,6 +451,8 @@ static void *writer_main(void *data)
 			else
 				run_batch(w, b, &queue);
 		}
+	intake_done(&w->intake);
+	reserve_release(&w->reserve); /* room for the last checkpoint */
 	free(b->work.names);
 	free(b->work.keys);
 	buf_done(&b->work.text);

@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "disk.h"
+#include "intake.h"
 #include "op.h"
 
 /* Counted since the start; read from any thread. */
@@ -20,6 +22,8 @@ struct writer_stats {
 
 enum writer_state {
 	WRITER_OK,
+	WRITER_WARNED,	 /* rows are stored, but not for long if nothing is done */
+	WRITER_SLOW,	 /* rows are stored slowly, for there is little room left */
 	WRITER_DEGRADED, /* a batch cannot be stored for now; it is kept and tried again */
 	WRITER_FAILED,	 /* nothing more is stored: the daemon has to leave */
 };
@@ -29,6 +33,8 @@ struct writer {
 	void (*wake)(void *data); /* called from the thread when there is something to take */
 	void *data;		  /* for wake */
 	struct writer_stats stats;
+	struct intake intake;	/* of spool files; the thread's */
+	struct reserve reserve; /* the thread's */
 
 	atomic_bool abandon; /* what runs is to stop: the process leaves */
 	pthread_t thread;

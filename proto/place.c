@@ -97,6 +97,8 @@ int place_find(struct place *ret, const char *database, struct xt_err *err)
 	if (r == 0)
 		r = append(ret->log, ret->database, ".log");
 	if (r == 0)
+		r = append(ret->spool, ret->database, ".spool");
+	if (r == 0)
 		r = compute_socket(ret);
 	if (r < 0)
 		return xt_err_set(err, XT_E_io_error, "database", "cannot find '%.200s': %s", database,
@@ -136,7 +138,9 @@ int place_write_lock(int fd, const char *socket, int pid, bool held)
 	int n = snprintf(text, sizeof(text), "xetrackd 1\npid %d\nsocket %s\nstate %s\n", pid, socket,
 			 held ? "down" : "running");
 
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
-		return -errno;
-	return 0;
+	/* Over the old text: it is never empty for a reader, nor left empty by a full disk. */
+	ssize_t written = pwrite(fd, text, (size_t)n, 0);
+	if (written != n)
+		return written < 0 ? -errno : -ENOSPC;
+	return ftruncate(fd, n) < 0 ? -errno : 0;
 }

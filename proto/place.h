@@ -16,6 +16,7 @@ struct place {
 	char database[PATH_MAX]; /* real path */
 	char lock[PATH_MAX];	 /* <database>.lock */
 	char log[PATH_MAX];	 /* <database>.log: of a daemon that a client started */
+	char spool[PATH_MAX];	 /* <database>.spool: directory of rows that clients keep while it is away */
 	char dir[PATH_MAX];	 /* directory of the computed socket */
 	char computed[PATH_MAX]; /* the socket's path when neither environment nor lock file names one */
 	char socket[PATH_MAX];	 /* where the socket is, or would be made */

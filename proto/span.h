@@ -50,6 +50,16 @@ static inline bool span_is(struct span a, const char *s)
 	return span_eq(a, span_str(s));
 }
 
+/* FNV-1a, for tables in memory. */
+static inline uint32_t span_hash(struct span s)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < s.len; i++)
+		h = (h ^ s.data[i]) * 16777619u;
+	return h;
+}
+
 /* For printf's "%.*s". */
 #define SPAN_ARG(s) (int)(s).len, (const char *)(s).data
 

@@ -165,8 +165,7 @@ static int end(struct job *job, int status)
 		ctl_error(job->ctl, "%s rows were rejected in all", text_count(count, job->rejected));
 	if (job->joined)
 		xt_run_free(job->run);
-	else if (xt_run_finish(job->run, status == CTL_OK ? XT_FINISHED : XT_FAILED) != XT_OK &&
-		 status == CTL_OK)
+	else if (xt_run_finish(job->run, status == CTL_OK ? XT_FINISHED : XT_FAILED) < 0 && status == CTL_OK)
 		status = ctl_error(job->ctl, "cannot end run '%s': %s", id, xt_error(job->client));
 	if (job->rows > job->rejected)
 		fprintf(job->ctl->out.file, "%s\n", id);

@@ -31,6 +31,10 @@ static const struct {
 	{"queued_bytes", "their size", BYTES, false},
 	{"cursors", "open queries", COUNT, false},
 	{"wal_bytes", "write-ahead log", BYTES, false},
+	{"disk_free", "free on the disk", BYTES, false},
+	{"spooled_rows", "rows in spool", COUNT, false},
+	{"spools", "spool files", COUNT, false},
+	{"spooled_bytes", "size of them", BYTES, false},
 	{"idle_exit_ms", "leaves when idle for", IDLE, false},
 	{"database_id", "database id", PLAIN, false},
 };

@@ -190,5 +190,9 @@ int ctl_close(const struct ctl *ctl, xt_client *client, int status)
 
 	if (r == XT_OK || status != CTL_OK)
 		return status;
+	if (r == XT_SPOOLED) {
+		ctl_note(ctl, "%s", message);
+		return status;
+	}
 	return ctl_error(ctl, "%s", message[0] ? message : xt_status_name(r));
 }

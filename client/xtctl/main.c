@@ -15,6 +15,19 @@ static const struct command commands[] = {
 	{"down", "", "stop the daemon and keep it down until 'up'",
 	 "Everything it received is stored first. Says so when none runs; never starts one.", 0, 0, 0, NULL,
 	 cmd_down},
+	{"restart", "", "stop the daemon and start it again, as after an upgrade",
+	 "Workers go on meanwhile: what they log waits and is stored by the next daemon.", OPT_JSON, 0, 0,
+	 NULL, cmd_restart},
+	{"audit", "", "prove that nothing is lost and nothing is doubled",
+	 "Adds up what clients numbered, what was stored, rejected, deleted and spooled, counts the rows of\n"
+	 "every run, and has SQLite check the file. Exit status 1 when something does not add up.",
+	 OPT_JSON | OPT_QUICK, 0, 0, NULL, cmd_audit},
+	{"spool", "[ls|replay]", "rows that clients kept while there was no daemon",
+	 "ls: the files; also when no daemon runs. replay: have the daemon take in now what nobody owns.",
+	 OPT_ROWS, 0, 1, cmd_spool_is_arg, cmd_spool},
+	{"config", "[KEY VALUE]", "settings that are kept in the database",
+	 "Without KEY: those that were changed. VALUE is a whole number, or 'default'.", OPT_ROWS, 0, 2, NULL,
+	 cmd_config},
 	{"status", "", "what the daemon is doing", "Exit status 1 when it is not running; never starts one.",
 	 OPT_JSON, 0, 0, NULL, cmd_status},
 	{"ls", "[tables|runs]", "tables, or runs",
@@ -172,6 +185,13 @@ static int find_database(struct ctl *ctl)
 	size_t least = (size_t)c->least, most = c->most < 0 ? SIZE_MAX : (size_t)c->most;
 	bool given = true;
 
+	/* `spool ls DB` and `ls runs DB` are said as easily as the other way round. */
+	if (c->is_arg && ctl->n_args == 2 && most == 1 && c->is_arg(ctl->args[0]) &&
+	    !c->is_arg(ctl->args[1])) {
+		char *word = ctl->args[0];
+		ctl->args[0] = ctl->args[1];
+		ctl->args[1] = word;
+	}
 	if (env && env[0]) {
 		bool without = ctl->n_args <= most;
 		bool with = ctl->n_args > least && ctl->n_args - 1 <= most;

@@ -37,8 +37,6 @@ static const struct {
 	 "also when the run is still running"},
 	{"force", NULL, OPT_REPLACE, FLAG, offsetof(struct options, force), "replace a file that is there"},
 	{"rate", "MIB", OPT_RATE, SPECIAL, 0, "copy no more MiB in a second"},
-	{"quick", NULL, OPT_QUICK, FLAG, offsetof(struct options, quick),
-	 "look at the pages only, not at indexes and values"},
 	{"yes", NULL, OPT_YES, FLAG, offsetof(struct options, yes), "do not ask"},
 	{"format", "FORMAT", OPT_FORMAT, SPECIAL, 0, FORMAT_NAMES " (table)"},
 	{"json", NULL, OPT_JSON, FLAG, offsetof(struct options, json), "the same as --format json"},
@@ -46,6 +44,8 @@ static const struct {
 	 "csv without the line of names"},
 	{"engine", "NAME", OPT_ENGINE, TEXT, offsetof(struct options, engine),
 	 "accepted and ignored: there is one engine"},
+	{"quick", NULL, OPT_QUICK, FLAG, offsetof(struct options, quick),
+	 "leave out what takes long: whether indexes agree with their tables"},
 	{"help", NULL, OPT_HELP, FLAG, offsetof(struct options, help), "this text"},
 };
 

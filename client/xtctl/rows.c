@@ -90,7 +90,7 @@ int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_opt
 	return r == XT_DONE || r == XT_OK ? CTL_OK : ctl_fail(ctl, client, r);
 }
 
-static struct format_options how_to_print(const struct ctl *ctl)
+struct format_options ctl_how_to_print(const struct ctl *ctl)
 {
 	return (struct format_options){
 		.kind = ctl->options.format, .no_header = ctl->options.no_header, .utf8 = ctl->utf8};
@@ -98,14 +98,14 @@ static struct format_options how_to_print(const struct ctl *ctl)
 
 int ctl_print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor)
 {
-	struct format_options how = how_to_print(ctl);
+	struct format_options how = ctl_how_to_print(ctl);
 
 	return ctl_print_to(ctl, &ctl->out, &how, client, cursor);
 }
 
 int ctl_print_count(struct ctl *ctl, const char *done, uint64_t count)
 {
-	struct format_options how = how_to_print(ctl);
+	struct format_options how = ctl_how_to_print(ctl);
 	xt_value row = xt_uint(count);
 	char number[COUNT_BYTES];
 

@@ -101,6 +101,9 @@ int ctl_next(xt_cursor *cursor, const xt_value **ret_row) __attribute__((warn_un
 int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how,
 		 const xt_client *client, xt_cursor *cursor);
 
+/* How rows are to be printed, by the options. */
+struct format_options ctl_how_to_print(const struct ctl *ctl);
+
 /* The same to standard output. */
 int ctl_print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor);
 
@@ -133,6 +136,10 @@ int cmd_ls(struct ctl *ctl);
 int cmd_set(struct ctl *ctl);
 int cmd_delete(struct ctl *ctl);
 int cmd_log(struct ctl *ctl);
+int cmd_restart(struct ctl *ctl);
+int cmd_audit(struct ctl *ctl);
+int cmd_spool(struct ctl *ctl);
+int cmd_config(struct ctl *ctl);
 int cmd_backup(struct ctl *ctl);
 int cmd_snapshot(struct ctl *ctl);
 int cmd_check(struct ctl *ctl);
@@ -140,6 +147,7 @@ int cmd_compact(struct ctl *ctl);
 
 bool cmd_ls_is_arg(const char *word);
 bool cmd_log_is_arg(const char *word);
+bool cmd_spool_is_arg(const char *word);
 
 /* Prints the daemon's status; brief: only who it is. From cmd_status.c. */
 int status_print(struct ctl *ctl, xt_client *client, bool brief);

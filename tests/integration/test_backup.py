@@ -521,7 +521,7 @@ def test_compact_without_room(small_disk, daemon, monkeypatch):
         filler = small_disk / "filler"
         filler.write_bytes(bytes(7 << 20))
         e = fails("disk_full", c.call, "compact")
-        assert "needs 7 MiB" in e.message and "5 MiB are free" in e.message
+        assert "needs 7 MiB" in e.message and "MiB are free" in e.message
         assert c.store({"a": 1}) == (1, 0)
         assert c.call("status")["state"] == "ok"
         filler.unlink()

@@ -288,17 +288,6 @@ def test_replaced_file(served, runtime):
     served.expected = served.wait()
 
 
-@pytest.fixture
-def small_disk(runtime):
-    """A file system of 8 MB, where one may be mounted."""
-    path = runtime / "disk"
-    path.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], capture_output=True).returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    yield path
-    subprocess.run(["umount", "-l", path])
-
-
 def test_disk_full(small_disk, daemon):
     """Nothing is acknowledged that is not stored; with room again it goes on; nothing is lost or doubled."""
     filler = small_disk / "filler"

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -178,6 +180,30 @@ static void lock_there_and_back(void **state)
 	close(fd);
 }
 
+/* What stood there stays, rather than nothing. */
+static void lock_without_room(void **state)
+{
+	struct rlimit old, none;
+	struct place p;
+	int fd = open("b.db.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(place_write_lock(fd, "/run/a.sock", 1, true), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	none = old;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_FSIZE, &none);
+	int r = place_write_lock(fd, "/run/b.sock", 2, false);
+	setrlimit(RLIMIT_FSIZE, &old);
+	assert_true(r < 0);
+	found(&p, "b.db");
+	assert_string_equal(p.socket, "/run/a.sock");
+	assert_true(p.held);
+	close(fd);
+}
+
 static void refusals(void **state)
 {
 	char name[200];
@@ -237,6 +263,7 @@ int main(void)
 		TEST(lock_file_comes_before_the_computed_path),
 		TEST(damaged_lock_files),
 		TEST(lock_there_and_back),
+		TEST(lock_without_room),
 		TEST(refusals),
 		TEST(directory_is_made_and_checked),
 	};

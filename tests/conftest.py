@@ -17,7 +17,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
-ROOT = Path(os.environ.get("XT_SOURCE_DIR", Path(__file__).resolve().parents[2]))
+ROOT = Path(os.environ.get("XT_SOURCE_DIR", Path(__file__).resolve().parents[1]))
 BUILD = Path(os.environ.get("XT_BUILD_DIR", ROOT / "build")).resolve()
 XETRACKD = os.environ.get("XETRACKD", str(BUILD / "xetrackd"))
 XTCTL = os.environ.get("XTCTL", str(BUILD / "xtctl"))
@@ -239,12 +239,10 @@ class Daemon:
         os.close(w)
         self.expected = 0
         self.checked = False
+        with os.fdopen(r, "rb") as f:
+            self.said = f.read(1000)
         if ready:
-            with os.fdopen(r, "rb") as f:
-                said = f.read(1000)
-            assert said == b"ok\n", (said, self.proc.wait(TIMEOUT), self.stderr())
-        else:
-            os.close(r)
+            assert self.said == b"ok\n", (self.said, self.proc.wait(TIMEOUT), self.stderr())
 
     @property
     def pid(self):
@@ -366,6 +364,17 @@ def autostarted(runtime):
         if log.exists():
             text = log.read_text(errors="replace")
             assert not any(s in text for s in SANITIZER), text
+
+
+@pytest.fixture
+def small_disk(runtime):
+    """A file system of 8 MB, where one may be mounted."""
+    path = runtime / "disk"
+    path.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield path
+    subprocess.run(["umount", "-l", path])
 
 
 def sqlite(path, sql, *args, uri=False):

@@ -1,0 +1,22 @@
+#include "xtctl.h"
+
+/* Stops the daemon, if one runs, and sees that there is one again: clients that are connected go on by
+ * themselves, and whoever starts it first does. */
+int cmd_restart(struct ctl *ctl)
+{
+	xt_options options = ctl_reading();
+	xt_client *client = NULL;
+
+	options.no_autostart = true;
+	int r = ctl_try_open(ctl, &options, &client);
+	if (r == XT_OK)
+		r = xt_shutdown(client, false);
+	int status = r == XT_OK || ctl_nobody(client, r) ? CTL_OK : ctl_fail(ctl, client, r);
+	xt_close(client); /* nobody is left to deliver anything to */
+	if (status != CTL_OK)
+		return status;
+	options.no_autostart = false;
+	options.revive = true;
+	status = ctl_open(ctl, &options, &client);
+	return status == CTL_OK ? ctl_close(ctl, client, status_print(ctl, client, true)) : status;
+}

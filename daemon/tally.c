@@ -1,0 +1,196 @@
+#include "tally.h"
+
+#include <stdlib.h>
+
+#include "table.h"
+
+#define BUCKETS 1024
+
+struct entry {
+	char *track_id;		    /* owned */
+	uint64_t inserted, deleted; /* rows */
+	struct entry *next;	    /* in its bucket */
+};
+
+/* Where a table of rows has its track_id. */
+struct place_of_id {
+	char *table; /* owned */
+	int column;
+};
+
+struct tally {
+	struct store *store; /* borrowed */
+	struct entry *buckets[BUCKETS];
+	struct place_of_id *places; /* owned: n_places of them */
+	size_t n_places;
+	bool failed; /* out of memory inside the hook, which can tell nobody */
+};
+
+static struct entry *find(struct tally *t, struct span track_id)
+{
+	struct entry **head = &t->buckets[span_hash(track_id) % BUCKETS];
+
+	for (struct entry *e = *head; e; e = e->next)
+		if (span_is(track_id, e->track_id))
+			return e;
+	struct entry *e = calloc(1, sizeof(*e));
+	if (e)
+		e->track_id = strndup((const char *)track_id.data, track_id.len);
+	if (!e || !e->track_id) {
+		free(e);
+		t->failed = true;
+		return NULL;
+	}
+	e->next = *head;
+	*head = e;
+	return e;
+}
+
+static void count(struct tally *t, sqlite3_value *v, uint64_t inserted, uint64_t deleted)
+{
+	if (!v || sqlite3_value_type(v) != SQLITE_TEXT)
+		return; /* of no run */
+	const void *text = sqlite3_value_text(v);
+	struct entry *e = find(t, span_of(text, (size_t)sqlite3_value_bytes(v)));
+	if (!e)
+		return;
+	e->inserted += inserted;
+	e->deleted += deleted;
+}
+
+static void on_change(void *data, sqlite3 *db, int op, const char *database, const char *table,
+		      sqlite3_int64 old_id, sqlite3_int64 new_id)
+{
+	struct tally *t = data;
+	sqlite3_value *old_value = NULL, *new_value = NULL;
+	size_t i = 0;
+
+	(void)database;
+	(void)old_id;
+	(void)new_id;
+	while (i < t->n_places && strcmp(t->places[i].table, table) != 0)
+		i++;
+	if (i == t->n_places)
+		return;
+	if (op != SQLITE_INSERT)
+		sqlite3_preupdate_old(db, t->places[i].column, &old_value);
+	if (op != SQLITE_DELETE)
+		sqlite3_preupdate_new(db, t->places[i].column, &new_value);
+	count(t, old_value, 0, 1);
+	count(t, new_value, 1, 0);
+}
+
+static int find_places(struct tally *t, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(t->store, STMT_TRACK_ID_COLUMNS, err);
+	int row;
+
+	if (!st)
+		return -1;
+	while ((row = store_step(t->store, st, err)) > 0) {
+		struct place_of_id *more = realloc(t->places, (t->n_places + 1) * sizeof(*more));
+		char *name = strdup((const char *)sqlite3_column_text(st, 0));
+		if (more)
+			t->places = more;
+		if (!more || !name) {
+			free(name);
+			sqlite3_reset(st);
+			return xt_err_set(err, XT_E_internal, NULL, "out of memory");
+		}
+		t->places[t->n_places++] = (struct place_of_id){name, sqlite3_column_int(st, 1)};
+	}
+	return row;
+}
+
+static void tally_free(struct tally *t)
+{
+	sqlite3_preupdate_hook(t->store->db, NULL, NULL);
+	for (size_t i = 0; i < BUCKETS; i++)
+		while (t->buckets[i]) {
+			struct entry *e = t->buckets[i];
+			t->buckets[i] = e->next;
+			free(e->track_id);
+			free(e);
+		}
+	for (size_t i = 0; i < t->n_places; i++)
+		free(t->places[i].table);
+	free(t->places);
+	free(t);
+}
+
+struct tally *tally_begin(struct store *s, struct xt_err *err)
+{
+	struct tally *t = calloc(1, sizeof(*t));
+
+	if (!t) {
+		xt_err_set(err, XT_E_internal, NULL, "out of memory");
+		return NULL;
+	}
+	t->store = s;
+	if (find_places(t, err) < 0) {
+		tally_free(t);
+		return NULL;
+	}
+	sqlite3_preupdate_hook(s->db, on_change, t);
+	return t;
+}
+
+/* Rows of a whole table, by run. */
+static int count_table(struct tally *t, const char *table, bool created, struct xt_err *err)
+{
+	struct buf sql = {0};
+	sqlite3_stmt *st = NULL;
+	int rc;
+
+	buf_add_str(&sql, "SELECT track_id, count(*) FROM ");
+	ident_quote(&sql, table);
+	buf_add_str(&sql, " GROUP BY 1");
+	rc = sqlite3_prepare_v3(t->store->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL);
+	buf_done(&sql);
+	if (rc != SQLITE_OK)
+		return 0; /* it has no runs: there is no such column */
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		uint64_t n = (uint64_t)sqlite3_column_int64(st, 1);
+		count(t, sqlite3_column_value(st, 0), created ? n : 0, created ? 0 : n);
+	}
+	sqlite3_finalize(st);
+	return rc == SQLITE_DONE ? 0 : store_fail(t->store, err);
+}
+
+int tally_dropped(struct tally *t, const char *table, struct xt_err *err)
+{
+	for (size_t i = 0; i < t->n_places; i++)
+		if (sqlite3_stricmp(t->places[i].table, table) == 0)
+			return count_table(t, table, false, err);
+	return 0;
+}
+
+int tally_created(struct tally *t, const char *table, struct xt_err *err)
+{
+	return count_table(t, table, true, err);
+}
+
+static int hand_over(struct tally *t, struct xt_err *err)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct entry *e = t->buckets[i]; e; e = e->next) {
+			struct run *run = runs_find(t->store, span_str(e->track_id), err);
+			if (!run)
+				return -1;
+			if (run->known)
+				runs_change(t->store, run, e->inserted, e->deleted);
+		}
+	return 0;
+}
+
+int tally_end(struct tally *t, bool keep, struct xt_err *err)
+{
+	if (!t)
+		return 0;
+	sqlite3_preupdate_hook(t->store->db, NULL, NULL);
+	int r = keep ? hand_over(t, err) : 0;
+	if (r == 0 && keep && t->failed)
+		r = xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
+	tally_free(t);
+	return r;
+}
