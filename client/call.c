@@ -34,7 +34,7 @@ static int connected(struct xt_client *c, int64_t deadline)
 {
 	while (c->fd < 0) {
 		if (!c->reading)
-			return link_open(c, poll_timeout(deadline, c->opt.connect_timeout_ms));
+			return link_open(c, poll_timeout(deadline, c->opt.connect_timeout_ms), true);
 		int r = pump_wait(c, deadline);
 		if (r != XT_OK)
 			return client_fail(c, r, "not connected");

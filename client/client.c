@@ -278,7 +278,7 @@ int xt_open(xt_client **ret_client, const char *database, const xt_options *opti
 	if (r != XT_OK)
 		return r;
 	client_enter(c);
-	return client_leave(c, link_open(c, c->opt.connect_timeout_ms));
+	return client_leave(c, link_open(c, c->opt.connect_timeout_ms, true));
 }
 
 /* ---- flush ------------------------------------------------------------ */

@@ -74,6 +74,7 @@ struct xt_client {
 	int fd;				   /* -1: not connected */
 	bool mute;			   /* writing failed: read what is left, then connect again */
 	unsigned epoch;			   /* counts connections, so that cursors know theirs */
+	unsigned ended_starts;		   /* daemons we started that ended without a word */
 	int64_t retry_at;		   /* when the next try to connect is due, ms */
 	struct buf in;			   /* received, not yet parsed */
 	struct xt_err stream;		   /* why the daemon closed the connection, when it said so */
@@ -176,8 +177,9 @@ void window_renumber(struct xt_client *c);
 
 /* ---- link.c, start.c -------------------------------------------------- */
 
-/* Connects, starting the daemon where allowed, and says hello. */
-int link_open(struct xt_client *c, int timeout_ms) __attribute__((warn_unused_result));
+/* Connects, starting the daemon where allowed, and says hello. patient: one that was there before, and that
+ * others must start, is waited for. */
+int link_open(struct xt_client *c, int timeout_ms, bool patient) __attribute__((warn_unused_result));
 
 /* Forgets the connection; calls that were not numbered are lost. */
 void link_drop(struct xt_client *c);

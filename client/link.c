@@ -229,21 +229,23 @@ static bool may_start(const struct xt_client *c)
 }
 
 /* Nobody listens. XT_OK: try again. */
-static int nobody(struct xt_client *c, const struct place *p, int error, int64_t deadline)
+static int nobody(struct xt_client *c, const struct place *p, int error, bool patient, int64_t deadline)
 {
 	if (!p->exists && c->opt.read_only)
 		return client_fail(c, XT_ENODB, "no database '%s'", p->database);
 	if (p->held && !c->opt.revive)
 		return client_fail(c, XT_EDOWN, "the daemon of '%s' was stopped; `xtctl up` starts it again",
 				   p->database);
-	if (!may_start(c))
-		return client_fail(c, XT_ECONNECT, "no daemon at '%s' (%s), and starting one is turned off",
-				   p->socket, strerror(error));
+	if (!may_start(c)) {
+		client_fail(c, XT_ECONNECT, "no daemon at '%s' (%s), and starting one is turned off",
+			    p->socket, strerror(error));
+		return patient && c->knows_database ? XT_OK : XT_ECONNECT; /* it may be about to come back */
+	}
 	return start_daemon(c, p, deadline);
 }
 
 /* One try. XT_OK with fd set, or with fd -1: try again. */
-static int attempt(struct xt_client *c, int64_t deadline)
+static int attempt(struct xt_client *c, bool patient, int64_t deadline)
 {
 	struct xt_err err;
 	struct place p;
@@ -259,7 +261,7 @@ static int attempt(struct xt_client *c, int64_t deadline)
 				   "file's owner",
 				   p.socket, (unsigned)uid);
 	if (fd == -ENOENT || fd == -ECONNREFUSED)
-		return nobody(c, &p, -fd, deadline);
+		return nobody(c, &p, -fd, patient, deadline);
 	if (fd == -EAGAIN || fd == -EINTR)
 		return XT_OK;
 	if (fd < 0)
@@ -273,14 +275,14 @@ static int attempt(struct xt_client *c, int64_t deadline)
 	return g == AGAIN ? XT_OK : status;
 }
 
-int link_open(struct xt_client *c, int timeout_ms)
+int link_open(struct xt_client *c, int timeout_ms, bool patient)
 {
 	int64_t deadline = deadline_in(timeout_ms);
 	int nap = NAP_MS;
 
 	c->error[0] = c->code[0] = '\0';
 	for (;;) {
-		int r = attempt(c, deadline);
+		int r = attempt(c, patient, deadline);
 		if (r != XT_OK)
 			return r;
 		if (c->fd >= 0)
@@ -316,7 +318,7 @@ bool link_try(struct xt_client *c)
 	if (c->reading || start < c->retry_at)
 		return false;
 	int most = c->opt.connect_timeout_ms < 2000 ? c->opt.connect_timeout_ms : 2000;
-	if (link_open(c, most) == XT_OK)
+	if (link_open(c, most, false) == XT_OK)
 		return true;
 	/* A try that took long is not made often: rows must not wait for a daemon that hangs. */
 	int64_t took = now_ms() - start;

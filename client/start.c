@@ -11,9 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NAP_MS	       10
-#define LINE_MAX_BYTES 1000
-#define READY_FD       3
+#define NAP_MS		 10
+#define LINE_MAX_BYTES	 1000
+#define READY_FD	 3
+#define MAX_ENDED_STARTS 5 /* in which the daemon ended without a word */
 
 extern char **environ;
 
@@ -152,10 +153,11 @@ static int judge(struct xt_client *c, const struct place *p, int r, char *line)
 		return client_fail(c, XT_ECONNECT,
 				   "the daemon for '%s' is not ready in time; its log is '%s'", p->database,
 				   p->log);
-	if (r == 0)
-		return client_fail(c, XT_ECONNECT,
-				   "the daemon for '%s' ended while it started; its log is '%s'", p->database,
-				   p->log);
+	if (r == 0) { /* perhaps only killed: worth another try, but not for ever */
+		client_fail(c, XT_ECONNECT, "the daemon for '%s' ended while it started; its log is '%s'",
+			    p->database, p->log);
+		return ++c->ended_starts % MAX_ENDED_STARTS ? XT_OK : XT_ECONNECT;
+	}
 	if (strcmp(line, "ok") == 0)
 		return XT_OK;
 	char *space = strchr(line, ' ');

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "crash.h"
 #include "schema_edit.h"
 #include "table.h"
 
@@ -56,6 +57,7 @@ static int put_column(struct store *s, const struct table *t, const struct colum
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_COLUMN_PUT, err);
 
+	crash_point("a column is being added");
 	if (!st)
 		return -1;
 	sqlite3_bind_text(st, 1, t->name, -1, SQLITE_STATIC);

@@ -63,6 +63,7 @@ static int fill(struct batch *b, struct op_list *queue, struct xt_err *err)
 		op_push(&b->ops, op);
 		if (work_apply(w, op, err) < 0 || work_broken(w->store))
 			return -1;
+		crash_point("in a batch");
 	}
 	return 0;
 }
@@ -216,8 +217,10 @@ static int fill_and_commit(struct writer *w, struct batch *b, struct op_list *qu
 	}
 	if (store_begin(s, err) < 0 || fill(b, queue, err) < 0)
 		return -1;
-	if (crash_defect("acknowledge before commit"))
+	if (crash_defect("acknowledge before commit")) {
 		give_back(w, &b->ops);
+		b->work.op = NULL;
+	}
 	crash_point("before commit");
 	int64_t start = now_us();
 	if (store_commit(s, err) < 0)

@@ -196,6 +196,11 @@ int main(int argc, char **argv)
 
 	parse(argc, argv);
 	int r = xt_open(&xt, set.db, &set.options);
+	for (int tries = 4000; r == XT_ECONNECT && tries > 0; tries--) { /* the daemon was just killed */
+		xt_close(xt);
+		usleep(5000);
+		r = xt_open(&xt, set.db, &set.options);
+	}
 	if (r != XT_OK)
 		return complain(xt, "open", r);
 	snprintf(id, sizeof(id), "run-%ld", set.join ? 0 : set.worker);

@@ -160,7 +160,7 @@ def test_disk_full_for_a_while(daemon, db, runtime, undisturbed, first):
         at_work.start()
         while not looker.call("status")["state"].startswith("degraded: disk_full"):
             assert at_work.is_alive() or not run.disk.failed
-        assert looker.value("SELECT count(*) FROM xt_meta", after=0) == 2
+        assert looker.value("SELECT count(*) FROM xt_meta", after=0) == 3
         run.disk.heal()
         at_work.join()
         assert looker.call("status")["state"] == "ok"
