@@ -216,7 +216,7 @@ static int describe_table(struct cursor *c, const char *name, struct xt_err *err
 	char *text = sqlite3_mprintf("SELECT count(*) FROM pragma_table_info(%Q)", name);
 	if (r == 0)
 		r = text ? read_counts(c, text, &counts[2], 1, err)
-			 : xt_err_set(err, XT_E_internal, NULL, "out of memory");
+			 : xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
 	sqlite3_free(text);
 	msgpack_packer pk = wire_packer(&c->rows);
 	static const char *const keys[] = {"rows", "runs", "columns"};

@@ -282,10 +282,11 @@ static struct table *load(struct store *s, const char *name, struct xt_err *err)
 	struct span found = row > 0 ? store_text(st, 0) : span_str(name);
 	struct span type = row > 0 ? store_text(st, 1) : span_str("");
 	bool view = span_is(type, "view");
+	t->absent = row == 0;
 	if (row > 0 && (!found.data || !type.data))
 		r = store_fail(s, err);
-	t->absent = row == 0;
-	t->name = strndup(r == 0 ? (const char *)found.data : "", found.len);
+	else
+		t->name = strndup((const char *)found.data, found.len);
 	sqlite3_reset(st);
 	if (r == 0 && !t->name)
 		r = xt_err_set(err, XT_E_internal, NULL, "out of memory");

@@ -180,13 +180,14 @@ static bool hold(struct writer *w, struct batch *b, struct op_list *queue)
 	return go_on;
 }
 
-/* The room that is kept for it lets a checkpoint through, after which the WAL begins anew in its place. */
-static void make_room(struct writer *w)
+/* The room that is kept for it lets a checkpoint through, after which the WAL begins anew in its place. -1:
+ * the disk failed, and will not say so again. */
+static int make_room(struct writer *w)
 {
 	if (w->reserve.bytes == 0)
-		return;
+		return 0;
 	reserve_release(&w->reserve);
-	(void)!store_checkpoint(w->store, false); /* if the disk failed, the next try tells */
+	return store_checkpoint(w->store, false);
 }
 
 /* The statement that broke the transaction: the one that was being applied. */
@@ -248,10 +249,12 @@ static int try_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	take_back(b, queue);
 	if (noted && !atomic_load(&w->abandon))
 		return 1;
+	if (trouble == TROUBLE_RETRY && why.code == XT_E_disk_full && make_room(w) < 0) {
+		trouble = TROUBLE_FATAL;
+		why = s->why;
+	}
 	if (trouble == TROUBLE_RETRY) {
 		set_state(w, WRITER_DEGRADED, &why);
-		if (why.code == XT_E_disk_full)
-			make_room(w);
 		if (hold(w, b, queue))
 			return 1;
 	}

@@ -115,9 +115,9 @@ static sqlite3_file *real(sqlite3_file *f)
 	return ((struct file *)f)->real;
 }
 
-static enum which which_of(sqlite3_file *f)
+static uint8_t which_of(sqlite3_file *f)
 {
-	return ((struct file *)f)->which;
+	return (uint8_t)((struct file *)f)->which;
 }
 
 static int close_file(sqlite3_file *f)

@@ -1,9 +1,11 @@
 """A small file system, with the database and everything beside it, that runs full under workers and is freed again."""
 import os
 import subprocess
+from sqlite3 import SQLITE_IOERR_FSYNC
 
 import pytest
 from conftest import TIMEOUT, XT_LOAD, XTCTL, Client, sqlite
+from shim import XETRACKD_FAULT, Disk
 
 pytestmark = pytest.mark.skipif(not os.access(XT_LOAD, os.X_OK), reason=f"{XT_LOAD} is not built")
 
@@ -52,18 +54,18 @@ def test_filled_and_freed_under_workers(autostarted, small_disk):
     autostarted(db)
     assert run(XT_LOAD, db, WORKERS, 1).returncode == 0
     with Client(lock_of(db)["socket"], last_seq=0) as looker:
-        fill(filler)  # before the first row; then again and again, as long as they are at work
+        fill(filler)  # before the first row; then again, while they are at work
         workers = [load(db, w, ROWS) for w in range(WORKERS)]
-        while at_work(workers):
+        for _ in range(3):
             while at_work(workers) and not looker.call("status")["state"].startswith("degraded: disk_full"):
                 pass
             filler.unlink()
             while at_work(workers) and looker.call("status")["state"] != "ok":
                 pass
             fill(filler)
+        filler.unlink()
         for w in workers:
             assert join(w) == (0, "")
-        filler.unlink()
         while looker.call("status")["state"] != "ok":
             pass
     assert stored(db) == (WORKERS * ROWS + 1,) * 2
@@ -78,6 +80,24 @@ def test_disk_that_is_smaller_than_the_log_may_grow(autostarted, small_disk):
     for w in [load(db, w, 20000) for w in range(WORKERS)]:
         assert join(w) == (0, "")
     assert stored(db) == (WORKERS * 20000,) * 2
+
+
+def test_full_disk_that_fails_as_well(daemon, small_disk):
+    """Room is made by putting the log back; when that fails the daemon does not stay."""
+    subprocess.run(["mount", "-o", "remount,size=48m", small_disk], check=True)
+    disk = Disk(small_disk / "shim")
+    d = daemon(small_disk / "b.db", program=[XETRACKD_FAULT], env=disk.env())
+    with d.client() as c:
+        for i in range(4):
+            c.store({"i": i, "large": bytes(1 << 20)})
+        fill(small_disk / "filler")
+        disk.fail("sync", SQLITE_IOERR_FSYNC)
+        c.log({"i": 4})
+        c.until_closed()
+        assert c.acked == 4
+    d.expected = d.wait()
+    assert d.expected == 1 and "nothing more can be stored" in d.stderr()
+    assert sqlite(d.db, "SELECT i FROM events ORDER BY i") == [(0,), (1,), (2,), (3,)]
 
 
 def test_start_on_a_full_disk(autostarted, small_disk):

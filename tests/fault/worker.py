@@ -81,13 +81,16 @@ class Worker:
                         self.read(c, step) if step.method in READS else self.change(c, step)
                 c.notify("bye", last_seq=self.seq)
                 c.flush()
+                assert not c.responses, "something was answered twice"
             except RpcError as e:
                 if e.code == "stopping":
                     raise Closed() from e
                 raise
             finally:
                 self.acked = max(self.acked, c.acked)
-                self.rejected |= {p["seq"] for p in c.named("reject")}
+                rejected = [p["seq"] for p in c.named("reject")]
+                assert len(set(rejected)) == len(rejected), "a reject was told twice"
+                self.rejected.update(rejected)
 
     def change(self, c, step):
         if step.seq is None:
@@ -104,5 +107,5 @@ class Worker:
         try:
             step.answer = c.call(step.method, **step.params)
         except RpcError as e:  # one that fails is asked again
-            if e.code not in ("io_error", "sql_error", "busy"):
+            if e.code not in ("io_error", "disk_full", "sql_error", "busy"):
                 raise
