@@ -94,7 +94,12 @@ struct span reader_skip(struct reader *r);
  */
 int wire_scan(struct span body, struct xt_err *err) __attribute__((warn_unused_result));
 
-/* True when the bytes are valid UTF-8. */
-bool utf8_valid(struct span text);
+/* How many of the first bytes are valid UTF-8. */
+size_t utf8_prefix(struct span text);
+
+static inline bool utf8_valid(struct span text)
+{
+	return utf8_prefix(text) == text.len;
+}
 
 #endif
