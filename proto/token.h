@@ -56,7 +56,7 @@ struct reader {
 
 static inline struct reader reader_of(struct span s)
 {
-	return (struct reader){s.data, s.data + s.len};
+	return (struct reader){s.data, s.len ? s.data + s.len : s.data};
 }
 
 /* Any token; what reader_next() does not do itself. */
