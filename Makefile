@@ -5,6 +5,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 DB      ?= benchmark.db
 DEMO_FLAGS ?=
+FUZZ_SECONDS ?= 600
 MESON   ?= meson
 PYTHON  ?= /usr/bin/python3
 
@@ -13,7 +14,7 @@ pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration 
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build
-.PHONY: help install-packages build docs demo test bench install sanitize lint format clean
+.PHONY: help install-packages build docs demo test bench install sanitize fuzz lint format clean
 
 help:
 	@echo 'make build      install what is missing, configure and compile into $$(BUILD) ($(BUILD))'
@@ -22,6 +23,7 @@ help:
 	@echo 'make bench      rows/s and latency beside bare SQLite'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR='
 	@echo 'make sanitize   all tests under ASan and UBSan, unit and worker tests under TSan'
+	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)); what they find stays in build-fuzz/found/'
 	@echo 'make lint       clang-tidy, cppcheck, clang-format'
 	@echo 'make format     rewrite the C files as .clang-format says'
 	@echo 'make docs       print docs/protocol.md anew from proto/methods.def'
@@ -61,6 +63,9 @@ install: build
 
 sanitize: install-packages
 	@.ci/run asan tsan
+
+fuzz: install-packages
+	@tests/fuzz/run $(FUZZ_SECONDS) build-fuzz/found
 
 lint: install-packages
 	@.ci/run clang-tidy cppcheck format

@@ -48,7 +48,11 @@ static int put_window(struct xt_client *c)
 		at += w->frames[i].size;
 		if (rec.seq <= c->spill.to) /* also those without a number, which nobody needs any more */
 			continue;
-		r = spool_reserve(&c->spill.file, rec.frame.len + SPOOL_OVERHEAD);
+		size_t size = rec.frame.len + SPOOL_OVERHEAD;
+		/* At the end the limit is worth less than the rows. */
+		r = c->spill.file.end + size > c->opt.spool_bytes && !c->closing
+			    ? -EFBIG
+			    : spool_reserve(&c->spill.file, size);
 		if (r == 0)
 			r = spool_append(&c->spill.file, &rec);
 		if (r == 0)

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "layout.h"
 #include "runs.h"
@@ -249,10 +249,11 @@ void clients_rolled_back(struct client_cache *c)
 static bool has_spool(const struct store *s, const struct client_key *key)
 {
 	char path[PATH_MAX], name[SPOOL_NAME + 1];
+	struct stat st;
 
 	spool_name(key->id, name);
 	snprintf(path, sizeof(path), "%s.spool/%s", s->path, name);
-	return access(path, F_OK) == 0;
+	return lstat(path, &st) == 0;
 }
 
 /* What the audit must know of clients that are gone. */

@@ -99,9 +99,9 @@ int handle_compact(struct work *w, const struct params_compact *p, struct result
 	ret->before = pages * page;
 	if (check_rooms(s, (pages - unused) * page, err) < 0 || vacuum(s, err) < 0)
 		return -1;
-	int rc = store_empty_wal(s, READERS_MS);
-	if (rc != SQLITE_OK && rc != SQLITE_BUSY) /* who began to read meanwhile only delays it */
-		return store_fail(s, err);
+	/* Who began to read meanwhile, or a full disk, only delays it. A disk that failed is fatal. */
+	if (put_wal_back(s, err) < 0 && s->trouble == TROUBLE_FATAL)
+		return -1;
 	if (read_number(s, "PRAGMA page_count", &pages, err) < 0)
 		return -1;
 	ret->after = pages * page;

@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "apply.h"
@@ -42,34 +43,53 @@ static void set_aside(const char *path, const char *why)
 		log_error("a spool file is damaged and was set aside path=\"%s\" error=\"%s\"", aside, why);
 }
 
-/* Opens the next orphan. 1, 0: there is none. */
-static int open_next(struct intake *in, struct intake_report *ret)
+/* A file is its owner's word, as a socket's peer is: rows are taken from whom the daemon serves, and, in a
+ * directory that it made for a group, from whoever could put a file there. */
+static bool may_log(const struct intake *in, const struct store *s)
+{
+	struct stat dir, database;
+	uid_t uid = in->file.uid;
+
+	if (uid == geteuid() || uid == 0)
+		return true;
+	if (stat(in->dir, &dir) == 0 && dir.st_uid == geteuid() && (dir.st_mode & S_ISGID))
+		return true;
+	return stat(s->path, &database) == 0 && database.st_uid == uid;
+}
+
+/* Opens a file if it is an orphan. */
+static bool open_orphan(struct intake *in, const struct store *s, const char *name, struct intake_report *ret)
+{
+	int r = spool_adopt(&in->file, in->dir, name);
+
+	if (r == 0 && !may_log(in, s)) {
+		spool_close(&in->file);
+		r = -EPERM;
+	}
+	if (r == -EAGAIN)
+		ret->owned++;
+	else if (r == -EBADMSG)
+		set_aside(in->file.path, "it has no valid head");
+	else if (r < 0 && r != -ENOENT)
+		log_warn("a spool file cannot be taken in path=\"%s\" error=\"%s\"", in->file.path,
+			 strerror(-r));
+	return r == 0;
+}
+
+/* Opens the next orphan. False: there is none. */
+static bool open_next(struct intake *in, const struct store *s, struct intake_report *ret)
 {
 	uint8_t client[XT_CLIENT_ID];
 	DIR *d = opendir(in->dir);
 	struct dirent *e;
-	int found = 0;
+	bool found = false;
 
-	while (d && (e = readdir(d))) {
-		if (!spool_client(e->d_name, client)) {
-			ret->damaged += strlen(e->d_name) > SPOOL_NAME;
-			continue;
-		}
-		if (found) {
-			ret->more = true;
-			continue;
-		}
-		int r = spool_adopt(&in->file, in->dir, e->d_name);
-		if (r == 0)
-			found = 1;
-		else if (r == -EAGAIN)
-			ret->owned++;
-		else if (r == -EBADMSG)
-			set_aside(in->file.path, "it has no valid head");
-		else if (r != -ENOENT)
-			log_warn("a spool file cannot be taken in path=\"%s\" error=\"%s\"", in->file.path,
-				 strerror(-r));
-	}
+	while (d && !found && (e = readdir(d)))
+		found = spool_client(e->d_name, client) && open_orphan(in, s, e->d_name, ret);
+	if (d)
+		rewinddir(d);
+	while (d && (e = readdir(d)))
+		ret->damaged += strlen(e->d_name) > SPOOL_NAME && e->d_name[0] != '.';
 	if (d)
 		closedir(d);
 	return found;
@@ -95,7 +115,7 @@ static int begin_file(struct intake *in, struct work *w, struct intake_report *r
 
 	if (in->file.fd >= 0)
 		return 1;
-	if (!open_next(in, ret))
+	if (!open_next(in, w->store, ret))
 		return 0;
 	in->committed = SPOOL_HEAD;
 	in->at_end = in->damaged = false;

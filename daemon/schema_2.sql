@@ -4,4 +4,6 @@ ALTER TABLE xt_runs ADD COLUMN inserted INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE xt_runs ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE xt_runs ADD COLUMN cause TEXT;
 UPDATE xt_clients SET requests = mark - stored - rejected;
-UPDATE xt_runs SET deleted = rows WHERE status = 'deleted';
+UPDATE xt_runs SET
+  deleted = rows + coalesce((SELECT sum(run_rows) FROM xt_clients WHERE run = track_id), 0)
+  WHERE status = 'deleted';

@@ -51,7 +51,10 @@ static void count(struct tally *t, sqlite3_value *v, uint64_t inserted, uint64_t
 	if (!v || sqlite3_value_type(v) != SQLITE_TEXT)
 		return; /* of no run */
 	const void *text = sqlite3_value_text(v);
-	struct entry *e = find(t, span_of(text, (size_t)sqlite3_value_bytes(v)));
+	struct span track_id = span_of(text, (size_t)sqlite3_value_bytes(v));
+	if (track_id.len > 0 && memchr(track_id.data, 0, track_id.len))
+		return; /* nor is this: a log refuses such names */
+	struct entry *e = find(t, track_id);
 	if (!e)
 		return;
 	e->inserted += inserted;
@@ -157,17 +160,23 @@ static int count_table(struct tally *t, const char *table, bool created, struct 
 	return rc == SQLITE_DONE ? 0 : store_fail(t->store, err);
 }
 
-int tally_dropped(struct tally *t, const char *table, struct xt_err *err)
+/* There was such a table, with runs in it, when the tally began. */
+static bool was_there(const struct tally *t, const char *table)
 {
 	for (size_t i = 0; i < t->n_places; i++)
 		if (sqlite3_stricmp(t->places[i].table, table) == 0)
-			return count_table(t, table, false, err);
-	return 0;
+			return true;
+	return false;
+}
+
+int tally_dropped(struct tally *t, const char *table, struct xt_err *err)
+{
+	return was_there(t, table) ? count_table(t, table, false, err) : 0;
 }
 
 int tally_created(struct tally *t, const char *table, struct xt_err *err)
 {
-	return count_table(t, table, true, err);
+	return was_there(t, table) ? 0 : count_table(t, table, true, err); /* IF NOT EXISTS makes none */
 }
 
 static int hand_over(struct tally *t, struct xt_err *err)

@@ -1,4 +1,4 @@
-#include "proto.h"
+#include "token.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -91,6 +91,16 @@ enum xt_code proto_error_code(struct span name)
 	return XT_E_internal;
 }
 
+/* Quoted names are cut where they are long, perhaps inside a character, and need not be text at all; but
+ * a message that is not UTF-8 is one that its receiver cannot read. */
+static void make_utf8(char *s)
+{
+	size_t len = strlen(s), at;
+
+	while ((at = utf8_prefix(span_of(s, len))) < len)
+		s[at] = '?';
+}
+
 int xt_err_set(struct xt_err *err, enum xt_code code, const char *field, const char *fmt, ...)
 {
 	if (!err)
@@ -102,5 +112,7 @@ int xt_err_set(struct xt_err *err, enum xt_code code, const char *field, const c
 	va_start(ap, fmt);
 	vsnprintf(err->message, sizeof(err->message), fmt, ap);
 	va_end(ap);
+	make_utf8(err->field);
+	make_utf8(err->message);
 	return -1;
 }

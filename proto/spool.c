@@ -427,15 +427,17 @@ static bool number_at(int fd, uint64_t at, int bytes, uint64_t *ret)
 	return true;
 }
 
-/* From record to record: where the end tells nothing. */
+/* From record to record: where an end tells nothing. */
 static void walk(int fd, struct spool_facts *f)
 {
 	uint64_t at = SPOOL_HEAD, size, rows, seq;
 
 	while (number_at(fd, at, 4, &size) && size > 0 && at + SPOOL_OVERHEAD + size <= f->bytes &&
 	       number_at(fd, at + 4, 4, &rows) && number_at(fd, at + 8, 8, &seq)) {
-		if (rows > 0)
+		if (rows > 0) {
+			f->first = f->first ? f->first : seq;
 			f->last = seq + rows - 1;
+		}
 		at += SPOOL_OVERHEAD + size;
 	}
 }
@@ -450,12 +452,12 @@ static void look_at_numbers(int fd, struct spool_facts *f)
 	uint64_t room = f->bytes - SPOOL_HEAD - SPOOL_OVERHEAD;
 	bool whole = number_at(fd, f->bytes - 4, 4, &size) && size > 0 && size <= room;
 	uint64_t at = f->bytes - SPOOL_OVERHEAD - size;
-	if (whole && number_at(fd, at, 4, &head) && head == size && number_at(fd, at + 4, 4, &rows) &&
-	    rows > 0 && number_at(fd, at + 8, 8, &seq) && seq >= first)
+	if (first > 0 && whole && number_at(fd, at, 4, &head) && head == size &&
+	    number_at(fd, at + 4, 4, &rows) && rows > 0 && number_at(fd, at + 8, 8, &seq) && seq >= first)
 		f->last = seq + rows - 1;
 	else
 		walk(fd, f);
-	if (f->last < f->first)
+	if (f->last < f->first || f->first == 0)
 		f->first = f->last = 0;
 }
 

@@ -230,7 +230,7 @@ struct span reader_skip(struct reader *r)
 	return span_of(start, (size_t)(r->at - start));
 }
 
-bool utf8_valid(struct span text)
+size_t utf8_prefix(struct span text)
 {
 	const uint8_t *p = text.data, *end = p + text.len;
 
@@ -243,21 +243,22 @@ bool utf8_valid(struct span text)
 				continue;
 			}
 		}
+		const uint8_t *start = p;
 		uint8_t b = *p++;
 		if (b < 0x80)
 			continue;
 		int more = b >= 0xf0 ? 3 : b >= 0xe0 ? 2 : 1;
 		if (b < 0xc2 || b > 0xf4 || end - p < more)
-			return false;
+			return (size_t)(start - text.data);
 		uint8_t low = b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : 0x80;  /* overlong forms */
 		uint8_t high = b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : 0xbf; /* surrogates, above U+10FFFF */
 		if (*p < low || *p > high)
-			return false;
+			return (size_t)(start - text.data);
 		for (p++; --more > 0; p++)
 			if ((*p & 0xc0) != 0x80)
-				return false;
+				return (size_t)(start - text.data);
 	}
-	return true;
+	return text.len;
 }
 
 int wire_scan(struct span body, struct xt_err *err)

@@ -56,7 +56,7 @@ struct reader {
 
 static inline struct reader reader_of(struct span s)
 {
-	return (struct reader){s.data, s.data + s.len};
+	return (struct reader){s.data, s.len ? s.data + s.len : s.data};
 }
 
 /* Any token; what reader_next() does not do itself. */
@@ -94,7 +94,12 @@ struct span reader_skip(struct reader *r);
  */
 int wire_scan(struct span body, struct xt_err *err) __attribute__((warn_unused_result));
 
-/* True when the bytes are valid UTF-8. */
-bool utf8_valid(struct span text);
+/* How many of the first bytes are valid UTF-8. */
+size_t utf8_prefix(struct span text);
+
+static inline bool utf8_valid(struct span text)
+{
+	return utf8_prefix(text) == text.len;
+}
 
 #endif

@@ -18,7 +18,7 @@ import msgpack
 import pytest
 
 ROOT = Path(os.environ.get("XT_SOURCE_DIR", Path(__file__).resolve().parents[1]))
-BUILD = Path(os.environ.get("XT_BUILD_DIR", ROOT / "build"))
+BUILD = Path(os.environ.get("XT_BUILD_DIR", ROOT / "build")).resolve()
 XETRACKD = os.environ.get("XETRACKD", str(BUILD / "xetrackd"))
 XTCTL = os.environ.get("XTCTL", str(BUILD / "xtctl"))
 XT_LOAD = os.environ.get("XT_LOAD", str(BUILD / "xt-load"))

@@ -176,7 +176,9 @@ int options_parse(struct options *o, unsigned taken, int argc, char **argv, char
 	}
 	list_long(taken, known);
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* begin anew, also when the last line ended inside a word like -xy: argv[0] is stepped
+		       over */
+	(void)getopt_long(1, argv, LETTERS, known, NULL);
 	while (r == 0 && optind < argc) {
 		char *word = argv[optind];
 		if (is_negative_number(word)) {

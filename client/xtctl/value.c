@@ -82,7 +82,7 @@ int json_read(struct json *j, const char *text, size_t n, xt_value *ret, char *e
 		snprintf(error, size, "%s", e.text);
 		return -1;
 	}
-	size_t need = nodes_of(j->root);
+	size_t need = nodes_of(j->root) + 1; /* so that there are nodes, to point to the end of */
 	if (need > j->cap) {
 		void *nodes = realloc(j->nodes, need);
 		if (!nodes) {

@@ -10,6 +10,7 @@
  *     --window BYTES, --spool BYTES, --no-spool, --full-fails   options of the client
  *     --autostart      may start the daemon
  *     --pause-us N     between two calls
+ *     --flush-ms N     how long to wait for everything at the end
  *     --fail           ends by xt_close_failed()
  *     --abandon        ends by _exit() without a word
  */
@@ -26,11 +27,11 @@
 
 static struct {
 	const char *db;
-	long worker, rows, batch, pause_us;
+	long worker, rows, batch, pause_us, flush_ms;
 	int witness; /* -1: none */
 	bool gates, join, fail, abandon;
 	xt_options options;
-} set = {.batch = 1, .witness = -1, .options = {.no_autostart = true}};
+} set = {.batch = 1, .flush_ms = 120000, .witness = -1, .options = {.no_autostart = true}};
 
 static int complain(xt_client *xt, const char *what, int status)
 {
@@ -100,7 +101,7 @@ static int work(xt_client *xt, xt_run *run)
 	gate("all");
 	if (set.abandon)
 		_exit(0);
-	int r = xt_flush(xt, 120000);
+	int r = xt_flush(xt, (int)set.flush_ms);
 	if (r != XT_OK && !set.gates)
 		return complain(xt, "flush", r);
 	tell(xt, &told);
@@ -120,6 +121,7 @@ static void parse(int argc, char **argv)
 		FULL_FAILS,
 		AUTOSTART,
 		PAUSE,
+		FLUSH,
 		FAIL,
 		ABANDON
 	};
@@ -133,6 +135,7 @@ static void parse(int argc, char **argv)
 						{"full-fails", no_argument, NULL, FULL_FAILS},
 						{"autostart", no_argument, NULL, AUTOSTART},
 						{"pause-us", required_argument, NULL, PAUSE},
+						{"flush-ms", required_argument, NULL, FLUSH},
 						{"fail", no_argument, NULL, FAIL},
 						{"abandon", no_argument, NULL, ABANDON},
 						{0}};
@@ -170,6 +173,9 @@ static void parse(int argc, char **argv)
 			break;
 		case PAUSE:
 			set.pause_us = n;
+			break;
+		case FLUSH:
+			set.flush_ms = n;
 			break;
 		case FAIL:
 			set.fail = true;

@@ -456,6 +456,22 @@ static void errors_there_and_back(void **state)
 	buf_done(&b);
 }
 
+/* A quoted name may be cut inside a character, and a whole message too: it is sent all the same. */
+static void errors_are_text(void **state)
+{
+	char name[600] = "x";
+	struct xt_err err;
+
+	(void)state;
+	for (size_t i = 1; i + 2 < sizeof(name); i += 2)
+		memcpy(name + i, "ö", 2);
+	xt_err_set(&err, XT_E_no_such_table, "\xff", "no '%.4s', no '%s'", name, name);
+	assert_string_equal(err.field, "?");
+	assert_int_equal(memcmp(err.message, "no 'xö?', no 'xö", 17), 0);
+	assert_true(utf8_valid(span_str(err.message)));
+	assert_int_equal(strlen(err.message), sizeof(err.message) - 1);
+}
+
 static void foreign_errors(void **state)
 {
 	struct xt_err err;
@@ -522,6 +538,7 @@ int main(void)
 		cmocka_unit_test(decode_ignores_what_it_does_not_know),
 		cmocka_unit_test(every_method_there_and_back),
 		cmocka_unit_test(errors_there_and_back),
+		cmocka_unit_test(errors_are_text),
 		cmocka_unit_test(foreign_errors),
 		cmocka_unit_test(tables_are_consistent),
 	};
