@@ -10,7 +10,7 @@ MESON   ?= meson
 PYTHON  ?= /usr/bin/python3
 
 # What the integration tests are told: where the programs are.
-pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration tests/fault --junitxml=$(BUILD)/integration.xml
+pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration tests/fault tests/crash --junitxml=$(BUILD)/integration.xml
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build
