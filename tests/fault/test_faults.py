@@ -96,9 +96,9 @@ def sweep(runtime, call, code, first=1, step=1, half=False):
 # What fails, with which error, and whether a daemon must leave for it (None: either will do). A full disk costs a wait,
 # and there are many allocations: of those not each is tried.
 FAULTS = [
-    pytest.param("write", FULL, False, {"first": 1, "step": 4}, id="disk full"),
-    pytest.param("write", FULL, False, {"first": 3, "step": 4, "half": True}, id="disk full within a write"),
-    pytest.param("write", sqlite3.SQLITE_IOERR_WRITE, True, {"step": 2}, id="writes"),
+    pytest.param("write", FULL, False, {"first": 1, "step": 5}, id="disk full"),
+    pytest.param("write", FULL, False, {"first": 3, "step": 5, "half": True}, id="disk full within a write"),
+    pytest.param("write", sqlite3.SQLITE_IOERR_WRITE, True, {"step": 3}, id="writes"),
     pytest.param("sync", sqlite3.SQLITE_IOERR_FSYNC, True, {}, id="syncs"),
     pytest.param("truncate", sqlite3.SQLITE_IOERR_TRUNCATE, True, {}, id="truncates"),
     pytest.param("read", sqlite3.SQLITE_IOERR_READ, None, {}, id="reads"),
@@ -106,7 +106,7 @@ FAULTS = [
     pytest.param("shm", sqlite3.SQLITE_IOERR_SHMSIZE, None, {}, id="shared memory"),
     pytest.param("lock", sqlite3.SQLITE_BUSY, False, {"step": 2}, id="busy locks"),
     pytest.param("lock", sqlite3.SQLITE_IOERR_LOCK, None, {"first": 2, "step": 2}, id="locks"),
-    pytest.param("alloc", NOMEM, False, {"step": 149}, id="allocations"),
+    pytest.param("alloc", NOMEM, False, {"step": 199}, id="allocations"),
 ]
 
 
