@@ -216,7 +216,7 @@ static int apply_barrier(struct work *w)
 static int apply_gone(struct work *w, struct xt_err *err)
 {
 	w->client->connected = false;
-	if (w->store->read_only)
+	if (w->store->read_only || w->op->reader)
 		return 0;
 	if (clients_settle(w->store, w->client, err) < 0)
 		return -1;

@@ -51,6 +51,12 @@ static int check_gates(struct conn *c, const struct wire_msg *msg, struct xt_err
 				  m->name);
 	if (c->greeted && m->id == METHOD_hello)
 		return xt_err_set(err, XT_E_not_allowed, NULL, "`hello` was said already on this connection");
+	if ((m->flags & METHOD_WRITE) && c->peer.role != ROLE_WRITER)
+		return xt_err_set(
+			err, XT_E_not_allowed, NULL,
+			"user %u may only query here, not `%s`: the daemon counts it among its readers "
+			"(--readers)",
+			(unsigned)c->peer.uid, m->name);
 	if ((m->flags & METHOD_WRITE) && m->id != METHOD_shutdown && c->server->store->read_only)
 		return xt_err_set(err, XT_E_read_only, NULL, "'%.200s' is open for reading only",
 				  c->server->store->path);
@@ -98,7 +104,7 @@ static void take_hello(struct conn *c, struct op *op)
 	 * while a long statement runs. */
 	if (HAS_PARAM(p, hello, last_seq) && p->last_seq == 0) {
 		struct result_hello result = {0};
-		hello_answer(c->server->store, p, 0, &result);
+		hello_answer(c->server->store, p, 0, op->reader, &result);
 		wire_put_result(&c->out, op->msgid, METHOD_hello, &result);
 		op->request = false;
 		op->greeting = true;
@@ -178,6 +184,7 @@ static void take(struct conn *c, const struct wire_msg *msg, size_t bytes, bool 
 	op->conn = c->id;
 	op->client = c->client;
 	op->pid = c->peer.pid;
+	op->reader = c->peer.role != ROLE_WRITER;
 	op->bytes = bytes + size; /* what it costs us */
 	if (wire_decode(&msg->method->params, msg->params, op->params, &err) < 0) {
 		free(op);

@@ -27,6 +27,7 @@ struct op {
 	const struct method_desc *method; /* NULL for internal kinds */
 	bool request;			  /* to be answered under msgid */
 	bool greeting;			  /* a hello that is answered already */
+	bool reader;			  /* who sends may only query */
 	bool check_utf8;		  /* some text in it is not UTF-8 */
 	uint32_t msgid;
 	uint64_t conn;		  /* id of the connection; 0: none */

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -62,15 +61,6 @@ static void turn_away(struct conn *c, enum xt_code code, const char *why)
 	uv_close((uv_handle_t *)&c->pipe, close_and_free);
 }
 
-static bool admitted(const struct server *s, const struct peer *p)
-{
-	struct stat st;
-
-	if (p->uid == geteuid() || p->uid == 0)
-		return true;
-	return stat(s->store->path, &st) == 0 && st.st_uid == p->uid;
-}
-
 /* Descriptors are shared out: half of few, or a thousand of many, are for queries (SQLite takes three for
  * each) and for files of our own. */
 static void share_descriptors(struct server *s)
@@ -98,13 +88,15 @@ static void admit(struct server *s, struct conn *c)
 	uv_os_fd_t fd;
 	size_t slot;
 
-	if (uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0 || peer_of(fd, &c->peer) < 0) {
+	if (uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0 ||
+	    peer_of(fd, s->store->path, &s->opt.access, &c->peer) < 0) {
 		turn_away(c, XT_E_not_allowed, "the daemon cannot tell who you are");
-	} else if (!admitted(s, &c->peer)) {
+	} else if (c->peer.role == ROLE_NONE) {
 		log_warn("connection refused: another user uid=%u pid=%d", (unsigned)c->peer.uid,
 			 (int)c->peer.pid);
 		turn_away(c, XT_E_not_allowed,
-			  "the daemon serves its own user, the database's owner and root only");
+			  "the daemon serves its own user, the database's owner, root and the groups it was "
+			  "told to (--group, --readers), not you");
 	} else if (s->n_conns >= s->max_conns || new_slot(s, &slot) < 0) {
 		complain(s, "connection refused", "too many connections");
 		turn_away(c, XT_E_busy, "too many connections; raise the limit of open files, or try again");
@@ -183,7 +175,7 @@ static void unlink_same(struct server *s, struct conn *c)
 	for (struct conn *k = *same_bucket(s, &c->client); k; k = k->next_same)
 		others = others || same_client(k, c);
 	if (!others)
-		server_tell_gone(s, &c->client);
+		server_tell_gone(s, c);
 }
 
 static void on_idle(uv_timer_t *t)

@@ -15,11 +15,12 @@
 #define SERVER_BUCKETS 1024
 
 struct server_options {
-	const char *socket;	/* its path, for `status` */
-	int listen_fd;		/* a bound socket; the server's from here on */
-	const char *durability; /* its name, for `status` */
-	const char *log_file;	/* for `status`; may be NULL */
-	uint64_t idle_exit_ms;	/* leave after so long without a client; 0: never */
+	const char *socket;	   /* its path, for `status` */
+	int listen_fd;		   /* a bound socket; the server's from here on */
+	const char *durability;	   /* its name, for `status` */
+	const char *log_file;	   /* for `status`; may be NULL */
+	uint64_t idle_exit_ms;	   /* leave after so long without a client; 0: never */
+	struct peer_access access; /* who is served besides our own user */
 };
 
 struct server {
@@ -113,7 +114,7 @@ void server_end_cursors(struct server *s, uint64_t conn);
 
 /* Messages of the daemon's own to the writer: a client's last connection has ended; nobody is
  * connected; clients' time to return is over. */
-void server_tell_gone(struct server *s, const struct client_key *client);
+void server_tell_gone(struct server *s, const struct conn *c);
 void server_tidy(struct server *s);
 void server_judge(struct server *s);
 

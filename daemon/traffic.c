@@ -46,7 +46,7 @@ void server_queue(struct server *s, struct conn *c, struct op *op)
 }
 
 /* A message of the daemon's own. */
-static void queue_internal(struct server *s, enum op_kind kind, const struct client_key *client,
+static void queue_internal(struct server *s, enum op_kind kind, const struct conn *from,
 			   struct cursor *cursor)
 {
 	struct op *op = calloc(1, sizeof(*op));
@@ -55,15 +55,17 @@ static void queue_internal(struct server *s, enum op_kind kind, const struct cli
 		return; /* a run's end or a checkpoint comes later */
 	op->kind = kind;
 	op->cursor = cursor;
-	if (client)
-		op->client = *client;
+	if (from) {
+		op->client = from->client;
+		op->reader = from->peer.role != ROLE_WRITER;
+	}
 	s->queued_ops++;
 	to_threads(s, op);
 }
 
-void server_tell_gone(struct server *s, const struct client_key *client)
+void server_tell_gone(struct server *s, const struct conn *c)
 {
-	queue_internal(s, OP_GONE, client, NULL);
+	queue_internal(s, OP_GONE, c, NULL);
 }
 
 void server_tidy(struct server *s)
