@@ -136,7 +136,7 @@ static int find_cursor(struct conn *c, struct op *op, struct xt_err *err)
 	const struct params_fetch *p = (const struct params_fetch *)op->params;
 
 	if (op->method->id != METHOD_fetch)
-		return server_cursor_open(c->server, op, err);
+		return server_cursor_open(c->server, c, op, err);
 	op->cursor = server_cursor_find(c->server, c->id, (uint32_t)p->cursor);
 	if (!op->cursor || op->cursor->closing)
 		return xt_err_set(err, XT_E_cursor_expired, "cursor",

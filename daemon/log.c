@@ -17,6 +17,9 @@
 #define MAX_LINE  2048
 #define MAX_BYTES (1 << 20) /* of a log file before it is renamed */
 
+#define LIMIT_LINES 10		  /* of one sort, in … */
+#define LIMIT_NS    10000000000ll /* … so many nanoseconds */
+
 /* Of the process, as stderr is. */
 static enum log_level max_level = LOG_LEVEL_INFO;
 static bool journal;
@@ -83,6 +86,25 @@ static void clean(char *p)
 	for (; *p; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
+}
+
+bool log_allows(struct log_limit *l)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	int64_t now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	if (!l->since_ns || now - l->since_ns > LIMIT_NS) {
+		if (l->left_out)
+			log_warn("lines like the next were left out lines=%u", l->left_out);
+		*l = (struct log_limit){.since_ns = now};
+	}
+	if (l->lines >= LIMIT_LINES) {
+		l->left_out++;
+		return false;
+	}
+	l->lines++;
+	return true;
 }
 
 void log_line(enum log_level level, const char *fmt, ...)

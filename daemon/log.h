@@ -17,6 +17,17 @@ void log_init(void);
 int log_to_file(const char *path, const char *database, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
+/* For lines that a client can cause: ten in ten seconds of a sort, the rest is counted. The caller's, zeroed.
+ */
+struct log_limit {
+	int64_t since_ns;  /* CLOCK_MONOTONIC: when the ten seconds began */
+	unsigned lines;	   /* written in them */
+	unsigned left_out; /* not written */
+};
+
+/* May another line of this sort be written? Says first how many were left out before. */
+bool log_allows(struct log_limit *l);
+
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)

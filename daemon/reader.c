@@ -158,23 +158,57 @@ static void run(struct reader_pool *r, struct op *op)
 		cursor_close(r, c);
 }
 
+/* Whether a process may have one thread more: no more than it leaves to others (share.h). */
+static bool may_run(const struct reader_pool *r, const struct share *s)
+{
+	size_t ours = 0, idle = 0;
+
+	for (size_t i = 0; i < READER_THREADS; i++) {
+		ours += r->running[i] == s;
+		idle += r->running[i] == NULL;
+	}
+	return !s || ours < idle;
+}
+
+/* The first message that may run; NULL: there is none. */
+static struct op *next_op(struct reader_pool *r)
+{
+	struct op_list rest = {0};
+	struct op *op, *found = NULL;
+
+	while ((op = op_pop(&r->queue))) {
+		if (!found && may_run(r, op->share))
+			found = op;
+		else
+			op_push(&rest, op);
+	}
+	r->queue = rest;
+	return found;
+}
+
 static void *reader_main(void *data)
 {
 	struct reader_pool *r = data;
+	struct op *op;
 
 	pthread_setname_np(pthread_self(), "xt-reader");
 	pthread_mutex_lock(&r->lock);
-	for (;;) {
-		while (!r->queue.first && !r->stopping)
+	size_t self = r->n_named++;
+	while (!r->stopping) {
+		op = next_op(r);
+		if (!op) {
 			pthread_cond_wait(&r->cond, &r->lock);
-		if (r->stopping)
-			break;
-		struct op *op = op_pop(&r->queue);
+			continue;
+		}
+		r->running[self] = op->share;
 		pthread_mutex_unlock(&r->lock);
 		run(r, op);
 		pthread_mutex_lock(&r->lock);
+		r->running[self] = NULL;
 		op_push(&r->done, op);
 		r->wake(r->data);
+		if (r->queue.first)
+			pthread_cond_signal(&r->cond); /* what had to wait for this one may run now */
 	}
 	pthread_mutex_unlock(&r->lock);
 	return NULL;

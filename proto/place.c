@@ -11,6 +11,8 @@
 
 #include "own.h"
 
+#define MAX_LINKS 40 /* as the kernel has it */
+
 /* The real path of a file that need not exist yet. */
 static int real_path(char *ret, const char *path, bool *ret_exists)
 {
@@ -36,6 +38,29 @@ static int real_path(char *ret, const char *path, bool *ret_exists)
 		return -errno;
 	int n = snprintf(ret, PATH_MAX, "%s/%s", strcmp(real_parent, "/") == 0 ? "" : real_parent, name);
 	return n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* Follows the links that the last name may be, so that a database behind a link to what is not there yet gets
+ * the same lock before and after it is made. -1 with the error: a stranger's link. */
+static int follow(char name[PATH_MAX], struct xt_err *err)
+{
+	char target[PATH_MAX], joined[PATH_MAX];
+
+	for (int links = 0; links < MAX_LINKS; links++) {
+		if (own_link(name, err) < 0)
+			return -1;
+		ssize_t n = readlink(name, target, sizeof(target) - 1);
+		if (n <= 0)
+			return 0;
+		target[n] = '\0';
+		const char *slash = target[0] == '/' ? NULL : strrchr(name, '/');
+		int len = snprintf(joined, sizeof(joined), "%.*s%s", slash ? (int)(slash + 1 - name) : 0,
+				   name, target);
+		if (len >= PATH_MAX)
+			return 0; /* real_path() says so */
+		memcpy(name, joined, (size_t)len + 1);
+	}
+	return 0;
 }
 
 static int append(char *ret, const char *a, const char *b)
@@ -125,13 +150,16 @@ static int check_length(const struct place *p, struct xt_err *err)
 int place_find(struct place *ret, const char *database, struct xt_err *err)
 {
 	const char *env = getenv("XETRACK_SOCKET");
+	char name[PATH_MAX];
 
 	*ret = (struct place){.dir_mode = 0700, .socket_mode = 0600, .group = (gid_t)-1};
 	if (!database || !database[0])
 		return xt_err_set(err, XT_E_out_of_range, "database", "no database was named");
-	if (own_link(database, err) < 0)
+	snprintf(name, sizeof(name), "%s", database);
+	if (strlen(database) < sizeof(name) && follow(name, err) < 0)
 		return -1;
-	int r = real_path(ret->database, database, &ret->exists);
+	int r = strlen(database) < sizeof(name) ? real_path(ret->database, name, &ret->exists)
+						: -ENAMETOOLONG;
 	if (r == 0)
 		r = append(ret->lock, ret->database, ".lock");
 	if (r == 0)
