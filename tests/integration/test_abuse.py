@@ -5,8 +5,6 @@ import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 
 import msgpack
 import pytest
@@ -25,8 +23,9 @@ def hostile(attack, *args):
     if pid == 0:
         try:
             os.close(r)
-            attack(lambda *words: os.write(w, (" ".join(map(str, words)) + "\n").encode()), *args)
+            kept = attack(lambda *words: os.write(w, (" ".join(map(str, words)) + "\n").encode()), *args)
             signal.pause()
+            del kept  # its connections, open until here
         except BaseException as e:
             os.write(w, f"{type(e).__name__} {e}\n".encode())
         finally:
@@ -104,12 +103,13 @@ def half_frames(say, path, n, size):
     body = msgpack.packb([2, "log", [{"seq": 1, "track_id": "h", "rows": [{"b": bytes(size)}]}]])
     push([c.sock for c in clients], struct.pack(">I", len(body)) + body[:-1])
     say("stuck")
+    return clients
 
 
 def test_giant_messages_that_never_end(served, bystander):
     """They take a bounded room, of which some is left: a row as large is stored meanwhile."""
     before = rss(served.pid)
-    with hostile(half_frames, served.socket, 40, 16 << 20) as said:
+    with hostile(half_frames, served.socket, 40, (16 << 20) - 100) as said:
         assert said() == "stuck"
         bounded(served, before + 160)
         assert bystander.store({"giant": bytes((16 << 20) - 200)}, track_id="giant") == (1, 0)
@@ -140,7 +140,7 @@ def never_reads(say, path, n):
     clients = [Client(path) for _ in range(n)]
     request = b"".join(frame([0, i, "query", [{"sql": "SELECT zeroblob(8000000)"}]]) for i in range(2, 400))
     say("closed", push([c.sock for c in clients], request))
-    signal.pause()
+    return clients
 
 
 def test_never_reads_its_answers(served, bystander):
@@ -181,7 +181,7 @@ def floods_of_rows(say, path, n):
     data = b"".join(map(frame, rows))
     say("go")
     push([c.sock for c in clients], data)
-    say("done")
+    return clients
 
 
 def test_flood_of_rows(served, bystander):
@@ -253,6 +253,7 @@ def opens_cursors(say, path):
                 clients[-1].call("query", sql="SELECT value FROM json_each('[1,2,3]')", page_rows=1)
                 n += 1
     say(n)
+    return clients
 
 
 def test_cursors_are_shared(served, bystander):
@@ -266,11 +267,12 @@ def test_cursors_are_shared(served, bystander):
 
 
 def endless_queries(say, path):
-    clients = [Client(path) for _ in range(8)]
+    clients = [Client(path) for _ in range(4)]
     for c in clients:
-        for _ in range(16):
+        for _ in range(8):
             c.request("query", sql=ENDLESS, timeout_ms=86400000)
     say("go")
+    return clients
 
 
 def test_endless_queries_leave_threads_to_others(served, bystander):
@@ -287,6 +289,7 @@ def long_queries_that_wait(say, path):
     sql = "SELECT 1 -- " + "x" * 900000
     push([c.sock for c in clients], b"".join(frame([0, 100 + i, "query", [{"sql": sql}]]) for i in range(60)))
     say("go")
+    return clients
 
 
 def test_queries_that_wait_do_not_stop_rows(served, bystander):
