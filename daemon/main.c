@@ -10,6 +10,7 @@
 
 #include "launch.h"
 #include "log.h"
+#include "mem.h"
 #include "own.h"
 #include "server.h"
 #include "store.h"
@@ -271,7 +272,7 @@ int main(int argc, char **argv)
 	if (r)
 		return r - 1;
 	log_init();
-	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* nobody asks, and each allocation would take a lock */
+	mem_init();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, s.detach ? SIG_IGN : SIG_DFL);
 	if (place_find(&p, s.database, &err) < 0 && (!s.socket || p.database[0] == '\0' || p.lock[0] == '\0'))

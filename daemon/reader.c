@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "handle.h"
+#include "mem.h"
 #include "store.h"
 
 #define MAX_IDLE  8    /* connections kept open */
@@ -17,6 +18,7 @@ static void db_free(struct reader_db *db)
 	if (!db)
 		return;
 	sqlite3_close_v2(db->db);
+	guard_done(&db->guard);
 	free(db);
 }
 
@@ -40,7 +42,7 @@ static struct reader_db *db_open(const char *path, struct xt_err *err)
 	sqlite3_busy_timeout(db->db, BUSY_MS);
 	sqlite3_db_config(db->db, SQLITE_DBCONFIG_MAINDBNAME, "db");
 	sqlite3_limit(db->db, SQLITE_LIMIT_ATTACHED, 0);
-	sqlite3_limit(db->db, SQLITE_LIMIT_LENGTH, STORE_USER_LENGTH);
+	guard_limit(db->db, true);
 	sqlite3_db_config(db->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	snprintf(sql, sizeof(sql),
 		 "PRAGMA query_only = ON; PRAGMA temp_store = FILE; PRAGMA cache_size = -%d; "
@@ -96,8 +98,10 @@ static void cursor_close(struct reader_pool *r, struct cursor *c)
 {
 	sqlite3_finalize(c->st);
 	c->st = NULL;
-	if (c->db)
+	if (c->db) {
+		mem_tidy(c->db->guard.account);
 		db_put(r, c->db);
+	}
 	c->db = NULL;
 	c->finished = true;
 }

@@ -386,6 +386,7 @@ void store_done(struct store *s)
 		sqlite3_finalize(s->stmts[i]);
 	buf_done(&s->scratch);
 	sqlite3_close_v2(s->db); /* the last connection checkpoints and removes the WAL */
+	guard_done(&s->guard);
 	free(s->tables);
 	free(s->path);
 	*s = (struct store){0};
