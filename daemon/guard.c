@@ -113,7 +113,28 @@ static bool temporary(int action)
 	}
 }
 
-static int check_user(struct guard *g, int action, const char *a, const char *b)
+/* Virtual tables that are data; others are a module's windows on something else. */
+static bool stores(const char *module)
+{
+	static const char *const modules[] = {"fts3", "fts4", "fts5", "rtree", "rtree_i32"};
+
+	for (size_t i = 0; module && i < sizeof(modules) / sizeof(modules[0]); i++)
+		if (strcasecmp(module, modules[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool denied_function(const char *name)
+{
+	static const char *const functions[] = {"load_extension", "fts3_tokenizer", "sqlite_log"};
+
+	for (size_t i = 0; name && i < sizeof(functions) / sizeof(functions[0]); i++)
+		if (strcasecmp(name, functions[i]) == 0)
+			return true;
+	return false;
+}
+
+static int check_user(struct guard *g, int action, const char *a, const char *b, const char *database)
 {
 	/* ALTER TABLE names the database first, then the table. */
 	const char *object = action == SQLITE_ALTER_TABLE ? b : a;
@@ -124,9 +145,7 @@ static int check_user(struct guard *g, int action, const char *a, const char *b)
 	case SQLITE_RECURSIVE:
 		return SQLITE_OK;
 	case SQLITE_FUNCTION:
-		return b && (strcasecmp(b, "load_extension") == 0 || strcasecmp(b, "fts3_tokenizer") == 0)
-			       ? deny(g, XT_E_sql_denied)
-			       : SQLITE_OK;
+		return denied_function(b) ? deny(g, XT_E_sql_denied) : SQLITE_OK;
 	case SQLITE_PRAGMA:
 		return tells(a, b) ? SQLITE_OK : deny(g, XT_E_sql_denied);
 	default:
@@ -136,7 +155,9 @@ static int check_user(struct guard *g, int action, const char *a, const char *b)
 	 * UPDATE of the schema it refuses by itself, as long as writable_schema is off. */
 	if (action == SQLITE_UPDATE && strcmp(a, "sqlite_master") == 0)
 		return SQLITE_OK;
-	if (temporary(action) || !changes(action))
+	if (temporary(action) || !changes(action) || (database && strcasecmp(database, "temp") == 0))
+		return deny(g, XT_E_sql_denied);
+	if (action == SQLITE_CREATE_VTABLE && !stores(b))
 		return deny(g, XT_E_sql_denied);
 	if (g->mode == GUARD_READ)
 		return deny(g, XT_E_sql_writes);
@@ -152,14 +173,14 @@ static int authorize(void *data, int action, const char *a, const char *b, const
 {
 	struct guard *g = data;
 
-	(void)database;
 	/* Nothing else looks at the clock while a statement is compiled, and a hostile one compiles for
 	 * hours. */
 	if (g->mode != GUARD_OURS && progress(g))
 		return SQLITE_DENY;
 	if (g->mode != GUARD_OURS)
-		return check_user(g, action, a, b);
-	if (trigger && changes(action) && internal(a))
+		return check_user(g, action, a, b, database);
+	/* Defaults, checks and triggers of users run in statements of ours. */
+	if ((trigger && changes(action) && internal(a)) || (action == SQLITE_FUNCTION && denied_function(b)))
 		return deny(g, XT_E_sql_denied);
 	return SQLITE_OK;
 }
@@ -184,6 +205,8 @@ void guard_limit(sqlite3 *db, bool on)
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
 		sqlite3_limit(db, limits[i].id, on ? limits[i].most : INT32_MAX);
+	if (!on) /* for triggers and checks of users, which run in statements of ours */
+		sqlite3_limit(db, SQLITE_LIMIT_LENGTH, STORE_LENGTH);
 }
 
 void guard_install(struct guard *g, sqlite3 *db)
@@ -258,7 +281,9 @@ static bool is_vacuum(sqlite3_stmt *st)
 
 	for (;;) {
 		p += strspn(p, " \t\r\n\f;");
-		if (strncmp(p, "--", 2) == 0)
+		if (strncmp(p, "\xef\xbb\xbf", 3) == 0) /* a byte order mark is a space to SQLite */
+			p += 3;
+		else if (strncmp(p, "--", 2) == 0)
 			p += strcspn(p, "\n");
 		else if (strncmp(p, "/*", 2) == 0 && strstr(p + 2, "*/"))
 			p = strstr(p + 2, "*/") + 2;

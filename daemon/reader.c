@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "handle.h"
 #include "mem.h"
@@ -10,6 +11,8 @@
 #define MAX_IDLE  8    /* connections kept open */
 #define CACHE_KIB 2048 /* page cache of each */
 #define BUSY_MS	  5000
+#define STOP_S	  5 /* that threads may take to stop: nothing looks at the clock inside a function of SQL */
+#define STACK	  (8u << 20) /* of a thread, whatever `ulimit -s` says: compiling deep statements recurses */
 
 /* ---- connections ------------------------------------------------------ */
 
@@ -220,17 +223,21 @@ static void *reader_main(void *data)
 
 int reader_start(struct reader_pool *r, const char *path, void (*wake)(void *data), void *data)
 {
+	pthread_attr_t attr;
 	sigset_t all, old;
 	int rc = 0;
 
 	*r = (struct reader_pool){.path = strdup(path), .wake = wake, .data = data};
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->cond, NULL);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (; r->n_threads < READER_THREADS && rc == 0; r->n_threads += rc == 0)
-		rc = pthread_create(&r->threads[r->n_threads], NULL, reader_main, r);
+		rc = pthread_create(&r->threads[r->n_threads], &attr, reader_main, r);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
 	return -rc;
 }
 
@@ -249,16 +256,21 @@ void reader_take(struct reader_pool *r, struct op_list *ret)
 	pthread_mutex_unlock(&r->lock);
 }
 
-void reader_stop(struct reader_pool *r)
+bool reader_stop(struct reader_pool *r)
 {
+	struct timespec until;
+
 	if (!r->path)
-		return;
+		return true;
 	pthread_mutex_lock(&r->lock);
 	r->stopping = true;
 	pthread_mutex_unlock(&r->lock);
 	pthread_cond_broadcast(&r->cond);
-	while (r->n_threads > 0)
-		pthread_join(r->threads[--r->n_threads], NULL);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STOP_S;
+	for (; r->n_threads > 0; r->n_threads--)
+		if (pthread_timedjoin_np(r->threads[r->n_threads - 1], NULL, &until) != 0)
+			return false;
 	op_splice(&r->done, &r->queue);
 	while (r->idle) {
 		struct reader_db *next = r->idle->next;
@@ -269,4 +281,5 @@ void reader_stop(struct reader_pool *r)
 	pthread_cond_destroy(&r->cond);
 	free(r->path);
 	r->path = NULL;
+	return true;
 }

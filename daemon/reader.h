@@ -67,8 +67,10 @@ int reader_start(struct reader_pool *r, const char *path, void (*wake)(void *dat
 void reader_submit(struct reader_pool *r, struct op *op);
 void reader_take(struct reader_pool *r, struct op_list *ret);
 
-/* Ends the threads; cursors should have been cancelled. Unfinished messages are given back. */
-void reader_stop(struct reader_pool *r);
+/* Ends the threads; cursors should have been cancelled. Unfinished messages are given back. False: a thread
+ * is in a function of SQL that does not end; pool and cursors must be left as they are, and the process end.
+ */
+bool reader_stop(struct reader_pool *r);
 
 /* A cursor for a request. NULL: out of memory. */
 struct cursor *cursor_new(const char *path, uint64_t conn, uint32_t msgid);

@@ -494,7 +494,10 @@ void server_done(struct server *s)
 	for (struct cursor *k = s->cursors; k; k = k->next)
 		atomic_store(&k->cancelled, true);
 	writer_stop(&s->writer);
-	reader_stop(&s->readers);
+	if (!reader_stop(&s->readers)) {
+		log_warn("left while a statement is in a function that does not end");
+		return; /* what its thread uses stays until the process has ended */
+	}
 	op_splice(&s->writer.done, &s->readers.done);
 	while ((op = op_pop(&s->writer.done)))
 		server_op_free(op);

@@ -25,6 +25,9 @@ enum durability { DURABILITY_FULL, DURABILITY_NORMAL, DURABILITY_OFF };
 /* Bytes of the largest value that a user's statement may make. */
 #define STORE_USER_LENGTH (32 << 20)
 
+/* The same in the writer's own statements: more than any message holds. */
+#define STORE_LENGTH (128 << 20)
+
 /* Opens a connection on the database for reading. A SQLite code; *ret_db is set whenever memory allowed. */
 int store_open_reader(const char *path, sqlite3 **ret_db);
 
