@@ -27,9 +27,9 @@ struct op {
 	enum op_kind kind;
 	const struct method_desc *method; /* NULL for internal kinds */
 	bool request;			  /* to be answered under msgid */
-	bool greeting;			  /* nobody waits for it: a hello that is answered, the daemon's own */
-	bool reader;			  /* who sends may only query */
-	bool check_utf8;		  /* some text in it is not UTF-8 */
+	bool greeting;	 /* nobody waits for it: a hello that is answered, the daemon's own */
+	bool reader;	 /* who sends may only query */
+	bool check_utf8; /* some text in it is not UTF-8 */
 	uint32_t msgid;
 	uint64_t conn;		  /* id of the connection; 0: none */
 	struct client_key client; /* who sends */

@@ -2,6 +2,7 @@
 timed: what must not be stopped is waited for."""
 import contextlib
 import os
+import select
 import signal
 import socket
 import struct
@@ -67,20 +68,19 @@ def push(socks, data):
     for s in socks:
         s.setblocking(False)
     idle = 0
-    while left and idle < 3:
-        idle += 1
-        for s, rest in list(left.items()):
+    while left and idle < 3:  # nothing was taken for a while, three times
+        _, ready, _ = select.select([], list(left), [], 0.2)
+        idle = 0 if ready else idle + 1
+        for s in ready:
             try:
-                n = s.send(rest)
-                left[s] = rest[n:]
-                idle = 0
-                if not left[s]:
-                    del left[s]
+                left[s] = left[s][s.send(left[s]):]
             except BlockingIOError:
-                import select
-                select.select([], [s], [], 0.05)
+                continue
             except OSError:
                 closed += 1
+                del left[s]
+                continue
+            if not left[s]:
                 del left[s]
     return closed
 
