@@ -154,7 +154,8 @@ static int check_user(struct guard *g, int action, const char *a, const char *b,
 	}
 	/* SQLite asks this when a virtual table such as pragma_table_info first declares itself. A user's
 	 * UPDATE of the schema it refuses by itself, as long as writable_schema is off. */
-	if (action == SQLITE_UPDATE && strcmp(a, "sqlite_master") == 0)
+	if (action == SQLITE_UPDATE &&
+	    (strcmp(a, "sqlite_master") == 0 || strcmp(a, "sqlite_temp_master") == 0)) /* of a rename */
 		return SQLITE_OK;
 	if (temporary(action) || !changes(action) || (database && strcasecmp(database, "temp") == 0))
 		return deny(g, XT_E_sql_denied);

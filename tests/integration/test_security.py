@@ -119,7 +119,8 @@ class State:
         finally:
             con.close()
         marks = sqlite(self.served.db, "SELECT count(*) FROM xt_clients WHERE mark > 0")
-        return tables, schema, pragmas, marks, sorted(os.listdir(os.path.dirname(self.served.db)))
+        files = sorted(set(os.listdir(os.path.dirname(self.served.db))) - {"b.db.reserve"})  # comes and goes by itself
+        return tables, schema, pragmas, marks, files
 
     def check(self):
         c = self.client
