@@ -8,22 +8,24 @@ DEMO_FLAGS ?=
 FUZZ_SECONDS ?= 600
 MESON   ?= meson
 PYTHON  ?= /usr/bin/python3
+SOAK_KILLS ?= 2000
 
 # What the integration tests are told: where the programs are.
-pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration tests/fault --junitxml=$(BUILD)/integration.xml
+pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration tests/fault tests/crash --junitxml=$(BUILD)/integration.xml
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build
-.PHONY: help install-packages build docs demo test bench install sanitize fuzz lint format clean
+.PHONY: help install-packages build docs demo test bench install sanitize fuzz soak lint format clean
 
 help:
 	@echo 'make build      install what is missing, configure and compile into $$(BUILD) ($(BUILD))'
 	@echo 'make demo       a real benchmark by parallel workers into $$(DB) ($(DB)), and its summary'
-	@echo 'make test       unit and integration tests, faults and power failures'
+	@echo 'make test       unit and integration tests, faults, power failures, crashes'
 	@echo 'make bench      rows/s and latency beside bare SQLite'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR='
 	@echo 'make sanitize   all tests under ASan and UBSan, unit and worker tests under TSan'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)); what they find stays in build-fuzz/found/'
+	@echo 'make soak       SOAK_KILLS ($(SOAK_KILLS)) random kill -9 of daemon and workers, and what must hold after them'
 	@echo 'make lint       clang-tidy, cppcheck, clang-format'
 	@echo 'make format     rewrite the C files as .clang-format says'
 	@echo 'make docs       print docs/protocol.md anew from proto/methods.def'
@@ -66,6 +68,9 @@ sanitize: install-packages
 
 fuzz: install-packages
 	@tests/fuzz/run $(FUZZ_SECONDS) build-fuzz/found
+
+soak: build
+	XT_BUILD_DIR=$(abspath $(BUILD)) XT_CRASH_KILLS=$(SOAK_KILLS) $(PYTHON) -m pytest tests/crash -s -k 'random or control'
 
 lint: install-packages
 	@.ci/run clang-tidy cppcheck format

@@ -97,8 +97,6 @@ const char *xt_status_name(int status)
 		return "XT_DONE";
 	if (status == XT_SPOOLED)
 		return "XT_SPOOLED";
-	if (status == XT_SPOOLED)
-		return "XT_SPOOLED";
 	return status <= 0 && status >= XT_ERESTORED ? names[-status] : "unknown status";
 }
 

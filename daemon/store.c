@@ -325,6 +325,7 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	sqlite3_busy_timeout(s->db, START_BUSY_MS);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_MAINDBNAME, "db");
 	guard_install(&s->guard, s->db);
+	guard_limit(s->db, false);
 	/* Look before anything is written: a file that is no database stays as it is. */
 	if (sqlite3_exec(s->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL) != SQLITE_OK)
 		return open_fail(s, err);
@@ -370,6 +371,7 @@ void store_done(struct store *s)
 		sqlite3_finalize(s->stmts[i]);
 	buf_done(&s->scratch);
 	sqlite3_close_v2(s->db); /* the last connection checkpoints and removes the WAL */
+	guard_done(&s->guard);
 	free(s->tables);
 	free(s->path);
 	*s = (struct store){0};
