@@ -4,11 +4,28 @@
 #include <stdint.h>
 #include <string.h>
 
+#define SHORT	16   /* bytes of a needle that is held against each place where its first byte is */
 #define MAX_SET 1024 /* bytes of the characters that trim() takes away */
 
 static bool continues(unsigned char c)
 {
 	return (c & 0xc0) == 0x80;
+}
+
+/* As memmem(), whose start costs more than a short needle, and which replace() calls for each match. */
+static const void *search(const void *hay, size_t n, const void *needle, size_t m)
+{
+	const char *p = hay, *end = p + n;
+
+	if (m >= SHORT)
+		return memmem(hay, n, needle, m);
+	while ((size_t)(end - p) >= m) {
+		p = memchr(p, *(const char *)needle, (size_t)(end - p) - m + 1);
+		if (!p || memcmp(p, needle, m) == 0)
+			return p;
+		p++;
+	}
+	return NULL;
 }
 
 /* ---- instr ------------------------------------------------------------ */
@@ -23,7 +40,7 @@ static int64_t find(const unsigned char *hay, size_t n, const unsigned char *nee
 	/* Text is looked at where its characters begin, and at its first byte. */
 	if (text && continues(needle[0]))
 		return memcmp(hay, needle, m) == 0;
-	const unsigned char *at = memmem(hay, n, needle, m);
+	const unsigned char *at = search(hay, n, needle, m);
 	if (!at)
 		return 0;
 	int64_t found = 1;
@@ -60,7 +77,7 @@ static size_t fill(char *out, const char *s, size_t n, const char *what, size_t 
 	size_t len = 0;
 
 	for (;;) {
-		const char *at = n >= m ? memmem(s, n, what, m) : NULL;
+		const char *at = search(s, n, what, m);
 		size_t before = at ? (size_t)(at - s) : n;
 		if (out)
 			memcpy(out + len, s, before);

@@ -203,8 +203,9 @@ def test_every_function_is_survived(state, client):
 
 
 def test_temporary_objects_do_not_shadow_tables(state, client):
-    """A temp.events on the writer's connection would swallow everybody's rows."""
-    attempt(client, "exec", "CREATE VIRTUAL TABLE temp.events USING fts5(track_id, timestamp, a)")
+    """With a temp.events on the writer's connection everybody's rows would be rejected."""
+    for module in ("dbstat", "fts3tokenize", "fts5(track_id, timestamp, a)", "rtree(a, b, c)"):
+        assert attempt(client, "exec", f"CREATE VIRTUAL TABLE temp.events USING {module}") == "sql_denied"
     client.store({"a": 77}, track_id="r")
     assert sqlite(state.served.db, "SELECT count(*) FROM events WHERE a = 77") == [(1,)]
 
