@@ -11,6 +11,7 @@
 #include "apply.h"
 #include "crash.h"
 #include "log.h"
+#include "own.h"
 #include "runs.h"
 
 #define PIECE_BYTES (256u << 10) /* of a file that are applied in one batch, about */
@@ -47,14 +48,11 @@ static void set_aside(const char *path, const char *why)
  * directory that it made for a group, from whoever could put a file there. */
 static bool may_log(const struct intake *in, const struct store *s)
 {
-	struct stat dir, database;
-	uid_t uid = in->file.uid;
+	struct stat dir;
 
-	if (uid == geteuid() || uid == 0)
+	if (own_trusts(in->file.uid, s->path))
 		return true;
-	if (stat(in->dir, &dir) == 0 && dir.st_uid == geteuid() && (dir.st_mode & S_ISGID))
-		return true;
-	return stat(s->path, &database) == 0 && database.st_uid == uid;
+	return stat(in->dir, &dir) == 0 && dir.st_uid == geteuid() && (dir.st_mode & S_ISGID);
 }
 
 /* Opens a file if it is an orphan. */

@@ -16,6 +16,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
+#include "log.h"
 #include "own.h"
 
 /* ---- lock ------------------------------------------------------------- */
@@ -194,6 +195,19 @@ int launch_inherited_socket(struct place *p)
 	(void)p;
 	return -1;
 #endif
+}
+
+void launch_spool_dir(const struct place *p, gid_t group)
+{
+	int fd = -1;
+
+	if ((mkdir(p->spool, 0700) < 0 && errno != EEXIST) ||
+	    (fd = open(p->spool, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0 ||
+	    fchown(fd, (uid_t)-1, group) < 0 || fchmod(fd, 03770) < 0)
+		log_warn("members of the group cannot spool path=\"%s\" error=\"%s\"", p->spool,
+			 strerror(errno));
+	if (fd >= 0)
+		close(fd);
 }
 
 /* ---- process ---------------------------------------------------------- */

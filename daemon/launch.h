@@ -22,6 +22,10 @@ int launch_bind(const struct place *p, struct xt_err *err) __attribute__((warn_u
 /* The listening socket that systemd handed over, its path in p->socket; -1: none. */
 int launch_inherited_socket(struct place *p);
 
+/* Makes the directory of spool files for a group whose members may log: they may put files there, and take
+ * away nobody else's. Logs what goes wrong: without it they keep their rows in memory. */
+void launch_spool_dir(const struct place *p, gid_t group);
+
 /* Goes on in a child; the parent leaves at once. 0 or -errno. */
 int launch_detach(void) __attribute__((warn_unused_result));
 

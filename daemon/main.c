@@ -308,6 +308,8 @@ int main(int argc, char **argv)
 	int listen_fd = launch_inherited_socket(&p);
 	if (listen_fd < 0 && launch_socket(&p, s.socket, &s.access, &err) < 0)
 		return fail(&s, &err);
+	if (s.access.has_group && !s.read_only)
+		launch_spool_dir(&p, s.access.group);
 	int lock = launch_lock(&p, s.read_only, s.revive, &err);
 	if (lock < 0)
 		return fail(&s, &err);

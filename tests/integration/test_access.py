@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import TIMEOUT, XETRACKD, XTCTL, Client, Closed, Daemon, RpcError, fails, frame, mode, sqlite
+from conftest import BUILD, TIMEOUT, XETRACKD, XTCTL, Client, Closed, Daemon, RpcError, fails, frame, mode, sqlite
 from test_daemon import refused
 
 OWNER, MEMBER, STRANGER = 65534, 3001, 3002  # users
@@ -391,3 +391,31 @@ def test_log_that_cannot_be_set_aside_begins_anew(tmp, monkeypatch):
     assert Path(str(log) + ".1").read_text() == "theirs"
     while log.stat().st_size > 1 << 20:
         pass
+
+
+def test_a_member_of_the_group_spools(shared, lab):
+    """Its file is its own, the daemon reads it, and takes it in when its process has ended."""
+    db = lab / "b.db"
+    d = shared("--group", LAB)
+    assert (mode(f"{db}.spool"), os.stat(f"{db}.spool").st_gid) == (0o3770, LAB)
+    db.chmod(0o644)  # the client looks at the database's identity
+    w = subprocess.Popen([BUILD / "xt-worker", str(db), "1", "400", "--gates"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True, user=MEMBER, group=LAB, extra_groups=[])
+    try:
+        assert w.stdout.readline() == "half\n", w.stderr.read()
+        d.kill()
+        w.stdin.write("\n")
+        w.stdin.flush()
+        assert w.stdout.readline() == "all\n", w.stderr.read()
+        (name,) = os.listdir(f"{db}.spool")
+        assert os.stat(f"{db}.spool/{name}").st_uid == MEMBER and mode(f"{db}.spool/{name}") == 0o640
+    finally:
+        w.kill()
+        w.communicate()
+    d = shared("--group", LAB)
+    with d.client(last_seq=0) as root:
+        while root.call("spool_replay")["more"]:
+            pass
+        assert root.rows("SELECT count(*), count(DISTINCT i) FROM predictions", after=0) == [[400, 400]]
+        assert root.rows("SELECT uid FROM xt_clients", after=0) == [[MEMBER]]
+    assert os.listdir(f"{db}.spool") == []
