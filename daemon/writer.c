@@ -16,6 +16,7 @@
 #define LONGEST_US   600000000 /* that a batch may take: a trigger without an end is stopped */
 #define RETRY_MS     50	       /* between two tries when the disk is full or the file locked; doubled … */
 #define MAX_RETRY_MS 2000      /* … up to this */
+#define LOOK_MS	     2000      /* between two looks at what is warned of, while there is nothing to do */
 #define PAUSE_MS     50	       /* after a batch, when there is little room on the disk */
 
 static int64_t now_us(void)
@@ -131,18 +132,26 @@ static void give_back(struct writer *w, struct op_list *ops)
 	w->wake(w->data);
 }
 
-/* Waits. False: the writer is to stop, so trying again makes no sense. */
-static bool nap(struct writer *w, int64_t ms)
+static struct timespec in_ms(int64_t ms)
 {
-	struct timespec until;
+	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += ms % 1000 * 1000000;
-	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += ms % 1000 * 1000000;
+	t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return t;
+}
+
+/* Waits, until there is something new in the queue unless `deaf`. False: the writer is to stop, so trying
+ * again makes no sense. */
+static bool nap(struct writer *w, int64_t ms, bool deaf)
+{
+	struct timespec until = in_ms(ms);
+
 	pthread_mutex_lock(&w->lock);
 	int r = 0;
-	while (!w->stopping && r != ETIMEDOUT && !w->queue.first)
+	while (!w->stopping && r != ETIMEDOUT && (deaf || !w->queue.first))
 		r = pthread_cond_timedwait(&w->cond, &w->lock, &until);
 	bool go_on = !w->stopping;
 	pthread_mutex_unlock(&w->lock);
@@ -175,7 +184,7 @@ static bool hold(struct writer *w, struct batch *b, struct op_list *queue)
 	do {
 		serve_held(w, b, queue);
 		int64_t left = (until - now_us()) / 1000;
-		go_on = nap(w, left > 0 ? left : 0);
+		go_on = nap(w, left > 0 ? left : 0, false);
 	} while (go_on && now_us() < until);
 	return go_on;
 }
@@ -327,7 +336,7 @@ static void look_around(struct writer *w)
 
 	if (level >= DISK_SLOW) {
 		set_state(w, WRITER_SLOW, &why);
-		nap(w, PAUSE_MS);
+		nap(w, PAUSE_MS, true);
 	} else if (level == DISK_WARN) {
 		set_state(w, WRITER_WARNED, &why);
 	} else if (store_wal_used(s) > warn) {
@@ -414,12 +423,25 @@ static void run_outside(struct writer *w, struct batch *b, struct op_list *queue
 
 /* ---- thread ----------------------------------------------------------- */
 
-/* Takes the queue; false when it is empty and the writer is to stop. */
+/* Takes the queue; false when it is empty and the writer is to stop. What it warns of may end while there is
+ * nothing to do. */
 static bool take_queue(struct writer *w, struct op_list *ret)
 {
 	pthread_mutex_lock(&w->lock);
-	while (!w->queue.first && !w->stopping)
-		pthread_cond_wait(&w->cond, &w->lock);
+	while (!w->queue.first && !w->stopping) {
+		struct timespec until = in_ms(LOOK_MS);
+		bool warns = w->state == WRITER_WARNED || w->state == WRITER_SLOW;
+		int r = warns ? pthread_cond_timedwait(&w->cond, &w->lock, &until)
+			      : pthread_cond_wait(&w->cond, &w->lock);
+		if (r != ETIMEDOUT)
+			continue;
+		pthread_mutex_unlock(&w->lock);
+		if (store_checkpoint(w->store, false) < 0)
+			set_state(w, WRITER_FAILED, &w->store->why);
+		else
+			look_around(w);
+		pthread_mutex_lock(&w->lock);
+	}
 	op_splice(ret, &w->queue);
 	pthread_mutex_unlock(&w->lock);
 	return ret->first != NULL;
