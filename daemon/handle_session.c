@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "handle.h"
+#include "log.h"
 #include "runs.h"
 
 #ifndef XT_VERSION
@@ -21,11 +22,27 @@ void hello_answer(const struct store *s, const struct params_hello *p, uint64_t 
 	ret->max_frame = XT_MAX_FRAME;
 }
 
+/* A client that had more acknowledged than is here, or knew another database: the file was replaced. It
+ * draws a new id and sends again what was not acknowledged; whoever reads the log may wonder why. */
+static void notice_other_state(const struct store *s, const struct client *c, const struct params_hello *p)
+{
+	bool other = HAS_PARAM(p, hello, database_id) &&
+		     memcmp(p->database_id.data, s->database_id, XT_CLIENT_ID) != 0;
+	bool older = HAS_PARAM(p, hello, acked) && p->acked > c->mark;
+
+	if (other || older)
+		log_warn("a client knew %s of this database acknowledged=%llu here=%llu",
+			 other ? "another one in place" : "a newer state",
+			 (unsigned long long)(HAS_PARAM(p, hello, acked) ? p->acked : 0),
+			 (unsigned long long)c->mark);
+}
+
 int handle_hello(struct work *w, const struct params_hello *p, struct result_hello *ret, struct xt_err *err)
 {
 	struct store *s = w->store;
 
 	w->client->connected = true;
+	notice_other_state(s, w->client, p);
 	hello_answer(s, p, w->client->mark, w->op->reader, ret);
 	if (s->read_only || w->op->reader || w->client->mark == 0)
 		return 0; /* nothing is known of it yet */
