@@ -127,8 +127,8 @@ void log_line(enum log_level level, const char *fmt, ...)
 	}
 	va_start(ap, fmt);
 	/* The analyzer loses track of va_list where it follows the call of log_allows(). */
-	vsnprintf(line + n, (size_t)(MAX_LINE - n), fmt,
-		  ap); /* NOLINT(clang-analyzer-valist.Uninitialized) */
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
+	vsnprintf(line + n, (size_t)(MAX_LINE - n), fmt, ap);
 	va_end(ap);
 	clean(line);
 	size_t len = strlen(line);
