@@ -441,8 +441,7 @@ static int deliver(struct xt_client *c)
 		return client_fail(c, XT_SPOOLED,
 				   "%llu rows or requests are in the spool '%s': the next daemon stores them",
 				   (unsigned long long)undelivered, c->spill.file.path);
-	return client_fail(c, r, "%llu rows or requests were not acknowledged: %s",
-			   (unsigned long long)undelivered, why);
+	return client_fail(c, r, "%s; the daemon may still store them", why);
 }
 
 static int close_with(struct xt_client *c, char *message, size_t size)

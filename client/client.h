@@ -74,6 +74,7 @@ struct xt_client {
 	int fd;				   /* -1: not connected */
 	bool mute;			   /* writing failed: read what is left, then connect again */
 	unsigned epoch;			   /* counts connections, so that cursors know theirs */
+	unsigned failed_tries;		   /* to connect, in a row */
 	unsigned ended_starts;		   /* daemons we started that ended without a word */
 	int64_t retry_at;		   /* when the next try to connect is due, ms */
 	struct buf in;			   /* received, not yet parsed */

@@ -10,6 +10,7 @@
 #include "trace.h"
 
 #define BACKLOG	    4096
+#define CALM_MS	    1000     /* that a better state must last before it is told */
 #define DAY_MS	    86400000 /* between two looks at what may be forgotten */
 #define DRAIN_MS    10000    /* longest wait for senders to be quiet */
 #define QUIET_TURNS 3
@@ -261,8 +262,9 @@ static void close_handles(struct server *s)
 				  (uv_handle_t *)&s->spin,	  (uv_handle_t *)&s->idle_timer,
 				  (uv_handle_t *)&s->watch_timer, (uv_handle_t *)&s->judge_timer,
 				  (uv_handle_t *)&s->spool_timer, (uv_handle_t *)&s->departed_timer,
-				  (uv_handle_t *)&s->drain_timer, (uv_handle_t *)&s->sigterm,
-				  (uv_handle_t *)&s->sigint,	  (uv_handle_t *)&s->listener};
+				  (uv_handle_t *)&s->calm_timer,  (uv_handle_t *)&s->drain_timer,
+				  (uv_handle_t *)&s->sigterm,	  (uv_handle_t *)&s->sigint,
+				  (uv_handle_t *)&s->listener};
 
 	/* Closing a signal's handle gives it back its default, which would kill us on the way out. */
 	sigset_t stop;
@@ -339,22 +341,43 @@ static void tell_all(struct server *s, enum writer_state state, const struct xt_
 		log_warn("%s error=\"%s\" connections=%zu", says[state], why->message, s->n_conns);
 	s->told = state;
 	s->told_code = why->code;
+	s->told_ms = uv_now(&s->loop);
 	for (struct conn *c = s->conns; c; c = c->next)
 		if (c->greeted && c->state == CONN_OPEN)
 			server_tell_state(s, c);
 }
 
+static void look_at_state(struct server *s, bool now);
+
+static void on_calm(uv_timer_t *t)
+{
+	look_at_state(t->data, false);
+}
+
+/* What has become worse is told at once; what is better, when it stays so: a disk at a watermark goes to
+ * and fro with every commit. now: whatever it is. */
+static void look_at_state(struct server *s, bool now)
+{
+	struct xt_err why;
+	enum writer_state state = writer_state(&s->writer, &why);
+	uint64_t since = uv_now(&s->loop) - s->told_ms;
+
+	if (state == WRITER_FAILED)
+		server_fail(s, why.message);
+	else if (state == s->told && (state == WRITER_OK || why.code == s->told_code))
+		return;
+	else if (now || state > s->told || since >= CALM_MS)
+		tell_all(s, state, &why);
+	else if (!s->draining)
+		uv_timer_start(&s->calm_timer, on_calm, CALM_MS - since, 0);
+}
+
 static void on_async(uv_async_t *a)
 {
 	struct server *s = a->data;
-	struct xt_err why;
 
 	server_take_back(s);
-	enum writer_state state = writer_state(&s->writer, &why);
-	if (state == WRITER_FAILED)
-		server_fail(s, why.message);
-	else if (state != s->told || (state != WRITER_OK && why.code != s->told_code))
-		tell_all(s, state, &why);
+	look_at_state(s, false);
 }
 
 static void wake(void *data)
@@ -383,12 +406,15 @@ void server_drain(struct server *s, bool hold)
 	s->hold = s->hold || hold;
 	if (s->draining)
 		return;
+	if (!s->failed)
+		look_at_state(s, true);
 	s->draining = true;
 	log_info("draining connections=%zu", s->n_conns);
 	if (!uv_is_closing((uv_handle_t *)&s->listener))
 		uv_close((uv_handle_t *)&s->listener, NULL);
 	uv_timer_stop(&s->idle_timer);
 	uv_timer_stop(&s->spool_timer);
+	uv_timer_stop(&s->calm_timer);
 	server_forget_departed(s);
 	uv_timer_start(&s->drain_timer, on_drain_timer, DRAIN_MS, 0);
 	atomic_store(&s->readers.leaving, true);
@@ -468,13 +494,14 @@ static void init_handles(struct server *s)
 	uv_timer_init(&s->loop, &s->judge_timer);
 	uv_timer_init(&s->loop, &s->spool_timer);
 	uv_timer_init(&s->loop, &s->departed_timer);
+	uv_timer_init(&s->loop, &s->calm_timer);
 	uv_timer_init(&s->loop, &s->drain_timer);
 	uv_signal_init(&s->loop, &s->sigterm);
 	uv_signal_init(&s->loop, &s->sigint);
 	uv_pipe_init(&s->loop, &s->listener, 0);
 	s->async.data = s->prepare.data = s->spin.data = s;
 	s->idle_timer.data = s->watch_timer.data = s->judge_timer.data = s->drain_timer.data = s;
-	s->spool_timer.data = s->departed_timer.data = s;
+	s->spool_timer.data = s->departed_timer.data = s->calm_timer.data = s;
 	s->watches = (struct watch_list){.loop = &s->loop, .on_death = server_on_death, .data = s};
 	s->sigterm.data = s->sigint.data = s->listener.data = s;
 }

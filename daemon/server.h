@@ -38,6 +38,7 @@ struct server {
 	uv_timer_t judge_timer; /* the grace time of clients after a start; then daily */
 	uv_timer_t spool_timer; /* when to look for spool files again */
 	uv_timer_t departed_timer; /* clients may come back */
+	uv_timer_t calm_timer;	   /* what has become better is told when it stays so */
 	uv_timer_t drain_timer;	   /* the latest moment to leave */
 	uv_signal_t sigterm, sigint;
 
@@ -74,6 +75,7 @@ struct server {
 	bool hold;		/* nobody starts the daemon again until `up` */
 	enum writer_state told; /* the writer's state that clients and the log were told */
 	enum xt_code told_code; /* its reason */
+	uint64_t told_ms;	/* loop time */
 	bool failed;		/* the writer cannot go on */
 	size_t read_bytes;	/* received, since the start */
 	size_t quiet_at;	/* read_bytes at the last look while draining */

@@ -56,6 +56,7 @@ struct store {
 	bool read_only;			   /* nothing can be written */
 	dev_t dev;			   /* of the file that is open */
 	ino_t ino;			   /* the same */
+	ino_t wal_ino;			   /* of its log; 0: there was none at the start */
 	uint8_t database_id[XT_CLIENT_ID]; /* from xt_meta; zero in a read-only file without one */
 	int64_t adopted;		   /* other programs' rows may lie under names of runs */
 	int64_t config[CONFIG_COUNT];	   /* settings in force */

@@ -38,7 +38,11 @@ def ctl(*args, code=0):
 
 
 def listing(db):
-    return json.loads(ctl("spool", db, "ls", "--json"))
+    p = subprocess.run([XTCTL, "spool", "ls", str(db), "--json"], capture_output=True, text=True, timeout=TIMEOUT)
+    files = json.loads(p.stdout)
+    damaged = any(f["state"] == "damaged" for f in files)
+    assert p.returncode == damaged and ("damaged" in p.stderr) == damaged, p.stderr
+    return files
 
 
 @pytest.fixture
