@@ -15,13 +15,14 @@ pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration 
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build
-.PHONY: help install-packages build docs demo test bench install sanitize fuzz soak lint format clean
+.PHONY: help install-packages build docs demo test bench bench-load install sanitize fuzz soak lint format clean
 
 help:
 	@echo 'make build      install what is missing, configure and compile into $$(BUILD) ($(BUILD))'
 	@echo 'make demo       a real benchmark by parallel workers into $$(DB) ($(DB)), and its summary'
 	@echo 'make test       unit and integration tests, faults, power failures, crashes'
 	@echo 'make bench      rows/s and latency beside bare SQLite'
+	@echo 'make bench-load  what one client notices of thousands of others; memory of the daemon'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR='
 	@echo 'make sanitize   all tests under ASan and UBSan, unit and worker tests under TSan'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)); what they find stays in build-fuzz/found/'
@@ -57,6 +58,9 @@ test: build
 
 bench: build
 	$(BUILD)/xt-bench
+
+bench-load: build
+	$(BUILD)/xt-bench-load
 
 install: build
 	@$(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX))

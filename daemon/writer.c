@@ -8,16 +8,19 @@
 #include "apply.h"
 #include "crash.h"
 
-#define BATCH_US     5000  /* what a batch may take, so that acknowledgements do not wait long */
-#define MAX_BATCH_US 20000 /* the same on a slow disk, whose commits cost more than rows */
-#define COMMIT_SHARE 8	   /* a batch takes this many times its commit, within these bounds */
-#define MIN_ROWS     64	   /* of a batch */
-#define MAX_ROWS     20000
-#define LONGEST_US   600000000 /* that a batch may take: a trigger without an end is stopped */
-#define RETRY_MS     50	       /* between two tries when the disk is full or the file locked; doubled … */
-#define MAX_RETRY_MS 2000      /* … up to this */
-#define LOOK_MS	     2000      /* between two looks at what is warned of, while there is nothing to do */
-#define PAUSE_MS     50	       /* after a batch, when there is little room on the disk */
+#define BATCH_US      5000  /* what a batch may take, so that acknowledgements do not wait long */
+#define MAX_BATCH_US  20000 /* the same on a slow disk, whose commits cost more than rows */
+#define COMMIT_SHARE  8	    /* a batch takes this many times its commit, within these bounds */
+#define MIN_ROWS      64    /* of a batch */
+#define MAX_ROWS      20000
+#define LONGEST_US    600000000 /* that a batch may take: a trigger without an end is stopped */
+#define RETRY_MS      50	/* between two tries when the disk is full or the file locked; doubled … */
+#define MAX_RETRY_MS  2000	/* … up to this */
+#define LOOK_MS	      2000	/* between two looks at what is warned of, while there is nothing to do */
+#define PAUSE_MS      50	/* after a batch, when there is little room on the disk */
+#define GATHER_OPS    64	/* with more messages than these a commit is worth its while */
+#define GATHER_US     50	/* a shorter wait for more than there are is not worth its while … */
+#define MAX_GATHER_US 2000	/* … and this is the longest */
 
 static int64_t now_us(void)
 {
@@ -34,6 +37,7 @@ struct batch {
 	struct culprit culprit; /* of the last try */
 	uint64_t row_limit;	/* rows that take about as long as a batch may */
 	int64_t commit_us;	/* what the last commit took */
+	size_t under_way;	/* messages answered by it, and those that waited for it meanwhile */
 	int64_t retry_ms;	/* how long to wait before the next try */
 };
 
@@ -124,30 +128,29 @@ static void set_state(struct writer *w, enum writer_state state, const struct xt
 		w->wake(w->data);
 }
 
-static void give_back(struct writer *w, struct op_list *ops)
+/* How many are waiting for the next batch meanwhile. */
+static size_t give_back(struct writer *w, struct op_list *ops)
 {
 	pthread_mutex_lock(&w->lock);
+	size_t waiting = w->queue.count;
 	op_splice(&w->done, ops);
 	pthread_mutex_unlock(&w->lock);
 	w->wake(w->data);
+	return waiting;
 }
 
-static struct timespec in_ms(int64_t ms)
+static struct timespec in_us(int64_t us)
 {
-	struct timespec t;
+	int64_t t = now_us() + us;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_nsec += ms % 1000 * 1000000;
-	t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
-	t.tv_nsec %= 1000000000;
-	return t;
+	return (struct timespec){.tv_sec = t / 1000000, .tv_nsec = t % 1000000 * 1000};
 }
 
 /* Waits, until there is something new in the queue unless `deaf`. False: the writer is to stop, so trying
  * again makes no sense. */
 static bool nap(struct writer *w, int64_t ms, bool deaf)
 {
-	struct timespec until = in_ms(ms);
+	struct timespec until = in_us(ms * 1000);
 
 	pthread_mutex_lock(&w->lock);
 	int r = 0;
@@ -399,7 +402,8 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	if (!sound) /* what was committed is acknowledged all the same */
 		set_state(w, WRITER_FAILED, &w->store->why);
 	crash_point("before acknowledgement");
-	give_back(w, &done);
+	b->under_way = done.count + queue->count;
+	b->under_way += give_back(w, &done);
 	if (sound)
 		look_around(w);
 }
@@ -423,13 +427,30 @@ static void run_outside(struct writer *w, struct batch *b, struct op_list *queue
 
 /* ---- thread ----------------------------------------------------------- */
 
+/* Senders that wait for each row would else split into two halves that commit by turns, each waiting for the
+ * other's commit too: whom the last commit answered sends again a moment after the next has begun. So for
+ * half a commit's time it waits until as many are there as were under way then. Under the lock. */
+static void gather(struct writer *w, const struct batch *b)
+{
+	int64_t most = b->commit_us / 2 < MAX_GATHER_US ? b->commit_us / 2 : MAX_GATHER_US;
+	struct timespec until = in_us(most);
+	int r = 0;
+
+	if (most < GATHER_US || b->under_way > GATHER_OPS)
+		return;
+	w->wanted = b->under_way;
+	while (w->queue.count < w->wanted && !w->stopping && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&w->cond, &w->lock, &until);
+	w->wanted = 0;
+}
+
 /* Takes the queue; false when it is empty and the writer is to stop. What it warns of may end while there is
  * nothing to do. */
-static bool take_queue(struct writer *w, struct op_list *ret)
+static bool take_queue(struct writer *w, const struct batch *b, struct op_list *ret)
 {
 	pthread_mutex_lock(&w->lock);
 	while (!w->queue.first && !w->stopping) {
-		struct timespec until = in_ms(LOOK_MS);
+		struct timespec until = in_us(LOOK_MS * 1000);
 		bool warns = w->state == WRITER_WARNED || w->state == WRITER_SLOW;
 		int r = warns ? pthread_cond_timedwait(&w->cond, &w->lock, &until)
 			      : pthread_cond_wait(&w->cond, &w->lock);
@@ -442,6 +463,7 @@ static bool take_queue(struct writer *w, struct op_list *ret)
 			look_around(w);
 		pthread_mutex_lock(&w->lock);
 	}
+	gather(w, b);
 	op_splice(ret, &w->queue);
 	pthread_mutex_unlock(&w->lock);
 	return ret->first != NULL;
@@ -470,7 +492,7 @@ static void *writer_main(void *data)
 		w->reserve.fd = -1;
 	w->store->guard.abandon = &w->abandon;
 	b->row_limit = 1000;
-	while (take_queue(w, &queue))
+	while (take_queue(w, b, &queue))
 		while (queue.first) {
 			if (writer_state(w, &why) == WRITER_FAILED)
 				give_up(w, b, &queue);
@@ -516,8 +538,9 @@ void writer_submit(struct writer *w, struct op_list *ops)
 	pthread_mutex_lock(&w->lock);
 	bool idle = !w->queue.first;
 	op_splice(&w->queue, ops);
+	bool enough = w->wanted > 0 && w->queue.count >= w->wanted;
 	pthread_mutex_unlock(&w->lock);
-	if (idle)
+	if (idle || enough)
 		pthread_cond_signal(&w->cond);
 }
 

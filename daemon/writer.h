@@ -1,7 +1,8 @@
 /*
  * The writer thread: takes what the loop has gathered, applies it in batches of one transaction
  * each, and gives the messages back, with their answers, after the commit that holds their effect.
- * While one batch commits, the next gathers: that is the group; there is no timer.
+ * While one batch commits, the next gathers: that is the group. Only senders that wait for each other's
+ * commits by turns are given a moment to come together.
  */
 #ifndef XT_WRITER_H
 #define XT_WRITER_H
@@ -40,8 +41,9 @@ struct writer {
 	pthread_t thread;
 	bool running;	      /* the thread was started and not joined */
 	pthread_mutex_t lock; /* guards what follows */
-	pthread_cond_t cond;  /* `queue` or `stopping` changed */
+	pthread_cond_t cond;  /* `queue` has what is wanted, or `stopping` changed */
 	struct op_list queue; /* to be applied */
+	size_t wanted;	      /* messages that the thread waits for, if it waits; 0 is as good as 1 */
 	struct op_list done;  /* to be taken back */
 	bool stopping;	      /* finish the queue and end */
 	enum writer_state state;

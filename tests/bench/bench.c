@@ -3,10 +3,8 @@
  * the same table with the same durability, in one run: medians and spread over repetitions.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,71 +16,19 @@
 #include "bare.h"
 #include "measure.h"
 #include "row.h"
+#include "served.h"
 #include "xetrack.h"
 
 #define MAX_WORKERS 64
 #define MAX_REPEAT  25
 
-extern char **environ;
-
 static struct {
-	long rows;	   /* of one case */
-	long flushes;	   /* of one case that waits for each row */
-	int repeat;	   /* times that everything is done */
-	const char *only;  /* part of the names of the cases to run; NULL: all */
-	char dir[1000];	   /* where databases are made and removed */
-	char daemon[1200]; /* program */
+	long rows;	  /* of one case */
+	long flushes;	  /* of one case that waits for each row */
+	int repeat;	  /* times that everything is done */
+	const char *only; /* part of the names of the cases to run; NULL: all */
+	char dir[1000];	  /* where databases are made and removed */
 } set = {.rows = 400000, .flushes = 2000, .repeat = 5};
-
-/* ---- the daemon ------------------------------------------------------- */
-
-static pid_t start_daemon(const char *db)
-{
-	int fds[2];
-	char number[16], line[600] = "";
-	pid_t pid;
-
-	if (pipe(fds) < 0)
-		die("cannot make a pipe", strerror(errno));
-	snprintf(number, sizeof(number), "%d", fds[1]);
-	char *argv[] = {set.daemon, (char *)"--ready-fd", number, (char *)(uintptr_t)db, NULL};
-	posix_spawn_file_actions_t fa;
-	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_addclose(&fa, fds[0]);
-	posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
-	int r = posix_spawn(&pid, set.daemon, &fa, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&fa);
-	close(fds[1]);
-	if (r != 0)
-		die("cannot start the daemon", strerror(r));
-	ssize_t n = read(fds[0], line, sizeof(line) - 1);
-	close(fds[0]);
-	if (n < 2 || strncmp(line, "ok", 2) != 0)
-		die("the daemon did not start", line);
-	return pid;
-}
-
-static void stop_daemon(pid_t pid)
-{
-	kill(pid, SIGTERM);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
-static long memory_kib(pid_t pid, const char *field)
-{
-	char path[64], line[256];
-	long kib = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	FILE *f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (strncmp(line, field, strlen(field)) == 0)
-			kib = atol(line + strlen(field) + 1);
-	if (f)
-		fclose(f);
-	return kib;
-}
 
 /* ---- workers ---------------------------------------------------------- */
 
@@ -215,15 +161,15 @@ static void run_case(struct bench_case *c, struct samples *idle_mib, struct samp
 	struct report rep;
 
 	database_path(db, sizeof(db));
-	pid_t pid = start_daemon(db);
-	samples_add(idle_mib, (double)memory_kib(pid, "VmRSS") / 1024);
+	pid_t pid = served_start(db);
+	samples_add(idle_mib, (double)served_memory_kib(pid, "VmRSS") / 1024);
 	long rows = c->style == FLUSH_EACH ? set.flushes * (c->workers > 1 ? 4 : 1) : set.rows;
 	samples_add(&c->rate, run_workers(db, c->workers, rows, c->style, &rep));
 	samples_add(&c->p50, rep.p50_us);
 	samples_add(&c->p99, rep.p99_us);
 	samples_add(&c->worst, rep.max_us);
-	samples_add(peak_mib, (double)memory_kib(pid, "VmHWM") / 1024);
-	stop_daemon(pid);
+	samples_add(peak_mib, (double)served_memory_kib(pid, "VmHWM") / 1024);
+	served_stop(pid);
 	if (count_rows(db) != rows / c->workers / 100 * 100 * c->workers)
 		die("rows were lost or doubled", c->name);
 	remove_database(db);
@@ -329,7 +275,6 @@ int main(int argc, char **argv)
 	if (!mkdtemp(set.dir))
 		die("cannot make a directory in", base);
 	setenv("XDG_RUNTIME_DIR", set.dir, 1);
-	find_sibling(set.daemon, sizeof(set.daemon), "xetrackd");
 	signal(SIGPIPE, SIG_IGN);
 	run_all();
 	remove_directory(set.dir);

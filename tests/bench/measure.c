@@ -1,6 +1,7 @@
 #include "measure.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,7 @@ int64_t now_ns(void)
 
 void die(const char *what, const char *why)
 {
-	fprintf(stderr, "xt-bench: %s%s%s\n", what, why[0] ? ": " : "", why);
+	fprintf(stderr, "%s: %s%s%s\n", program_invocation_short_name, what, why[0] ? ": " : "", why);
 	exit(1);
 }
 
