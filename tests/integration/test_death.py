@@ -125,8 +125,9 @@ FORKING = textwrap.dedent("""
         s.sendall(struct.pack(">I", len(b)) + b)
     send([0, 1, "hello", [{"protocol": 1, "client": b"f" * 16}]])
     send([0, 2, "run_start", [{"seq": 1, "track_id": "run-1"}]])
-    for _ in range(2):
-        s.recv(4096)
+    for _ in range(2):  # the answers may come in one piece, and more behind them
+        (size,) = struct.unpack(">I", s.recv(4, socket.MSG_WAITALL))
+        s.recv(size, socket.MSG_WAITALL)
     r, w = os.pipe()
     if os.fork() == 0:  # an idle child that keeps the socket open
         os.close(w)
