@@ -172,7 +172,7 @@ void window_trim(struct xt_client *c);
  * the spool file is read, for it has them. */
 void window_rewind(struct xt_client *c);
 
-/* Gives every frame a new number, from 1. */
+/* Gives every frame a new number, from 1; but leaves those that are in the spool file to the daemon. */
 void window_renumber(struct xt_client *c);
 
 /* ---- link.c, start.c -------------------------------------------------- */

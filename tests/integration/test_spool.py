@@ -1,11 +1,14 @@
 """Rows while there is no daemon: limits, what calls say, what xtctl shows, files that are not as they should be."""
+import hashlib
 import json
 import os
+import struct
 import subprocess
 from pathlib import Path
 
+import msgpack
 import pytest
-from conftest import BUILD, TIMEOUT, XTCTL, mode, sqlite
+from conftest import BUILD, TIMEOUT, XTCTL, frame, mode, sqlite
 
 WORKER = os.environ.get("XT_WORKER", str(BUILD / "xt-worker"))
 pytestmark = pytest.mark.skipif(not os.access(WORKER, os.X_OK), reason=f"{WORKER} is not built")
