@@ -449,7 +449,8 @@ static int close_with(struct xt_client *c, char *message, size_t size)
 {
 	int r = c->last_seq > c->acked ? deliver(c) : XT_OK;
 
-	goodbye(c);
+	if (r != XT_SPOOLED) /* else it is in the spool, and the stream may have ended within a frame */
+		goodbye(c);
 	if ((r == XT_OK || r == XT_EREJECTED) && c->rejected > 0)
 		r = fail_rejected(c, c->rejected, c->first_reason);
 	if (r != XT_OK && message && size)
