@@ -73,6 +73,7 @@ struct xt_client {
 
 	int fd;				   /* -1: not connected */
 	bool mute;			   /* writing failed: read what is left, then connect again */
+	bool stale;			   /* the id was changed since: what is left is not for us */
 	unsigned epoch;			   /* counts connections, so that cursors know theirs */
 	unsigned ended_starts;		   /* daemons we started that ended without a word */
 	int64_t retry_at;		   /* when the next try to connect is due, ms */

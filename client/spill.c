@@ -144,7 +144,7 @@ static void give_up(struct xt_client *c)
 	if (client_new_id(c) == XT_OK)
 		window_renumber(c);
 	shutdown(c->fd, SHUT_RDWR); /* who reads it connects anew */
-	c->mute = true;
+	c->mute = c->stale = true;
 }
 
 static bool load_one(struct xt_client *c)
