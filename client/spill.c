@@ -59,8 +59,7 @@ static int put_window(struct xt_client *c)
 			c->spill.to = rec.seq + rec.rows - 1;
 	}
 	if (r < 0) {
-		(void)!ftruncate(c->spill.file.fd, (off_t)end);
-		c->spill.file.end = end;
+		spool_cut(&c->spill.file, end);
 		c->spill.to = to;
 		spill_settle(c); /* a file with nothing in it goes */
 		return r;
