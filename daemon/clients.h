@@ -67,6 +67,9 @@ void clients_told(struct store *s, struct client *c, uint64_t last_seq, bool bye
  * none that is connected or has a spool file. */
 int clients_forget_old(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
 
+/* Has it a spool file, that is still to be taken in? */
+bool clients_spool(const struct store *s, const struct client_key *key);
+
 /* Forgets a client that is not connected and has nothing to write. */
 void clients_drop(struct store *s, struct client *c);
 
