@@ -227,9 +227,13 @@ static void clean(struct client_cache *cache, bool committed)
 			c->committed = c->mark;
 			c->returned = false;
 			c->uncounted_committed = c->uncounted;
+			c->told_committed = c->told;
+			c->bye_committed = c->said_bye;
 		} else {
 			c->mark = c->committed;
 			c->uncounted = c->uncounted_committed;
+			c->told = c->told_committed;
+			c->said_bye = c->bye_committed;
 		}
 	}
 }

@@ -28,6 +28,8 @@ struct client {
 	uint64_t requests;	   /* other changes since then */
 	uint64_t told;		   /* highest number that the client said it has assigned */
 	bool said_bye;		   /* it left in good order, and was not back since */
+	uint64_t told_committed;   /* the same two, as committed */
+	bool bye_committed;
 	struct uncounted uncounted, uncounted_committed; /* as applied; as committed */
 	int64_t counted_us;				 /* when they last went to xt_runs */
 	uint64_t untold;     /* first number whose kept events wait to be sent; 0: none do */
