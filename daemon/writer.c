@@ -131,8 +131,9 @@ static void give_back(struct writer *w, struct op_list *ops)
 	w->wake(w->data);
 }
 
-/* Waits. False: the writer is to stop, so trying again makes no sense. */
-static bool nap(struct writer *w, int64_t ms)
+/* Waits; where `wakes`, only until something is queued. False: the writer is to stop, so trying again makes
+ * no sense. */
+static bool nap(struct writer *w, int64_t ms, bool wakes)
 {
 	struct timespec until;
 
@@ -142,11 +143,26 @@ static bool nap(struct writer *w, int64_t ms)
 	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&w->lock);
 	int r = 0;
-	while (!w->stopping && r != ETIMEDOUT && !w->queue.first)
+	while (!w->stopping && r != ETIMEDOUT && !(wakes && w->queue.first))
 		r = pthread_cond_timedwait(&w->cond, &w->lock, &until);
 	bool go_on = !w->stopping;
 	pthread_mutex_unlock(&w->lock);
 	return go_on;
+}
+
+/* Who has come again has not gone: his end waits in the queue still, and must not be told behind his return.
+ */
+static void forget_gone(struct op_list *kept, struct op_list *done, const struct client_key *client)
+{
+	struct op_list all = *kept;
+	struct op *op;
+
+	*kept = (struct op_list){0};
+	while ((op = op_pop(&all))) {
+		bool his = op->kind == OP_GONE && op->client.uid == client->uid &&
+			   memcmp(op->client.id, client->id, XT_CLIENT_ID) == 0;
+		op_push(his ? done : kept, op);
+	}
 }
 
 /* While nothing can be stored clients are greeted and questions answered that need nothing new. */
@@ -158,8 +174,12 @@ static void serve_held(struct writer *w, struct batch *b, struct op_list *queue)
 	pthread_mutex_lock(&w->lock);
 	op_splice(queue, &w->queue);
 	pthread_mutex_unlock(&w->lock);
-	while ((op = op_pop(queue)))
-		op_push(work_apply_held(&b->work, op) ? &done : &kept, op);
+	while ((op = op_pop(queue))) {
+		bool answered = work_apply_held(&b->work, op);
+		if (answered && op->method->id == METHOD_hello)
+			forget_gone(&kept, &done, &op->client);
+		op_push(answered ? &done : &kept, op);
+	}
 	*queue = kept;
 	if (done.first)
 		give_back(w, &done);
@@ -175,7 +195,7 @@ static bool hold(struct writer *w, struct batch *b, struct op_list *queue)
 	do {
 		serve_held(w, b, queue);
 		int64_t left = (until - now_us()) / 1000;
-		go_on = nap(w, left > 0 ? left : 0);
+		go_on = nap(w, left > 0 ? left : 0, true);
 	} while (go_on && now_us() < until);
 	return go_on;
 }
@@ -327,7 +347,7 @@ static void look_around(struct writer *w)
 
 	if (level >= DISK_SLOW) {
 		set_state(w, WRITER_SLOW, &why);
-		nap(w, PAUSE_MS);
+		nap(w, PAUSE_MS, false);
 	} else if (level == DISK_WARN) {
 		set_state(w, WRITER_WARNED, &why);
 	} else if (store_wal_used(s) > warn) {
