@@ -191,7 +191,7 @@ static void become_child(struct xt_client *c)
 	c->window = (struct window){0};
 	c->in = (struct buf){.max = 2 * (size_t)XT_MAX_FRAME};
 	c->calls = NULL;
-	c->reading = c->mute = c->restored = c->knows_database = c->read_only = false;
+	c->reading = c->mute = c->stale = c->restored = c->knows_database = c->read_only = false;
 	c->last_seq = c->acked = c->confirm = c->confirmed = c->reject_seq = 0;
 	c->rejected = c->flushed_rejected = 0;
 	c->reason[0] = c->first_reason[0] = c->error[0] = c->code[0] = '\0';
@@ -448,7 +448,8 @@ static int close_with(struct xt_client *c, char *message, size_t size)
 {
 	int r = c->last_seq > c->acked ? deliver(c) : XT_OK;
 
-	goodbye(c);
+	if (r != XT_SPOOLED) /* else it is in the spool, and the stream may have ended within a frame */
+		goodbye(c);
 	if ((r == XT_OK || r == XT_EREJECTED) && c->rejected > 0)
 		r = fail_rejected(c, c->rejected, c->first_reason);
 	if (r != XT_OK && message && size)

@@ -20,7 +20,7 @@ void link_drop(struct xt_client *c)
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
-	c->mute = false;
+	c->mute = c->stale = false;
 	c->confirmed = 0;
 	buf_clear(&c->in);
 	for (struct call *k = c->calls; k; k = k->next)

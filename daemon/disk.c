@@ -47,9 +47,9 @@ enum disk_level disk_look(const struct store *s, struct xt_err *ret_why)
 											  : DISK_PLENTY;
 	bool small = free < 10 * MIB;
 	if (level != DISK_PLENTY)
-		xt_err_set(ret_why, XT_E_disk_full, NULL, "%s: %llu %s are free where '%.200s' lies; make room",
-			   says[level], (unsigned long long)(free / (small ? 1024 : MIB)),
-			   small ? "KiB" : "MiB", s->path);
+		xt_err_set(ret_why, XT_E_disk_full, NULL,
+			   "%s: %llu %s are free where '%.200s' lies; make room", says[level],
+			   (unsigned long long)(free / (small ? 1024 : MIB)), small ? "KiB" : "MiB", s->path);
 	return level;
 }
 

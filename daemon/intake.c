@@ -173,6 +173,14 @@ static int make_op(struct intake *in, const struct spool_record *rec, struct xt_
 	return 0;
 }
 
+/* Its connection ended without the goodbye that is here: that was no crash. */
+static int take_back_crash(const struct intake *in, struct work *w, struct xt_err *err)
+{
+	static const struct runs_turn back = {.from = "crashed", .to = "running"};
+
+	return runs_of_client(w->store, &in->client, &back, err);
+}
+
 /* One record. 1: applied, 0: the file ends here; -1: the batch cannot go on. */
 static int apply_record(struct intake *in, struct work *w, struct xt_err *err)
 {
@@ -194,7 +202,9 @@ static int apply_record(struct intake *in, struct work *w, struct xt_err *err)
 		in->damaged = r < 0;
 		return 0;
 	}
-	r = work_apply(w, in->op, err);
+	r = rec.rows == 0 ? take_back_crash(in, w, err) : 0;
+	if (r == 0)
+		r = work_apply(w, in->op, err);
 	bool gap = in->op->close;
 	bool again = in->op->more; /* behind a row that breaks the transaction: in the next batch */
 	buf_done(&in->op->out);

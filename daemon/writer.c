@@ -161,6 +161,21 @@ static bool nap(struct writer *w, int64_t ms, bool deaf)
 	return go_on;
 }
 
+/* Who has come again has not gone: his end waits in the queue still, and must not be told behind his return.
+ */
+static void forget_gone(struct op_list *kept, struct op_list *done, const struct client_key *client)
+{
+	struct op_list all = *kept;
+	struct op *op;
+
+	*kept = (struct op_list){0};
+	while ((op = op_pop(&all))) {
+		bool his = op->kind == OP_GONE && op->client.uid == client->uid &&
+			   memcmp(op->client.id, client->id, XT_CLIENT_ID) == 0;
+		op_push(his ? done : kept, op);
+	}
+}
+
 /* While nothing can be stored clients are greeted and questions answered that need nothing new. */
 static void serve_held(struct writer *w, struct batch *b, struct op_list *queue)
 {
@@ -170,8 +185,12 @@ static void serve_held(struct writer *w, struct batch *b, struct op_list *queue)
 	pthread_mutex_lock(&w->lock);
 	op_splice(queue, &w->queue);
 	pthread_mutex_unlock(&w->lock);
-	while ((op = op_pop(queue)))
-		op_push(work_apply_held(&b->work, op) ? &done : &kept, op);
+	while ((op = op_pop(queue))) {
+		bool answered = work_apply_held(&b->work, op);
+		if (answered && op->method->id == METHOD_hello)
+			forget_gone(&kept, &done, &op->client);
+		op_push(answered ? &done : &kept, op);
+	}
 	*queue = kept;
 	if (done.first)
 		give_back(w, &done);

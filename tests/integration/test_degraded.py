@@ -2,6 +2,7 @@
 import os
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_watermarks(served, client):
     served.expected = -9
     served.wait()
     sqlite(served.db, "DELETE FROM xt_config")
+
+
+def test_slow_means_slow(served, client):
+    """A pause of 50 ms follows each commit, also when more is waiting."""
+    client.change("config", key="disk_slow_mib", value=HUGE)
+    with served.client(last_seq=0) as looker:
+        before, start = looker.call("status")["batches"], time.monotonic()
+        for i in range(20000):
+            client.log({"i": i})
+        client.until_ack(client.seq)
+        batches = looker.call("status")["batches"] - before
+        assert batches <= (time.monotonic() - start) / 0.05 + 2
 
 
 def test_it_recovers_by_itself(small_disk, daemon):
