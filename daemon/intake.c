@@ -189,12 +189,13 @@ static int apply_record(struct intake *in, struct work *w, struct xt_err *err)
 	uint64_t start = in->file.at;
 	int r = spool_read(&in->file, &rec);
 
-	if (r == -ENOMEM)
-		return 0; /* goes on with the next piece */
 	if (r == 1 && make_op(in, &rec, &bad) < 0)
 		r = bad.code == XT_E_busy ? -ENOMEM : -EBADMSG;
-	if (r == -ENOMEM) {
+	if (r < 0 && r != -EBADMSG) { /* no memory, or the disk: the file may be as good as ever */
+		log_warn("a spool file cannot be read now path=\"%s\" error=\"%s\"", in->file.path,
+			 strerror(-r));
 		spool_seek(&in->file, start);
+		in->stuck = true;
 		return 0;
 	}
 	if (r <= 0) {
@@ -239,6 +240,7 @@ int intake_apply(struct intake *in, struct work *w, struct intake_report *ret, s
 	if (r <= 0)
 		return r;
 	uint64_t from = in->file.at;
+	in->stuck = false;
 	while ((r = apply_record(in, w, err)) > 0 && !w->met && in->file.at - from < PIECE_BYTES &&
 	       w->stored + w->rejected - rows < PIECE_ROWS)
 		crash_point("in a spool file");
@@ -252,7 +254,7 @@ int intake_apply(struct intake *in, struct work *w, struct intake_report *ret, s
 	w->client = sender;
 	w->events = outer ? &outer->out : NULL;
 	ret->rows = w->stored - stored;
-	ret->more = true;
+	ret->more = !in->stuck; /* else it is tried again after a while */
 	return 0;
 }
 
