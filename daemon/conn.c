@@ -10,6 +10,7 @@
 
 #define SMALL_READ 4096u
 #define LARGE_READ 65536u
+#define MIN_TURN   32768       /* bytes after which it is the others' turn */
 #define MIN_ROOM   1024u       /* less is not worth a read */
 #define MAX_QUEUED (4u << 20)  /* bytes of one connection under way */
 #define MAX_JOBS   16u	       /* queries of one connection under way */
@@ -349,14 +350,23 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 	}
 	c->server->read_bytes += (size_t)n;
 	c->in->len += (size_t)n;
-	if ((size_t)n == b->len)
+	bool more = (size_t)n == b->len;
+	if (more)
 		c->read_size = LARGE_READ;
 	cut_frames(c);
 	conn_rest(c);
 	if (c->peer_died)
 		look_for_last_word(c);
-	if (c->state != CONN_CLOSING)
+	if (c->state == CONN_CLOSING)
+		return;
+	if (more && n >= MIN_TURN && c->reading) {
+		/* libuv would go on with what came meanwhile, many times over: others are read first. */
+		c->reading = false;
+		uv_read_stop(stream);
+		conn_touch(c);
+	} else {
 		conn_regulate(c);
+	}
 }
 
 void conn_look_late(struct conn *c)

@@ -60,6 +60,7 @@ struct conn {
 	size_t unread;	    /* bytes of both that are counted as SHARE_UNREAD */
 	bool mute;	    /* a write failed: answers are dropped, reading goes on */
 	uint64_t ack;	    /* mark to acknowledge; 0: none */
+	uint64_t committed; /* highest mark that was acknowledged here */
 	bool dirty;	    /* in the server's list of those to flush */
 
 	size_t queued;	    /* bytes of its messages that are under way */

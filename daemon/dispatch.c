@@ -169,7 +169,7 @@ static int queue(struct conn *c, struct op *op, struct xt_err *err)
 		if (find_cursor(c, op, err) < 0)
 			return -1;
 		op->after = after_of(op);
-		op->kind = op->after ? OP_BARRIER : OP_METHOD;
+		op->kind = op->after > c->committed ? OP_BARRIER : OP_METHOD;
 	}
 	if (op->method->id == METHOD_hello)
 		take_hello(c, op);

@@ -23,9 +23,13 @@ enum op_kind {
 	OP_CLOSE,   /* a cursor is to be closed */
 };
 
+/* See lane.h. */
+enum op_lane { LANE_NONE, LANE_PROMPT, LANE_BULK };
+
 struct op {
 	struct op *next; /* in whatever list it is */
 	enum op_kind kind;
+	enum op_lane lane;		  /* on its way to the writer and back */
 	const struct method_desc *method; /* NULL for internal kinds */
 	bool request;			  /* to be answered under msgid */
 	bool greeting;	 /* nobody waits for it: a hello that is answered, the daemon's own */

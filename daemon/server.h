@@ -46,7 +46,8 @@ struct server {
 	struct store *store; /* borrowed; its constant fields only, the rest is the writer's */
 	struct writer writer;
 	struct reader_pool readers;
-	struct op_list to_writer; /* gathered in this turn of the loop */
+	struct lanes to_writer;	   /* gathered in this turn of the loop */
+	struct lane_keeper keeper; /* of what is under way there */
 
 	struct conn *conns;		   /* all of them, also closing ones */
 	struct conn **slots;		   /* owned: connection of an id's low bits, or NULL */

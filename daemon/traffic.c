@@ -27,14 +27,17 @@ void server_op_free(struct op *op)
 	free(op);
 }
 
-static void to_threads(struct server *s, struct op *op)
+/* queued: bytes that the sender has under way. */
+static void to_threads(struct server *s, struct op *op, size_t queued)
 {
-	if (op->method && op->method->thread == THREAD_READER && op->kind == OP_METHOD)
+	if (op->method && op->method->thread == THREAD_READER && op->kind == OP_METHOD) {
 		reader_submit(&s->readers, op);
-	else if (op->kind == OP_CLOSE)
+	} else if (op->kind == OP_CLOSE) {
 		reader_submit(&s->readers, op);
-	else
-		op_push(&s->to_writer, op);
+	} else {
+		lane_choose(&s->keeper, op, queued);
+		lanes_push(&s->to_writer, op);
+	}
 }
 
 static enum share_kind share_kind(const struct op *op)
@@ -65,7 +68,7 @@ void server_queue(struct server *s, struct conn *c, struct op *op)
 	s->queued_ops++;
 	s->unasked_ops += op->greeting;
 	s->full = s->full || s->shares.used[SHARE_QUEUED] >= s->shares.max[SHARE_QUEUED];
-	to_threads(s, op);
+	to_threads(s, op, c->queued);
 }
 
 /* A message of the daemon's own. NULL: out of memory. */
@@ -83,7 +86,7 @@ static struct op *queue_internal(struct server *s, enum op_kind kind, const stru
 		op->client = *client;
 	s->queued_ops++;
 	s->unasked_ops++;
-	to_threads(s, op);
+	to_threads(s, op, 0);
 	return op;
 }
 
@@ -323,7 +326,7 @@ static bool goes_on(struct server *s, struct op *op)
 	if (op->kind != OP_BARRIER || op->refused)
 		return false;
 	op->kind = OP_METHOD;
-	to_threads(s, op);
+	to_threads(s, op, 0);
 	return true;
 }
 
@@ -334,6 +337,8 @@ static void deliver(struct server *s, struct conn *c, struct op *op)
 		server_tell_state(s, c);
 	if (op->ack > c->ack)
 		c->ack = op->ack;
+	if (op->ack > c->committed)
+		c->committed = op->ack;
 	c->ops--;
 	c->jobs -= op->method->thread == THREAD_READER;
 	c->queued -= op->bytes;
@@ -344,6 +349,7 @@ static void deliver(struct server *s, struct conn *c, struct op *op)
 
 static void take_back(struct server *s, struct op *op)
 {
+	lane_leave(&s->keeper, op);
 	if (goes_on(s, op))
 		return;
 	s->queued_ops--;

@@ -37,6 +37,9 @@ struct batch {
 	struct culprit culprit; /* of the last try */
 	uint64_t row_limit;	/* rows that take about as long as a batch may */
 	int64_t commit_us;	/* what the last commit took */
+	int64_t bulk_us;	/* when the first bulk message of this batch was taken; 0: none was */
+	bool prompted;		/* prompt messages were taken into it */
+	bool bulk_turn;		/* none was taken into the last one though there were: they go first */
 	size_t under_way;	/* messages answered by it, and those that waited for it meanwhile */
 	int64_t retry_ms;	/* how long to wait before the next try */
 };
@@ -55,18 +58,53 @@ static bool alone(const struct op *op)
 	return outside(op) || (op->kind == OP_METHOD && op->method->id == METHOD_exec);
 }
 
+/* Where the next message is taken from. */
+static struct op_list *next_lane(const struct batch *b, struct lanes *queue)
+{
+	bool bulk_first = b->bulk_turn && !b->ops.first;
+
+	return queue->bulk.first && (!queue->prompt.first || bulk_first) ? &queue->bulk : &queue->prompt;
+}
+
+/* Who has little under way does not wait for the end of a batch that others fill: it gets into it, and the
+ * batch ends early. Once in a batch, so that the others come to their turn. */
+static void take_news(struct writer *w, const struct batch *b, struct lanes *queue)
+{
+	if (b->prompted || !atomic_load_explicit(&w->news, memory_order_relaxed))
+		return;
+	pthread_mutex_lock(&w->lock);
+	lanes_splice(queue, &w->queue);
+	atomic_store(&w->news, false);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Whether the batch takes one more bulk message. Beside prompt ones they get as much time as the commit. */
+static bool has_room(struct batch *b)
+{
+	if (b->work.stored + b->work.rejected >= b->row_limit)
+		return false;
+	if (!b->bulk_us)
+		b->bulk_us = now_us();
+	return !b->prompted || now_us() - b->bulk_us <= b->commit_us;
+}
+
 /* Applies messages until the queue is empty or the batch is large enough; or up to a culprit, so that the
  * next one cannot undo what was good before it. */
-static int fill(struct batch *b, struct op_list *queue, struct xt_err *err)
+static int fill(struct writer *w, struct batch *b, struct lanes *queue, struct xt_err *err)
 {
-	struct work *w = &b->work;
+	struct work *work = &b->work;
 
-	while (queue->first && w->stored + w->rejected < b->row_limit && !w->met) {
-		if (b->ops.first && (alone(queue->first) || alone(b->ops.first)))
+	while (!work->met) {
+		take_news(w, b, queue);
+		struct op_list *lane = next_lane(b, queue);
+		if (!lane->first || (b->ops.first && (alone(lane->first) || alone(b->ops.first))))
 			break;
-		struct op *op = op_pop(queue);
+		if (lane == &queue->bulk && !has_room(b))
+			break;
+		b->prompted = b->prompted || lane == &queue->prompt;
+		struct op *op = op_pop(lane);
 		op_push(&b->ops, op);
-		if (work_apply(w, op, err) < 0 || work_broken(w->store))
+		if (work_apply(work, op, err) < 0 || work_broken(work->store))
 			return -1;
 		crash_point("in a batch");
 	}
@@ -74,7 +112,7 @@ static int fill(struct batch *b, struct op_list *queue, struct xt_err *err)
 }
 
 /* Puts the batch's messages back before the queue, as if they had not been looked at. */
-static void take_back(struct batch *b, struct op_list *queue)
+static void take_back(struct batch *b, struct lanes *queue)
 {
 	for (struct op *op = b->ops.first; op; op = op->next) {
 		if (op->kept > 0)
@@ -85,9 +123,9 @@ static void take_back(struct batch *b, struct op_list *queue)
 		op->ack = 0;
 		op->close = op->refused = op->more = false;
 	}
-	op_splice(&b->ops, queue);
-	*queue = b->ops;
-	b->ops = (struct op_list){0};
+	lanes_restore(queue, &b->ops);
+	b->bulk_us = 0;
+	b->prompted = false;
 	intake_rolled_back(b->work.intake);
 	b->work.stored = b->work.rejected = b->work.duplicates = 0;
 	b->work.met = false;
@@ -96,7 +134,7 @@ static void take_back(struct batch *b, struct op_list *queue)
 }
 
 /* After the commit: a log that was cut behind a culprit goes on in the next batch. */
-static void resume_last(struct batch *b, struct op_list *queue)
+static void resume_last(struct batch *b, struct lanes *queue)
 {
 	struct op_list done = {0}, first = {0};
 	struct op *op, *last = b->work.op;
@@ -112,8 +150,7 @@ static void resume_last(struct batch *b, struct op_list *queue)
 		op_push(&done, op);
 	b->ops = done;
 	op_push(&first, last);
-	op_splice(&first, queue);
-	*queue = first;
+	lanes_restore(queue, &first);
 }
 
 static void set_state(struct writer *w, enum writer_state state, const struct xt_err *why)
@@ -132,7 +169,7 @@ static void set_state(struct writer *w, enum writer_state state, const struct xt
 static size_t give_back(struct writer *w, struct op_list *ops)
 {
 	pthread_mutex_lock(&w->lock);
-	size_t waiting = w->queue.count;
+	size_t waiting = lanes_count(&w->queue);
 	op_splice(&w->done, ops);
 	pthread_mutex_unlock(&w->lock);
 	w->wake(w->data);
@@ -154,7 +191,7 @@ static bool nap(struct writer *w, int64_t ms, bool deaf)
 
 	pthread_mutex_lock(&w->lock);
 	int r = 0;
-	while (!w->stopping && r != ETIMEDOUT && (deaf || !w->queue.first))
+	while (!w->stopping && r != ETIMEDOUT && (deaf || lanes_empty(&w->queue)))
 		r = pthread_cond_timedwait(&w->cond, &w->lock, &until);
 	bool go_on = !w->stopping;
 	pthread_mutex_unlock(&w->lock);
@@ -177,19 +214,25 @@ static void forget_gone(struct op_list *kept, struct op_list *done, const struct
 }
 
 /* While nothing can be stored clients are greeted and questions answered that need nothing new. */
-static void serve_held(struct writer *w, struct batch *b, struct op_list *queue)
+static void serve_held(struct writer *w, struct batch *b, struct lanes *queue)
 {
-	struct op_list kept = {0}, done = {0};
+	struct op_list all = {0}, done = {0};
+	struct lanes kept = {0};
 	struct op *op;
 
 	pthread_mutex_lock(&w->lock);
-	op_splice(queue, &w->queue);
+	lanes_splice(queue, &w->queue);
 	pthread_mutex_unlock(&w->lock);
-	while ((op = op_pop(queue))) {
+	op_splice(&all, &queue->prompt);
+	op_splice(&all, &queue->bulk);
+	while ((op = op_pop(&all))) {
 		bool answered = work_apply_held(&b->work, op);
 		if (answered && op->method->id == METHOD_hello)
-			forget_gone(&kept, &done, &op->client);
-		op_push(answered ? &done : &kept, op);
+			forget_gone(&kept.bulk, &done, &op->client);
+		if (answered)
+			op_push(&done, op);
+		else
+			lanes_push(&kept, op);
 	}
 	*queue = kept;
 	if (done.first)
@@ -197,7 +240,7 @@ static void serve_held(struct writer *w, struct batch *b, struct op_list *queue)
 }
 
 /* Waits before the next try; the waits grow. False: the writer is to stop. */
-static bool hold(struct writer *w, struct batch *b, struct op_list *queue)
+static bool hold(struct writer *w, struct batch *b, struct lanes *queue)
 {
 	int64_t until = now_us() + b->retry_ms * 1000;
 	bool go_on;
@@ -234,20 +277,20 @@ static bool note_culprit(struct batch *b, const struct xt_err *err)
 }
 
 /* Fills a batch and commits it. -1: it was rolled back, or is to be. */
-static int fill_and_commit(struct writer *w, struct batch *b, struct op_list *queue, struct xt_err *err)
+static int fill_and_commit(struct writer *w, struct batch *b, struct lanes *queue, struct xt_err *err)
 {
 	struct store *s = w->store;
 
 	if (s->read_only) {
 		s->trouble = TROUBLE_NONE;
-		return fill(b, queue, err);
+		return fill(w, b, queue, err);
 	}
 	if (disk_look(s, err) == DISK_REFUSE) {
 		s->trouble = TROUBLE_RETRY;
 		s->why = *err;
 		return -1;
 	}
-	if (store_begin(s, err) < 0 || fill(b, queue, err) < 0)
+	if (store_begin(s, err) < 0 || fill(w, b, queue, err) < 0)
 		return -1;
 	if (crash_defect("acknowledge before commit")) {
 		give_back(w, &b->ops);
@@ -263,7 +306,7 @@ static int fill_and_commit(struct writer *w, struct batch *b, struct op_list *qu
 }
 
 /* One try. 0: committed. 1: rolled back, try again. -1: this cannot go on. */
-static int try_batch(struct writer *w, struct batch *b, struct op_list *queue)
+static int try_batch(struct writer *w, struct batch *b, struct lanes *queue)
 {
 	struct store *s = w->store;
 	struct xt_err err = {0};
@@ -308,12 +351,13 @@ static void count(struct writer *w, const struct batch *b, int64_t took_us)
 
 /* What cannot be stored is given back with nothing but the end of its connection. The codes are those
  * that clients know as no answer: they send again, to the next daemon. */
-static void give_up(struct writer *w, struct batch *b, struct op_list *queue)
+static void give_up(struct writer *w, struct batch *b, struct lanes *queue)
 {
 	struct xt_err why;
 
 	take_back(b, queue);
-	op_splice(&b->ops, queue);
+	op_splice(&b->ops, &queue->prompt);
+	op_splice(&b->ops, &queue->bulk);
 	writer_state(w, &why);
 	if (why.code != XT_E_file_replaced)
 		why.code = XT_E_stopping;
@@ -388,7 +432,7 @@ static void adapt(struct batch *b, int64_t took_us)
 }
 
 /* Stores the head of the queue. */
-static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
+static void run_batch(struct writer *w, struct batch *b, struct lanes *queue)
 {
 	int64_t start = now_us();
 	int r;
@@ -414,6 +458,8 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	adapt(b, took);
 	count(w, b, took);
 	resume_last(b, queue);
+	/* Only with no prompt ones left: those may have come before. */
+	b->bulk_turn = !b->bulk_us && !queue->prompt.first && queue->bulk.first;
 	struct op_list done = b->ops;
 	b->ops = (struct op_list){0};
 	struct op_list again = done; /* looked at before it is out of our hands */
@@ -421,19 +467,20 @@ static void run_batch(struct writer *w, struct batch *b, struct op_list *queue)
 	if (!sound) /* what was committed is acknowledged all the same */
 		set_state(w, WRITER_FAILED, &w->store->why);
 	crash_point("before acknowledgement");
-	b->under_way = done.count + queue->count;
+	b->under_way = done.count + lanes_count(queue);
 	b->under_way += give_back(w, &done);
 	if (sound)
 		look_around(w);
 }
 
 /* Does the head of the queue, which has no transaction. */
-static void run_outside(struct writer *w, struct batch *b, struct op_list *queue)
+static void run_outside(struct writer *w, struct batch *b, struct lanes *queue)
 {
 	struct store *s = w->store;
 	struct op_list done = {0};
-	struct op *op = op_pop(queue);
+	struct op *op = op_pop(next_lane(b, queue));
 
+	b->bulk_turn = false;
 	s->guard.deadline_ns = 0;
 	s->guard.timed_out = false;
 	s->trouble = TROUBLE_NONE;
@@ -458,17 +505,17 @@ static void gather(struct writer *w, const struct batch *b)
 	if (most < GATHER_US || b->under_way > GATHER_OPS)
 		return;
 	w->wanted = b->under_way;
-	while (w->queue.count < w->wanted && !w->stopping && r != ETIMEDOUT)
+	while (lanes_count(&w->queue) < w->wanted && !w->stopping && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&w->cond, &w->lock, &until);
 	w->wanted = 0;
 }
 
 /* Takes the queue; false when it is empty and the writer is to stop. What it warns of may end while there is
  * nothing to do. */
-static bool take_queue(struct writer *w, const struct batch *b, struct op_list *ret)
+static bool take_queue(struct writer *w, const struct batch *b, struct lanes *ret)
 {
 	pthread_mutex_lock(&w->lock);
-	while (!w->queue.first && !w->stopping) {
+	while (lanes_empty(&w->queue) && !w->stopping) {
 		struct timespec until = in_us(LOOK_MS * 1000);
 		bool warns = w->state == WRITER_WARNED || w->state == WRITER_SLOW;
 		int r = warns ? pthread_cond_timedwait(&w->cond, &w->lock, &until)
@@ -483,16 +530,17 @@ static bool take_queue(struct writer *w, const struct batch *b, struct op_list *
 		pthread_mutex_lock(&w->lock);
 	}
 	gather(w, b);
-	op_splice(ret, &w->queue);
+	lanes_splice(ret, &w->queue);
+	atomic_store(&w->news, false);
 	pthread_mutex_unlock(&w->lock);
-	return ret->first != NULL;
+	return !lanes_empty(ret);
 }
 
 static void *writer_main(void *data)
 {
 	struct writer *w = data;
 	struct batch *b = calloc(1, sizeof(*b));
-	struct op_list queue = {0};
+	struct lanes queue = {0};
 	struct xt_err why;
 
 	pthread_setname_np(pthread_self(), "xt-writer");
@@ -512,10 +560,10 @@ static void *writer_main(void *data)
 	w->store->guard.abandon = &w->abandon;
 	b->row_limit = 1000;
 	while (take_queue(w, b, &queue))
-		while (queue.first) {
+		while (!lanes_empty(&queue)) {
 			if (writer_state(w, &why) == WRITER_FAILED)
 				give_up(w, b, &queue);
-			else if (outside(queue.first))
+			else if (outside(next_lane(b, &queue)->first))
 				run_outside(w, b, &queue);
 			else
 				run_batch(w, b, &queue);
@@ -550,14 +598,16 @@ int writer_start(struct writer *w, struct store *store, void (*wake)(void *data)
 	return -r;
 }
 
-void writer_submit(struct writer *w, struct op_list *ops)
+void writer_submit(struct writer *w, struct lanes *ops)
 {
-	if (!ops->first)
+	if (lanes_empty(ops))
 		return;
 	pthread_mutex_lock(&w->lock);
-	bool idle = !w->queue.first;
-	op_splice(&w->queue, ops);
-	bool enough = w->wanted > 0 && w->queue.count >= w->wanted;
+	bool idle = lanes_empty(&w->queue);
+	if (ops->prompt.first)
+		atomic_store(&w->news, true);
+	lanes_splice(&w->queue, ops);
+	bool enough = w->wanted > 0 && lanes_count(&w->queue) >= w->wanted;
 	pthread_mutex_unlock(&w->lock);
 	if (idle || enough)
 		pthread_cond_signal(&w->cond);

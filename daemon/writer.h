@@ -12,7 +12,7 @@
 
 #include "disk.h"
 #include "intake.h"
-#include "op.h"
+#include "lane.h"
 
 /* Counted since the start; read from any thread. */
 struct writer_stats {
@@ -42,7 +42,8 @@ struct writer {
 	bool running;	      /* the thread was started and not joined */
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t cond;  /* `queue` has what is wanted, or `stopping` changed */
-	struct op_list queue; /* to be applied */
+	struct lanes queue;   /* to be applied */
+	atomic_bool news;     /* there are prompt ones in it; read without the lock */
 	size_t wanted;	      /* messages that the thread waits for, if it waits; 0 is as good as 1 */
 	struct op_list done;  /* to be taken back */
 	bool stopping;	      /* finish the queue and end */
@@ -55,7 +56,7 @@ int writer_start(struct writer *w, struct store *store, void (*wake)(void *data)
 	__attribute__((warn_unused_result));
 
 /* Hands over messages, which belong to the writer until they are taken back. */
-void writer_submit(struct writer *w, struct op_list *ops);
+void writer_submit(struct writer *w, struct lanes *ops);
 
 /* Takes back those that are done. */
 void writer_take(struct writer *w, struct op_list *ret);
