@@ -19,7 +19,7 @@
 #define MAX_CURSORS 256
 #define MIN_CURSORS 4
 #define PLENTY_OPS  1500 /* messages under way: more than the writer does in one nap */
-#define NAP_US	    300
+#define NAP_US	    1	 /* with the kernel's slack some 50 */
 
 /* ---- connections ------------------------------------------------------ */
 
