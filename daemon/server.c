@@ -23,7 +23,7 @@
 #define MAX_ROOM    (128u << 20) /* bytes of large messages that have come in part */
 #define MAX_UNREAD  (128u << 20) /* bytes of answers that are not read */
 #define PLENTY_OPS  1500	 /* messages under way: more than the writer does in one nap */
-#define NAP_US	    300
+#define NAP_US	    1		 /* with the kernel's slack some 50 */
 
 /* ---- connections ------------------------------------------------------ */
 
