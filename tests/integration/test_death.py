@@ -38,7 +38,7 @@ def at_gate(p):
 
 
 @needs_worker
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1, signal.SIGTERM])
 def test_killed(served, looker, db, number):
     p = at_gate(spawn(db))
     until(looker, RUN, [["running", None]])
