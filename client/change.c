@@ -222,9 +222,11 @@ static int not_gone(struct xt_client *c, int status, uint64_t pid)
 			   (unsigned long long)pid);
 }
 
-int xt_shutdown(xt_client *client, bool hold)
+static int stop(xt_client *client, bool hold, bool careful)
 {
-	struct params_shutdown p = {.has = PARAM_BIT(shutdown, hold), .hold = hold};
+	struct params_shutdown p = {.has = PARAM_BIT(shutdown, hold) | PARAM_BIT(shutdown, careful),
+				    .hold = hold,
+				    .careful = careful};
 	int64_t deadline = deadline_in(GONE_MS);
 	struct result_shutdown result = {0};
 	struct call call = {0};
@@ -247,4 +249,14 @@ int xt_shutdown(xt_client *client, bool hold)
 		r = wait_unlocked(&place, result.pid, deadline);
 	client_enter(client);
 	return client_leave(client, r == XT_OK ? r : not_gone(client, r, result.pid));
+}
+
+int xt_shutdown(xt_client *client, bool hold)
+{
+	return stop(client, hold, true);
+}
+
+int xt_shutdown_anyway(xt_client *client, bool hold)
+{
+	return stop(client, hold, false);
 }

@@ -97,8 +97,6 @@ const char *xt_status_name(int status)
 		return "XT_DONE";
 	if (status == XT_SPOOLED)
 		return "XT_SPOOLED";
-	if (status == XT_SPOOLED)
-		return "XT_SPOOLED";
 	return status <= 0 && status >= XT_ERESTORED ? names[-status] : "unknown status";
 }
 
@@ -193,7 +191,7 @@ static void become_child(struct xt_client *c)
 	c->window = (struct window){0};
 	c->in = (struct buf){.max = 2 * (size_t)XT_MAX_FRAME};
 	c->calls = NULL;
-	c->reading = c->mute = c->restored = c->knows_database = c->read_only = false;
+	c->reading = c->mute = c->stale = c->restored = c->knows_database = c->read_only = false;
 	c->last_seq = c->acked = c->confirm = c->confirmed = c->reject_seq = 0;
 	c->rejected = c->flushed_rejected = 0;
 	c->reason[0] = c->first_reason[0] = c->error[0] = c->code[0] = '\0';
@@ -443,15 +441,15 @@ static int deliver(struct xt_client *c)
 		return client_fail(c, XT_SPOOLED,
 				   "%llu rows or requests are in the spool '%s': the next daemon stores them",
 				   (unsigned long long)undelivered, c->spill.file.path);
-	return client_fail(c, r, "%llu rows or requests were not acknowledged: %s",
-			   (unsigned long long)undelivered, why);
+	return client_fail(c, r, "%s; the daemon may still store them", why);
 }
 
 static int close_with(struct xt_client *c, char *message, size_t size)
 {
 	int r = c->last_seq > c->acked ? deliver(c) : XT_OK;
 
-	goodbye(c);
+	if (r != XT_SPOOLED) /* else it is in the spool, and the stream may have ended within a frame */
+		goodbye(c);
 	if ((r == XT_OK || r == XT_EREJECTED) && c->rejected > 0)
 		r = fail_rejected(c, c->rejected, c->first_reason);
 	if (r != XT_OK && message && size)

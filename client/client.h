@@ -73,7 +73,9 @@ struct xt_client {
 
 	int fd;				   /* -1: not connected */
 	bool mute;			   /* writing failed: read what is left, then connect again */
+	bool stale;			   /* the id was changed since: what is left is not for us */
 	unsigned epoch;			   /* counts connections, so that cursors know theirs */
+	unsigned failed_tries;		   /* to connect, in a row */
 	unsigned ended_starts;		   /* daemons we started that ended without a word */
 	int64_t retry_at;		   /* when the next try to connect is due, ms */
 	struct buf in;			   /* received, not yet parsed */
@@ -172,7 +174,7 @@ void window_trim(struct xt_client *c);
  * the spool file is read, for it has them. */
 void window_rewind(struct xt_client *c);
 
-/* Gives every frame a new number, from 1. */
+/* Gives every frame a new number, from 1; but leaves those that are in the spool file to the daemon. */
 void window_renumber(struct xt_client *c);
 
 /* ---- link.c, start.c -------------------------------------------------- */

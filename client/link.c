@@ -11,15 +11,16 @@
 
 #include "trace.h"
 
-#define NAP_MS	   10
-#define MAX_NAP_MS 200
+#define NAP_MS	      10
+#define MAX_NAP_MS    200
+#define MAX_DOUBLINGS 4 /* of the time between two tries */
 
 void link_drop(struct xt_client *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
-	c->mute = false;
+	c->mute = c->stale = false;
 	c->confirmed = 0;
 	buf_clear(&c->in);
 	for (struct call *k = c->calls; k; k = k->next)
@@ -318,10 +319,13 @@ bool link_try(struct xt_client *c)
 	if (c->reading || start < c->retry_at)
 		return false;
 	int most = c->opt.connect_timeout_ms < 2000 ? c->opt.connect_timeout_ms : 2000;
-	if (link_open(c, most, false) == XT_OK)
+	if (link_open(c, most, false) == XT_OK) {
+		c->failed_tries = 0;
 		return true;
+	}
 	/* A try that took long is not made often: rows must not wait for a daemon that hangs. */
 	int64_t took = now_ms() - start;
-	c->retry_at = now_ms() + (took * 4 > RETRY_MS ? took * 4 : RETRY_MS);
+	int64_t wait = RETRY_MS << (c->failed_tries < MAX_DOUBLINGS ? c->failed_tries++ : MAX_DOUBLINGS);
+	c->retry_at = now_ms() + (took * 4 > wait ? took * 4 : wait);
 	return false;
 }

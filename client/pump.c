@@ -125,6 +125,8 @@ int pump_frame(struct xt_client *c, struct span body)
 	struct wire_msg m;
 	struct xt_err err;
 
+	if (c->stale)
+		return 0;
 	/* SQLite keeps any bytes as text, so a result may hold what is not UTF-8: it is the caller's. */
 	if (wire_open(body, &m, &err) < 0 && err.code != XT_E_bad_utf8)
 		return no_sense(c, &err);

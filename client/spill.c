@@ -59,8 +59,7 @@ static int put_window(struct xt_client *c)
 			c->spill.to = rec.seq + rec.rows - 1;
 	}
 	if (r < 0) {
-		(void)!ftruncate(c->spill.file.fd, (off_t)end);
-		c->spill.file.end = end;
+		spool_cut(&c->spill.file, end);
 		c->spill.to = to;
 		spill_settle(c); /* a file with nothing in it goes */
 		return r;
@@ -144,7 +143,7 @@ static void give_up(struct xt_client *c)
 	if (client_new_id(c) == XT_OK)
 		window_renumber(c);
 	shutdown(c->fd, SHUT_RDWR); /* who reads it connects anew */
-	c->mute = true;
+	c->mute = c->stale = true;
 }
 
 static bool load_one(struct xt_client *c)

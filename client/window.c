@@ -199,14 +199,15 @@ void window_trim(struct xt_client *c)
 	}
 }
 
-void window_rewind(struct xt_client *c)
+/* Only numbered frames that go beyond `above` remain, all of them unsent. */
+static void window_keep(struct xt_client *c, uint64_t above)
 {
 	struct window *w = &c->window;
 	size_t from = w->head, to = 0, kept = 0;
 
 	for (size_t i = w->first; i < w->end; i++) {
 		struct frame f = w->frames[i];
-		if (!c->spill.on && f.seq && f.seq + f.rows - 1 > c->acked) {
+		if (f.seq && f.seq + f.rows - 1 > above) {
 			memmove(w->bytes.data + to, w->bytes.data + from, f.size);
 			to += f.size;
 			w->frames[kept++] = f;
@@ -217,18 +218,24 @@ void window_rewind(struct xt_client *c)
 	w->end = kept;
 	w->head = w->sent = 0;
 	w->bytes.len = to;
+}
+
+void window_rewind(struct xt_client *c)
+{
+	window_keep(c, c->spill.on ? UINT64_MAX : c->acked);
 	spill_rewind(c);
 }
 
 void window_renumber(struct xt_client *c)
 {
 	struct window *w = &c->window;
-	size_t at = w->head;
+	size_t at = 0;
 
 	for (struct call *k = c->calls; k; k = k->next)
 		if (k->seq && (k->seq <= c->acked || k->seq <= c->spill.to))
 			k->done = k->lost =
 				true; /* its effect went with the newer database, or comes unasked */
+	window_keep(c, c->spill.to);  /* the daemon takes those in with the file */
 	spill_leave(c);
 	c->last_seq = 0;
 	for (size_t i = w->first; i < w->end; i++) {

@@ -486,6 +486,10 @@ XT_API int xt_compact(xt_client *client, uint64_t *ret_before, uint64_t *ret_aft
 /* Drains and stops the daemon and waits until it has gone. hold: nobody starts it again until `up`. */
 XT_API int xt_shutdown(xt_client *client, bool hold);
 
+/* The same although messages wait that cannot be stored now (disk_full, database_locked), for which
+ * xt_shutdown is XT_EREQUEST: those of clients that live are sent again, those of others are lost. */
+XT_API int xt_shutdown_anyway(xt_client *client, bool hold);
+
 /* Version of the library, "0.1.0". */
 XT_API const char *xt_version(void);
 

@@ -221,7 +221,7 @@ static int apply_barrier(struct work *w)
 static int apply_gone(struct work *w, struct xt_err *err)
 {
 	w->client->connected = false;
-	if (w->store->read_only)
+	if (w->store->read_only || w->op->reader)
 		return 0;
 	if (clients_settle(w->store, w->client, err) < 0)
 		return -1;
@@ -269,7 +269,8 @@ bool work_apply_held(struct work *w, struct op *op)
 	w->client = c;
 	w->events = &op->out;
 	c->connected = c->returned = true;
-	hello_answer(w->store, (const struct params_hello *)op->params, c->committed, &result.hello);
+	hello_answer(w->store, (const struct params_hello *)op->params, c->committed, op->reader,
+		     &result.hello);
 	result.hello.held = true;
 	result.hello.has |= RESULT_BIT(hello, held);
 	answer(op, &result, NULL);

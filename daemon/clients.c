@@ -171,7 +171,7 @@ void clients_drop(struct store *s, struct client *c)
 {
 	struct client **at = bucket(s->clients, &c->key);
 
-	if (c->connected || c->dirty)
+	if (c->connected || c->dirty || c->uncounted.run[0])
 		return;
 	while (*at != c)
 		at = &(*at)->next;
@@ -227,9 +227,13 @@ static void clean(struct client_cache *cache, bool committed)
 			c->committed = c->mark;
 			c->returned = false;
 			c->uncounted_committed = c->uncounted;
+			c->told_committed = c->told;
+			c->bye_committed = c->said_bye;
 		} else {
 			c->mark = c->committed;
 			c->uncounted = c->uncounted_committed;
+			c->told = c->told_committed;
+			c->said_bye = c->bye_committed;
 		}
 	}
 }
@@ -246,7 +250,7 @@ void clients_rolled_back(struct client_cache *c)
 
 /* ---- forgetting ------------------------------------------------------- */
 
-static bool has_spool(const struct store *s, const struct client_key *key)
+bool clients_spool(const struct store *s, const struct client_key *key)
 {
 	char path[PATH_MAX], name[SPOOL_NAME + 1];
 	struct stat st;
@@ -295,7 +299,7 @@ static int next_old(struct store *s, const char *before, struct client_key *ret,
 			continue;
 		memcpy(key.id, sqlite3_column_blob(st, 1), XT_CLIENT_ID);
 		const struct client *c = clients_known(s->clients, &key);
-		if ((c && (c->connected || c->dirty)) || has_spool(s, &key))
+		if ((c && (c->connected || c->dirty)) || clients_spool(s, &key))
 			continue;
 		found = true;
 		*ret = key;

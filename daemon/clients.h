@@ -28,6 +28,8 @@ struct client {
 	uint64_t requests;	   /* other changes since then */
 	uint64_t told;		   /* highest number that the client said it has assigned */
 	bool said_bye;		   /* it left in good order, and was not back since */
+	uint64_t told_committed;   /* the same two, as committed */
+	bool bye_committed;
 	struct uncounted uncounted, uncounted_committed; /* as applied; as committed */
 	int64_t counted_us;				 /* when they last went to xt_runs */
 	uint64_t untold;     /* first number whose kept events wait to be sent; 0: none do */
@@ -66,6 +68,9 @@ void clients_told(struct store *s, struct client *c, uint64_t last_seq, bool bye
 /* Forgets clients that were not seen for as long as the settings say, with their marks and outboxes, but
  * none that is connected or has a spool file. */
 int clients_forget_old(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Has it a spool file, that is still to be taken in? */
+bool clients_spool(const struct store *s, const struct client_key *key);
 
 /* Forgets a client that is not connected and has nothing to write. */
 void clients_drop(struct store *s, struct client *c);

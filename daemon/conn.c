@@ -16,6 +16,9 @@
 #define MAX_JOBS   16u	       /* queries of one connection under way */
 #define SLOW_OUT   (1u << 20)  /* unread answers at which reading stops */
 #define MAX_OUT	   (64u << 20) /* and at which the connection ends */
+#define FREE_ROOM  131072u     /* bytes of a frame that need no room of SHARE_ROOM */
+#define HELLO_MS   10000u      /* that a connection may take to say hello */
+#define ROOM_MS	   30000u      /* that a large frame may take while others wait for its room */
 
 /* ---- blocks ----------------------------------------------------------- */
 
@@ -36,6 +39,18 @@ void block_unref(struct block *b)
 
 /* ---- closing ---------------------------------------------------------- */
 
+/* The large frame has come, or never will. */
+static void give_room(struct conn *c)
+{
+	c->server->n_waiting -= c->waits;
+	c->waits = false;
+	if (!c->room)
+		return;
+	share_give(c->share, SHARE_ROOM, c->room);
+	c->room = 0;
+	server_room(c->server);
+}
+
 static void on_close(uv_handle_t *h)
 {
 	struct conn *c = h->data;
@@ -45,6 +60,7 @@ static void on_close(uv_handle_t *h)
 	block_unref(c->in);
 	watch_unref(c->watch);
 	server_forget(c->server, c);
+	share_unref(c->share);
 	free(c);
 }
 
@@ -53,6 +69,8 @@ void conn_close(struct conn *c)
 	if (c->state == CONN_CLOSING)
 		return;
 	c->state = CONN_CLOSING;
+	give_room(c);
+	share_give(c->share, SHARE_UNREAD, c->unread);
 	server_lost(c->server, c);
 	uv_close((uv_handle_t *)&c->pipe, on_close);
 }
@@ -130,6 +148,29 @@ static void write_out(struct conn *c)
 	}
 }
 
+static void blame_slow(struct conn *c)
+{
+	/* No error is sent: the socket is full, perhaps in the middle of a frame. */
+	if (log_allows(&c->server->blame))
+		log_warn("connection closed: it does not read its answers code=%s pid=%d unread=%zu",
+			 proto_error_name(XT_E_slow_reader), (int)c->peer.pid, c->out.len + c->writing.len);
+	conn_close(c);
+}
+
+/* Counts what is not read. False: the process has more of it than it leaves to others. */
+static bool count_unread(struct conn *c)
+{
+	size_t now = c->out.len + c->writing.len;
+
+	if (now < c->unread)
+		share_give(c->share, SHARE_UNREAD, c->unread - now);
+	else
+		share_take(c->share, SHARE_UNREAD, now - c->unread);
+	bool more = now > c->unread;
+	c->unread = now;
+	return !more || now < SLOW_OUT || share_allows(c->share, SHARE_UNREAD, 0);
+}
+
 void conn_flush(struct conn *c)
 {
 	if (c->state == CONN_CLOSING)
@@ -139,10 +180,7 @@ void conn_flush(struct conn *c)
 	if (c->mute)
 		buf_clear(&c->out);
 	if (buf_failed(&c->out)) {
-		/* No error is sent: the socket is full, perhaps in the middle of a frame. */
-		log_warn("connection closed: it does not read its answers code=%s pid=%d unread=%zu",
-			 proto_error_name(XT_E_slow_reader), (int)c->peer.pid, c->out.len);
-		conn_close(c);
+		blame_slow(c);
 		return;
 	}
 	if (c->out.len > 0 && c->writing.len == 0)
@@ -150,7 +188,9 @@ void conn_flush(struct conn *c)
 	if (c->mute)
 		buf_clear(&c->out);
 	bool written = c->writing.len == 0 && c->out.len == 0;
-	if (c->state == CONN_EOF && c->ops == 0 && (written || c->peer_died))
+	if (!count_unread(c))
+		blame_slow(c);
+	else if (c->state == CONN_EOF && c->ops == 0 && (written || c->peer_died))
 		conn_close(c);
 	else
 		conn_regulate(c);
@@ -158,27 +198,48 @@ void conn_flush(struct conn *c)
 
 /* ---- in --------------------------------------------------------------- */
 
+/* Whether the next frame may come: a small one always, a large one when its process has room for all of it.
+ */
+static bool have_room(struct conn *c)
+{
+	if (c->need <= FREE_ROOM || c->room >= c->need)
+		return true;
+	if (!share_allows(c->share, SHARE_ROOM, c->need - c->room))
+		return false;
+	share_take(c->share, SHARE_ROOM, c->need - c->room);
+	c->room = c->need;
+	c->room_ms = uv_now(&c->server->loop);
+	return true;
+}
+
 /* Room for the next read: behind what is there, or in a new block with the uncut bytes moved to its
- * front. Large frames grow by doubling, so that a length costs nothing until its bytes come. */
+ * front. Large frames grow with what has come, so that a length costs nothing until its bytes come. */
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
 {
 	struct conn *c = h->data;
 	size_t uncut = c->in ? c->in->len - c->cut : 0;
 
 	(void)suggested;
-	*ret = uv_buf_init(NULL, 0);
+	*ret = uv_buf_init(NULL, 0); /* libuv reports UV_ENOBUFS */
+	if (!have_room(c)) {
+		c->waits = true;
+		c->server->n_waiting++;
+		server_watch(c->server);
+		return;
+	}
 	if (c->in && c->in->refs == 1 && uncut == 0)
 		c->in->len = c->cut = 0;
 	size_t room = c->in ? c->in->cap - c->in->len : 0;
 	bool fits = c->in && c->need <= c->in->cap - c->cut;
 	if (room < MIN_ROOM && !(fits && room > 0)) {
-		size_t cap = c->read_size;
-		size_t wanted = c->need > 2 * uncut + LARGE_READ ? 2 * uncut + LARGE_READ : c->need;
-		while (cap < wanted || cap < uncut + MIN_ROOM)
-			cap *= 2;
+		size_t cap = c->need > 2 * uncut + LARGE_READ ? 2 * uncut + LARGE_READ : c->need;
+		if (cap < c->read_size)
+			cap = c->read_size;
+		if (cap < uncut + MIN_ROOM)
+			cap = uncut + MIN_ROOM;
 		struct block *b = block_new(cap);
 		if (!b)
-			return; /* libuv reports UV_ENOBUFS */
+			return;
 		if (uncut)
 			memcpy(b->data, c->in->data + c->cut, uncut);
 		b->len = uncut;
@@ -213,6 +274,8 @@ static void cut_frames(struct conn *c)
 			return;
 		}
 		c->cut += size;
+		if (c->room)
+			give_room(c); /* from here on it counts as a message */
 		dispatch_message(c, body);
 	}
 }
@@ -275,6 +338,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 
 	if (c->state != CONN_OPEN || n == 0)
 		return;
+	if (n == UV_ENOBUFS) { /* goes on when there is room; when memory is short, at the next turn */
+		conn_regulate(c);
+		return;
+	}
 	if (n < 0) {
 		if (n != UV_EOF && n != UV_ECONNRESET)
 			log_debug("read failed pid=%d error=\"%s\"", (int)c->peer.pid, uv_strerror((int)n));
@@ -302,16 +369,38 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 	}
 }
 
+void conn_look_late(struct conn *c)
+{
+	uint64_t now = uv_now(&c->server->loop);
+	struct xt_err err;
+
+	/* Who is not read, because the writer is behind, is not late. */
+	if (c->state != CONN_OPEN || !c->reading)
+		return;
+	if (!c->greeted && now - c->since_ms > HELLO_MS) {
+		xt_err_set(&err, XT_E_hello_first, NULL, "no `hello` came in %u ms", HELLO_MS);
+		conn_put_error(c, &err);
+		conn_flush(c);
+		conn_close(c);
+	} else if (c->room && c->server->n_waiting > 0 && now - c->room_ms > ROOM_MS) {
+		if (log_allows(&c->server->blame))
+			log_warn("connection closed: a large message does not go on, and others wait pid=%d",
+				 (int)c->peer.pid);
+		conn_close(c);
+	}
+}
+
 void conn_regulate(struct conn *c)
 {
 	/* Between half and all of a limit it stays as it is. */
 	size_t queued = c->reading ? MAX_QUEUED : MAX_QUEUED / 2;
-	bool want = c->state == CONN_OPEN && c->queued < queued && c->jobs < MAX_JOBS &&
-		    (c->out.len + c->writing.len < SLOW_OUT || c->peer_died) && !c->server->full;
+	bool want = c->state == CONN_OPEN && c->queued < queued && c->jobs < MAX_JOBS && !c->waits &&
+		    (c->out.len + c->writing.len < SLOW_OUT || c->peer_died) && server_reads(c->server, c);
 
 	if (want == c->reading || c->state == CONN_CLOSING)
 		return;
 	c->reading = want;
+	c->since_ms = uv_now(&c->server->loop);
 	if (want)
 		uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
 	else

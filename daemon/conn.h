@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "op.h"
 #include "peer.h"
+#include "share.h"
 #include "watch.h"
 
 /* Received bytes, shared by the messages that were cut from them. Counted on the loop only. */
@@ -36,21 +37,27 @@ struct conn {
 	uint64_t id;	       /* of this connection, never used again */
 	enum conn_state state;
 	struct peer peer;
+	struct share *share;	  /* a reference: of its process */
 	struct client_key client; /* from hello */
 	struct watch *watch;	  /* a reference: the peer's process; NULL: it cannot be watched */
 	bool peer_died;		  /* it has ended: what is in the socket is its last word */
 	bool said_bye;		  /* it leaves in good order */
 	bool greeted;		  /* hello was taken */
 	bool reading;		  /* uv_read_start is in effect */
+	uint64_t since_ms;	  /* loop time: when it began to be read */
 
 	struct block *in; /* bytes not yet cut; NULL when there are none */
 	size_t cut;	  /* of them, those that are cut */
 	size_t read_size; /* room to offer for the next read */
 	size_t need;	  /* bytes that the next frame takes in all, as far as known */
+	size_t room; /* of them, counted as SHARE_ROOM: all of a large frame, so that it can be finished */
+	uint64_t room_ms; /* loop time: since when */
+	bool waits;	  /* for that room, and is not read meanwhile */
 
 	struct buf out;	    /* encoded answers, to be written */
 	struct buf writing; /* those that libuv writes */
 	uv_write_t write;   /* in use while writing.len > 0 */
+	size_t unread;	    /* bytes of both that are counted as SHARE_UNREAD */
 	bool mute;	    /* a write failed: answers are dropped, reading goes on */
 	uint64_t ack;	    /* mark to acknowledge; 0: none */
 	uint64_t committed; /* highest mark that was acknowledged here */
@@ -87,6 +94,10 @@ void conn_look_gone(struct conn *c);
 
 /* Closes now. */
 void conn_close(struct conn *c);
+
+/* Looks whether it has to end, or may go on, now that time has passed: it never said hello; it is sent in
+ * part and others wait for the room. */
+void conn_look_late(struct conn *c);
 
 /* Gives up the receive buffer when nothing is in it or points into it: idle connections keep none. */
 void conn_rest(struct conn *c);

@@ -9,6 +9,7 @@
 
 struct departed {
 	struct client_key client;
+	bool reader;	     /* it could only query */
 	struct watch *watch; /* a reference: its process */
 	uint64_t until;	     /* loop time */
 	struct departed *next;
@@ -18,7 +19,7 @@ static void end(struct server *s, struct departed **at, const char *cause)
 {
 	struct departed *d = *at;
 
-	server_tell_gone(s, &d->client, cause);
+	server_tell_gone(s, &d->client, d->reader, cause);
 	*at = d->next;
 	watch_unref(d->watch);
 	free(d);
@@ -40,6 +41,7 @@ static void on_timer(uv_timer_t *t)
 void server_departed(struct server *s, const struct conn *c)
 {
 	struct departed *d = NULL;
+	bool reader = c->peer.role != ROLE_WRITER;
 
 	if (s->draining)
 		return; /* it is we who leave */
@@ -50,10 +52,11 @@ void server_departed(struct server *s, const struct conn *c)
 				    : c->watch && c->watch->cause[0] ? c->watch->cause
 				    : c->watch			     ? "its process has ended"
 					       : "its connection ended without a goodbye";
-		server_tell_gone(s, &c->client, cause);
+		server_tell_gone(s, &c->client, reader, cause);
 		return;
 	}
 	*d = (struct departed){.client = c->client,
+			       .reader = reader,
 			       .watch = watch_ref(c->watch),
 			       .until = uv_now(&s->loop) + RETURN_MS,
 			       .next = s->departed};

@@ -45,10 +45,11 @@ enum disk_level disk_look(const struct store *s, struct xt_err *ret_why)
 				: free < mark(c[CONFIG_DISK_SLOW], total, 20, 256 * MIB)  ? DISK_SLOW
 				: free < mark(c[CONFIG_DISK_WARN], total, 50, 1024 * MIB) ? DISK_WARN
 											  : DISK_PLENTY;
+	bool small = free < 10 * MIB;
 	if (level != DISK_PLENTY)
 		xt_err_set(ret_why, XT_E_disk_full, NULL,
-			   "%s: %llu MiB are free where '%.200s' lies; make room", says[level],
-			   (unsigned long long)(free / MIB), s->path);
+			   "%s: %llu %s are free where '%.200s' lies; make room", says[level],
+			   (unsigned long long)(free / (small ? 1024 : MIB)), small ? "KiB" : "MiB", s->path);
 	return level;
 }
 

@@ -52,6 +52,12 @@ static int check_gates(struct conn *c, const struct wire_msg *msg, struct xt_err
 				  m->name);
 	if (c->greeted && m->id == METHOD_hello)
 		return xt_err_set(err, XT_E_not_allowed, NULL, "`hello` was said already on this connection");
+	if ((m->flags & METHOD_WRITE) && c->peer.role != ROLE_WRITER)
+		return xt_err_set(
+			err, XT_E_not_allowed, NULL,
+			"user %u may only query here, not `%s`: the daemon counts it among its readers "
+			"(--readers)",
+			(unsigned)c->peer.uid, m->name);
 	if ((m->flags & METHOD_FILES) && c->peer.uid != geteuid() && c->peer.uid != 0)
 		return xt_err_set(err, XT_E_not_allowed, NULL,
 				  "`%s` makes a file of the user with id %u, and only that user and root may "
@@ -105,7 +111,7 @@ static void take_hello(struct conn *c, struct op *op)
 	 * while a long statement runs. */
 	if (HAS_PARAM(p, hello, last_seq) && p->last_seq == 0) {
 		struct result_hello result = {0};
-		hello_answer(c->server->store, p, 0, &result);
+		hello_answer(c->server->store, p, 0, op->reader, &result);
 		wire_put_result(&c->out, op->msgid, METHOD_hello, &result);
 		op->request = false;
 		op->greeting = true;
@@ -142,7 +148,7 @@ static int find_cursor(struct conn *c, struct op *op, struct xt_err *err)
 	bool fetch = op->method->id == METHOD_fetch;
 
 	if (!fetch && op->method->id != METHOD_backup_step)
-		return server_cursor_open(c->server, op, err);
+		return server_cursor_open(c->server, c, op, err);
 	unsigned id = (unsigned)(fetch ? f->cursor : b->cursor);
 	op->cursor = server_cursor_find(c->server, c->id, id);
 	if (!op->cursor || op->cursor->closing)
@@ -193,6 +199,7 @@ static void take(struct conn *c, const struct wire_msg *msg, size_t bytes, bool 
 	op->conn = c->id;
 	op->client = c->client;
 	op->pid = c->peer.pid;
+	op->reader = c->peer.role != ROLE_WRITER;
 	op->bytes = bytes + size; /* what it costs us */
 	if (wire_decode(&msg->method->params, msg->params, op->params, &err) < 0) {
 		free(op);

@@ -5,10 +5,33 @@
 #include <time.h>
 
 #include "bind.h"
+#include "functions.h"
+#include "mem.h"
 #include "store.h"
 #include "wire.h"
 
 #define PROGRESS_OPS 1000 /* virtual machine instructions between two looks at the clock */
+
+/* ---- time ------------------------------------------------------------- */
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int progress(void *data)
+{
+	struct guard *g = data;
+
+	if ((g->cancelled && atomic_load(g->cancelled)) || (g->abandon && atomic_load(g->abandon)))
+		return 1;
+	if (g->deadline_ns && now_ns() > g->deadline_ns)
+		g->timed_out = true;
+	return g->timed_out;
+}
 
 /* ---- authorizer ------------------------------------------------------- */
 
@@ -91,7 +114,28 @@ static bool temporary(int action)
 	}
 }
 
-static int check_user(struct guard *g, int action, const char *a, const char *b)
+/* Virtual tables that are data; others are a module's windows on something else. */
+static bool stores(const char *module)
+{
+	static const char *const modules[] = {"fts3", "fts4", "fts5", "rtree", "rtree_i32"};
+
+	for (size_t i = 0; module && i < sizeof(modules) / sizeof(modules[0]); i++)
+		if (strcasecmp(module, modules[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool denied_function(const char *name)
+{
+	static const char *const functions[] = {"load_extension", "fts3_tokenizer", "sqlite_log"};
+
+	for (size_t i = 0; name && i < sizeof(functions) / sizeof(functions[0]); i++)
+		if (strcasecmp(name, functions[i]) == 0)
+			return true;
+	return false;
+}
+
+static int check_user(struct guard *g, int action, const char *a, const char *b, const char *database)
 {
 	/* ALTER TABLE names the database first, then the table. */
 	const char *object = action == SQLITE_ALTER_TABLE ? b : a;
@@ -102,9 +146,7 @@ static int check_user(struct guard *g, int action, const char *a, const char *b)
 	case SQLITE_RECURSIVE:
 		return SQLITE_OK;
 	case SQLITE_FUNCTION:
-		return b && (strcasecmp(b, "load_extension") == 0 || strcasecmp(b, "fts3_tokenizer") == 0)
-			       ? deny(g, XT_E_sql_denied)
-			       : SQLITE_OK;
+		return denied_function(b) ? deny(g, XT_E_sql_denied) : SQLITE_OK;
 	case SQLITE_PRAGMA:
 		return tells(a, b) ? SQLITE_OK : deny(g, XT_E_sql_denied);
 	default:
@@ -112,9 +154,12 @@ static int check_user(struct guard *g, int action, const char *a, const char *b)
 	}
 	/* SQLite asks this when a virtual table such as pragma_table_info first declares itself. A user's
 	 * UPDATE of the schema it refuses by itself, as long as writable_schema is off. */
-	if (action == SQLITE_UPDATE && strcmp(a, "sqlite_master") == 0)
+	if (action == SQLITE_UPDATE &&
+	    (strcmp(a, "sqlite_master") == 0 || strcmp(a, "sqlite_temp_master") == 0)) /* of a rename */
 		return SQLITE_OK;
-	if (temporary(action) || !changes(action))
+	if (temporary(action) || !changes(action) || (database && strcasecmp(database, "temp") == 0))
+		return deny(g, XT_E_sql_denied);
+	if (action == SQLITE_CREATE_VTABLE && !stores(b))
 		return deny(g, XT_E_sql_denied);
 	if (g->mode == GUARD_READ)
 		return deny(g, XT_E_sql_writes);
@@ -134,54 +179,72 @@ static int authorize(void *data, int action, const char *a, const char *b, const
 {
 	struct guard *g = data;
 
-	(void)database;
+	/* Nothing else looks at the clock while a statement is compiled, and a hostile one compiles for
+	 * hours. */
+	if (g->mode != GUARD_OURS && progress(g))
+		return SQLITE_DENY;
 	if (g->mode != GUARD_OURS)
-		return check_user(g, action, a, b);
-	if (trigger && changes(action) && internal(a))
+		return check_user(g, action, a, b, database);
+	/* Defaults, checks and triggers of users run in statements of ours. */
+	if ((trigger && changes(action) && internal(a)) || (action == SQLITE_FUNCTION && denied_function(b)))
 		return deny(g, XT_E_sql_denied);
 	return SQLITE_OK;
 }
 
-/* ---- time ------------------------------------------------------------- */
+/* ---- installing ------------------------------------------------------ */
 
-static int64_t now_ns(void)
+void guard_limit(sqlite3 *db, bool on)
 {
-	struct timespec t;
+	static const struct {
+		int id, most;
+	} limits[] = {
+		{SQLITE_LIMIT_LENGTH, STORE_USER_LENGTH},
+		{SQLITE_LIMIT_SQL_LENGTH, XT_MAX_SQL},
+		{SQLITE_LIMIT_EXPR_DEPTH, 1000},     /* SQLite's own; the stack holds it */
+		{SQLITE_LIMIT_COMPOUND_SELECT, 500}, /* SQLite's own */
+		{SQLITE_LIMIT_VDBE_OP, 1000000},     /* of 250 million: some 50 bytes each */
+		{SQLITE_LIMIT_FUNCTION_ARG, 100},
+		{SQLITE_LIMIT_VARIABLE_NUMBER, XT_MAX_ITEMS}, /* no message has more */
+		{SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000}, /* of 50,000: each is held against each character */
+		{SQLITE_LIMIT_WORKER_THREADS, 0},
+	};
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int progress(void *data)
-{
-	struct guard *g = data;
-
-	if ((g->cancelled && atomic_load(g->cancelled)) || (g->abandon && atomic_load(g->abandon)))
-		return 1;
-	if (g->deadline_ns && now_ns() > g->deadline_ns)
-		g->timed_out = true;
-	return g->timed_out;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		sqlite3_limit(db, limits[i].id, on ? limits[i].most : INT32_MAX);
+	if (!on) /* for triggers and checks of users, which run in statements of ours */
+		sqlite3_limit(db, SQLITE_LIMIT_LENGTH, STORE_LENGTH);
 }
 
 void guard_install(struct guard *g, sqlite3 *db)
 {
-	*g = (struct guard){0};
+	*g = (struct guard){.account = mem_open()};
+	functions_install(db);
 	/* It takes a pointer as an argument; Debian's SQLite has it on. */
 	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0, NULL);
 	sqlite3_set_authorizer(db, authorize, g);
 	sqlite3_progress_handler(db, PROGRESS_OPS, progress, g);
 }
 
+void guard_done(struct guard *g)
+{
+	if (g->account)
+		mem_close(g->account);
+	g->account = 0;
+}
+
 void guard_enter(struct guard *g, enum guard_mode mode, uint64_t timeout_ms, atomic_bool *cancelled)
 {
-	*g = (struct guard){.mode = mode, .cancelled = cancelled, .abandon = g->abandon};
+	*g = (struct guard){
+		.mode = mode, .cancelled = cancelled, .abandon = g->abandon, .account = g->account};
+	mem_enter(g->account);
 	if (timeout_ms)
 		g->deadline_ns = now_ns() + (int64_t)timeout_ms * 1000000;
 }
 
 void guard_leave(struct guard *g)
 {
-	*g = (struct guard){.abandon = g->abandon};
+	*g = (struct guard){.abandon = g->abandon, .account = g->account};
+	mem_leave();
 }
 
 /* ---- preparing -------------------------------------------------------- */
@@ -194,6 +257,12 @@ int guard_fail(struct guard *g, sqlite3 *db, struct xt_err *err)
 		return xt_err_set(err, XT_E_timed_out, NULL, "the statement took longer than its timeout");
 	if (g->cancelled && atomic_load(g->cancelled))
 		return xt_err_set(err, XT_E_cancelled, NULL, "the query was cancelled");
+	if (((code & 0xff) == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM) && mem_refused())
+		return xt_err_set(
+			err, XT_E_too_large, NULL,
+			"the statement needs more memory than the %d MiB that one may have, or than "
+			"others have left it",
+			MEM_ONE >> 20);
 	if (g->denied == XT_E_sql_writes)
 		return xt_err_set(
 			err, XT_E_sql_writes, NULL,
@@ -218,7 +287,9 @@ static bool is_vacuum(sqlite3_stmt *st)
 
 	for (;;) {
 		p += strspn(p, " \t\r\n\f;");
-		if (strncmp(p, "--", 2) == 0)
+		if (strncmp(p, "\xef\xbb\xbf", 3) == 0) /* a byte order mark is a space to SQLite */
+			p += 3;
+		else if (strncmp(p, "--", 2) == 0)
 			p += strcspn(p, "\n");
 		else if (strncmp(p, "/*", 2) == 0 && strstr(p + 2, "*/"))
 			p = strstr(p + 2, "*/") + 2;

@@ -25,10 +25,15 @@ struct guard {
 	bool timed_out;	      /* the deadline stopped a statement */
 	char created[IDENT_SIZE],
 		dropped[IDENT_SIZE]; /* table that the statement makes, drops; "" for none */
+	unsigned account;	     /* what users' statements allocate is counted there (mem.h) */
 };
 
-/* Installs the handlers on a connection; the guard must outlive it. */
+/* Installs the handlers on a connection; the guard must outlive it, and be done after it. */
 void guard_install(struct guard *g, sqlite3 *db);
+void guard_done(struct guard *g);
+
+/* Bounds what a statement may be and make, or takes the bounds away. */
+void guard_limit(sqlite3 *db, bool on);
 
 /* A user's statement begins; timeout_ms 0: none. */
 void guard_enter(struct guard *g, enum guard_mode mode, uint64_t timeout_ms, atomic_bool *cancelled);

@@ -38,8 +38,8 @@ const struct culprit *work_culprit(struct work *w, uint64_t seq);
 int work_reject(struct work *w, uint64_t seq, const struct xt_err *why, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
-/* The answer to `hello`, from what of the store does not change and the client's mark. */
-void hello_answer(const struct store *s, const struct params_hello *p, uint64_t mark,
+/* The answer to `hello`, from what of the store does not change, the client's mark and its role. */
+void hello_answer(const struct store *s, const struct params_hello *p, uint64_t mark, bool reader,
 		  struct result_hello *ret);
 
 struct server;

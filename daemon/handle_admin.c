@@ -97,7 +97,13 @@ int handle_cancel(struct loop_call *c, const struct params_cancel *p, struct res
 int handle_shutdown(struct loop_call *c, const struct params_shutdown *p, struct result_shutdown *ret,
 		    struct xt_err *err)
 {
-	(void)err;
+	struct server_facts f;
+
+	server_facts(c->server, &f);
+	if (HAS_PARAM(p, shutdown, careful) && p->careful && f.writer == WRITER_DEGRADED && f.queued_ops > 0)
+		return xt_err_set(err, f.why.code, NULL,
+				  "%llu messages cannot be stored now and would go with the daemon: %s",
+				  (unsigned long long)f.queued_ops, f.why.message);
 	ret->pid = (uint64_t)getpid();
 	server_drain(c->server, HAS_PARAM(p, shutdown, hold) && p->hold);
 	return 0;

@@ -2,13 +2,14 @@
 #include <unistd.h>
 
 #include "handle.h"
+#include "log.h"
 #include "runs.h"
 
 #ifndef XT_VERSION
 #define XT_VERSION "0.1.0"
 #endif
 
-void hello_answer(const struct store *s, const struct params_hello *p, uint64_t mark,
+void hello_answer(const struct store *s, const struct params_hello *p, uint64_t mark, bool reader,
 		  struct result_hello *ret)
 {
 	ret->protocol = p->protocol < XT_PROTOCOL ? p->protocol : XT_PROTOCOL;
@@ -17,8 +18,23 @@ void hello_answer(const struct store *s, const struct params_hello *p, uint64_t 
 	ret->mark = mark;
 	ret->database = span_str(s->path);
 	ret->pid = (uint64_t)getpid();
-	ret->read_only = s->read_only;
+	ret->read_only = s->read_only || reader;
 	ret->max_frame = XT_MAX_FRAME;
+}
+
+/* A client that had more acknowledged than is here, or knew another database: the file was replaced. It
+ * draws a new id and sends again what was not acknowledged; whoever reads the log may wonder why. */
+static void notice_other_state(const struct store *s, const struct client *c, const struct params_hello *p)
+{
+	bool other = HAS_PARAM(p, hello, database_id) &&
+		     memcmp(p->database_id.data, s->database_id, XT_CLIENT_ID) != 0;
+	bool older = HAS_PARAM(p, hello, acked) && p->acked > c->mark;
+
+	if (other || older)
+		log_warn("a client knew %s of this database acknowledged=%llu here=%llu",
+			 other ? "another one in place" : "a newer state",
+			 (unsigned long long)(HAS_PARAM(p, hello, acked) ? p->acked : 0),
+			 (unsigned long long)c->mark);
 }
 
 int handle_hello(struct work *w, const struct params_hello *p, struct result_hello *ret, struct xt_err *err)
@@ -26,8 +42,9 @@ int handle_hello(struct work *w, const struct params_hello *p, struct result_hel
 	struct store *s = w->store;
 
 	w->client->connected = true;
-	hello_answer(s, p, w->client->mark, ret);
-	if (s->read_only || w->client->mark == 0)
+	notice_other_state(s, w->client, p);
+	hello_answer(s, p, w->client->mark, w->op->reader, ret);
+	if (s->read_only || w->op->reader || w->client->mark == 0)
 		return 0; /* nothing is known of it yet */
 	clients_told(s, w->client, HAS_PARAM(p, hello, last_seq) ? p->last_seq : 0, false);
 	/* A run that was thought crashed goes on. */
@@ -48,7 +65,7 @@ int handle_bye(struct work *w, const struct params_bye *p, struct result_bye *re
 	struct runs_turn end = {.from = "running", .to = failed ? "failed" : "finished", .end = true};
 
 	(void)ret;
-	if (s->read_only)
+	if (s->read_only || w->op->reader)
 		return 0;
 	/* It will not come back for answers. */
 	if (clients_settle(s, w->client, err) < 0 || runs_of_client(s, &w->client->key, &end, err) < 0 ||
@@ -64,7 +81,7 @@ int handle_confirm(struct work *w, const struct params_confirm *p, struct result
 	struct client *c = w->client;
 
 	(void)ret;
-	if (w->store->read_only)
+	if (w->store->read_only || w->op->reader)
 		return 0;
 	if (outbox_confirm(w->store, c, p->seq, err) < 0)
 		return -1;

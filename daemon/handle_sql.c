@@ -1,5 +1,6 @@
 /* exec: one writing statement of a user, in a transaction of its own (see writer.c). */
 #include "handle.h"
+#include "mem.h"
 #include "table.h"
 #include "tally.h"
 
@@ -21,7 +22,7 @@ static int count_internal(struct store *s, int64_t *ret, struct xt_err *err)
 static void restrict_connection(sqlite3 *db, bool on)
 {
 	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, on, NULL);
-	sqlite3_limit(db, SQLITE_LIMIT_LENGTH, on ? STORE_USER_LENGTH : INT32_MAX);
+	guard_limit(db, on);
 }
 
 static int run_statement(struct store *s, const struct params_exec *p, struct tally *tally,
@@ -66,6 +67,7 @@ int handle_exec(struct work *w, const struct params_exec *p, struct result_exec 
 	int r = run_statement(s, p, tally, &ret->changed, err);
 	guard_leave(&s->guard);
 	restrict_connection(s->db, false);
+	mem_tidy(s->guard.account);
 	tables_drop(s); /* the statement may have altered any of them */
 	if (tally_end(tally, r == 0, err) < 0 || r < 0)
 		return -1;

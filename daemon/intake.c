@@ -11,6 +11,7 @@
 #include "apply.h"
 #include "crash.h"
 #include "log.h"
+#include "own.h"
 #include "runs.h"
 
 #define PIECE_BYTES (256u << 10) /* of a file that are applied in one batch, about */
@@ -47,14 +48,11 @@ static void set_aside(const char *path, const char *why)
  * directory that it made for a group, from whoever could put a file there. */
 static bool may_log(const struct intake *in, const struct store *s)
 {
-	struct stat dir, database;
-	uid_t uid = in->file.uid;
+	struct stat dir;
 
-	if (uid == geteuid() || uid == 0)
+	if (own_trusts(in->file.uid, s->path))
 		return true;
-	if (stat(in->dir, &dir) == 0 && dir.st_uid == geteuid() && (dir.st_mode & S_ISGID))
-		return true;
-	return stat(s->path, &database) == 0 && database.st_uid == uid;
+	return stat(in->dir, &dir) == 0 && dir.st_uid == geteuid() && (dir.st_mode & S_ISGID);
 }
 
 /* Opens a file if it is an orphan. */
@@ -175,6 +173,14 @@ static int make_op(struct intake *in, const struct spool_record *rec, struct xt_
 	return 0;
 }
 
+/* Its connection ended without the goodbye that is here: that was no crash. */
+static int take_back_crash(const struct intake *in, struct work *w, struct xt_err *err)
+{
+	static const struct runs_turn back = {.from = "crashed", .to = "running"};
+
+	return runs_of_client(w->store, &in->client, &back, err);
+}
+
 /* One record. 1: applied, 0: the file ends here; -1: the batch cannot go on. */
 static int apply_record(struct intake *in, struct work *w, struct xt_err *err)
 {
@@ -183,12 +189,13 @@ static int apply_record(struct intake *in, struct work *w, struct xt_err *err)
 	uint64_t start = in->file.at;
 	int r = spool_read(&in->file, &rec);
 
-	if (r == -ENOMEM)
-		return 0; /* goes on with the next piece */
 	if (r == 1 && make_op(in, &rec, &bad) < 0)
 		r = bad.code == XT_E_busy ? -ENOMEM : -EBADMSG;
-	if (r == -ENOMEM) {
+	if (r < 0 && r != -EBADMSG) { /* no memory, or the disk: the file may be as good as ever */
+		log_warn("a spool file cannot be read now path=\"%s\" error=\"%s\"", in->file.path,
+			 strerror(-r));
 		spool_seek(&in->file, start);
+		in->stuck = true;
 		return 0;
 	}
 	if (r <= 0) {
@@ -196,7 +203,9 @@ static int apply_record(struct intake *in, struct work *w, struct xt_err *err)
 		in->damaged = r < 0;
 		return 0;
 	}
-	r = work_apply(w, in->op, err);
+	r = rec.rows == 0 ? take_back_crash(in, w, err) : 0;
+	if (r == 0)
+		r = work_apply(w, in->op, err);
 	bool gap = in->op->close;
 	bool again = in->op->more; /* behind a row that breaks the transaction: in the next batch */
 	buf_done(&in->op->out);
@@ -231,6 +240,7 @@ int intake_apply(struct intake *in, struct work *w, struct intake_report *ret, s
 	if (r <= 0)
 		return r;
 	uint64_t from = in->file.at;
+	in->stuck = false;
 	while ((r = apply_record(in, w, err)) > 0 && !w->met && in->file.at - from < PIECE_BYTES &&
 	       w->stored + w->rejected - rows < PIECE_ROWS)
 		crash_point("in a spool file");
@@ -244,7 +254,7 @@ int intake_apply(struct intake *in, struct work *w, struct intake_report *ret, s
 	w->client = sender;
 	w->events = outer ? &outer->out : NULL;
 	ret->rows = w->stored - stored;
-	ret->more = true;
+	ret->more = !in->stuck; /* else it is tried again after a while */
 	return 0;
 }
 

@@ -26,6 +26,7 @@ struct intake {
 	uint64_t committed; /* file offset up to which records are committed */
 	bool at_end;	    /* the file was read to its end in the open transaction */
 	bool damaged;	    /* and what follows is no record */
+	bool stuck;	    /* it cannot be read at the moment */
 	struct op *op;	    /* owned: the record that is being applied */
 };
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -14,6 +15,9 @@
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
+
+#include "log.h"
+#include "own.h"
 
 /* ---- lock ------------------------------------------------------------- */
 
@@ -33,18 +37,15 @@ static int busy(const struct place *p, int fd, struct xt_err *err)
 int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_err *err)
 {
 	char other[PATH_MAX + 8];
-	const char *path = p->lock;
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int fd = own_open(p->lock, O_RDWR | O_CREAT, 0644, p->database, err);
 
-	if (fd < 0 && read_only) {
+	if (fd < 0 && err->code == XT_E_io_error && read_only) {
 		/* In a directory that cannot be written the lock lies beside the socket. */
 		snprintf(other, sizeof(other), "%s.lock", p->socket);
-		path = other;
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		fd = own_open(other, O_RDWR | O_CREAT, 0600, p->database, err);
 	}
 	if (fd < 0)
-		return xt_err_set(err, XT_E_io_error, "database", "cannot open the lock file '%.200s': %s",
-				  path, strerror(errno));
+		return -1;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		busy(p, fd, err);
 		close(fd);
@@ -75,47 +76,108 @@ static bool usable(const char *path)
 	return stat(dir, &st) == 0 && S_ISDIR(st.st_mode) && access(dir, W_OK) == 0;
 }
 
-int launch_socket(struct place *p, const char *wanted, struct xt_err *err)
+/* Where the socket was asked for. */
+static int take_wanted(struct place *p, const char *wanted, struct xt_err *err)
 {
 	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+	char *cwd = wanted[0] == '/' ? NULL : getcwd(NULL, 0);
+	int n = snprintf(p->socket, sizeof(p->socket), "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", wanted);
 
-	if (wanted) {
-		char *cwd = wanted[0] == '/' ? NULL : getcwd(NULL, 0);
-		int n = snprintf(p->socket, sizeof(p->socket), "%s%s%s", cwd ? cwd : "", cwd ? "/" : "",
-				 wanted);
-		free(cwd);
-		if (n < 0 || (size_t)n > most)
-			return xt_err_set(err, XT_E_out_of_range, "socket",
-					  "the socket's path '%.200s' has %d bytes, a socket address holds "
-					  "%zu; choose a shorter one",
-					  wanted, n, most);
-		return 0;
+	free(cwd);
+	if (n < 0 || (size_t)n > most)
+		return xt_err_set(err, XT_E_out_of_range, "socket",
+				  "the socket's path '%.200s' has %d bytes, a socket address holds "
+				  "%zu; choose a shorter one",
+				  wanted, n, most);
+	return 0;
+}
+
+static const char *group_name(gid_t gid, char *text, size_t size)
+{
+	const struct group *g = getgrgid(gid);
+
+	snprintf(text, size, "%u", (unsigned)gid);
+	return g && !strchr(g->gr_name, '/') ? g->gr_name : text;
+}
+
+/* With one group the socket is that group's. A file has one group only: with two anybody may connect, and
+ * who is in neither is turned away. */
+static int share(struct place *p, const struct peer_access *a, struct xt_err *err)
+{
+	gid_t one = a->has_group ? a->group : a->readers;
+	bool two = a->has_group && a->has_readers && a->group != a->readers;
+	char text[16], name[80];
+
+	snprintf(name, sizeof(name), "%s", group_name(one, text, sizeof(text)));
+	if (two) {
+		size_t n = strnlen(name, 30);
+		snprintf(name + n, sizeof(name) - n, "-%.30s", group_name(a->readers, text, sizeof(text)));
 	}
+	return place_share(p, name, two ? (gid_t)-1 : one, err);
+}
+
+int launch_socket(struct place *p, const char *wanted, const struct peer_access *access, struct xt_err *err)
+{
 	const char *env = getenv("XETRACK_SOCKET");
-	if ((!env || !env[0]) && strcmp(p->socket, p->computed) != 0 && !usable(p->socket))
+	bool shared = access->has_group || access->has_readers;
+	char dir[PATH_MAX];
+
+	if (!wanted && env && env[0])
+		wanted = env;
+	if (shared && share(p, access, err) < 0)
+		return -1;
+	if (wanted) {
+		if (take_wanted(p, wanted, err) < 0)
+			return -1;
+	} else if (!shared && strcmp(p->socket, p->computed) != 0 && !usable(p->socket)) {
 		memcpy(p->socket, p->computed, sizeof(p->socket)); /* of a daemon in another environment */
+	}
 	if (strcmp(p->socket, p->computed) == 0)
 		return place_make_dir(p, err);
+	snprintf(dir, sizeof(dir), "%s", p->socket);
+	char *slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = '\0';
+	return own_directory(slash ? dir : ".", err);
+}
+
+/* Removes what a daemon that was killed has left. */
+static int remove_left_over(const char *path, struct xt_err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return xt_err_set(
+			err, XT_E_not_allowed, "socket",
+			"'%.200s' is no socket, and is left as it is; remove it, or choose another path",
+			path);
+	unlink(path);
 	return 0;
 }
 
 /* A socket of our own: the lock is ours, so what is at the path is left over. */
-int launch_bind(const char *path, struct xt_err *err)
+int launch_bind(const struct place *p, struct xt_err *err)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
+	if (remove_left_over(p->socket, err) < 0)
+		return -1;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return xt_err_set(err, XT_E_io_error, "socket", "cannot make a socket: %s", strerror(errno));
-	memcpy(a.sun_path, path, strnlen(path, sizeof(a.sun_path) - 1));
-	unlink(path);
-	mode_t old = umask(0177);
+	memcpy(a.sun_path, p->socket, strnlen(p->socket, sizeof(a.sun_path) - 1));
+	mode_t old = umask(0777 & ~p->socket_mode);
 	int r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
 	umask(old);
+	/* Nobody connects before it listens. */
+	if (r == 0 && p->group != (gid_t)-1 && lchown(p->socket, (uid_t)-1, p->group) < 0) {
+		r = errno;
+		unlink(p->socket);
+	}
 	if (r == 0)
 		return fd;
 	close(fd);
-	return xt_err_set(err, XT_E_io_error, "socket", "cannot bind '%.200s': %s", path, strerror(r));
+	return xt_err_set(err, XT_E_io_error, "socket", "cannot bind '%.200s': %s", p->socket, strerror(r));
 }
 
 int launch_inherited_socket(struct place *p)
@@ -133,6 +195,19 @@ int launch_inherited_socket(struct place *p)
 	(void)p;
 	return -1;
 #endif
+}
+
+void launch_spool_dir(const struct place *p, gid_t group)
+{
+	int fd = -1;
+
+	if ((mkdir(p->spool, 0700) < 0 && errno != EEXIST) ||
+	    (fd = open(p->spool, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0 ||
+	    fchown(fd, (uid_t)-1, group) < 0 || fchmod(fd, 03770) < 0)
+		log_warn("members of the group cannot spool path=\"%s\" error=\"%s\"", p->spool,
+			 strerror(errno));
+	if (fd >= 0)
+		close(fd);
 }
 
 /* ---- process ---------------------------------------------------------- */

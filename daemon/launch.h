@@ -3,6 +3,7 @@
 #ifndef XT_LAUNCH_H
 #define XT_LAUNCH_H
 
+#include "peer.h"
 #include "place.h"
 
 /* Takes the database's lock. Its descriptor stays open as long as the process; -1 with the error:
@@ -10,15 +11,20 @@
 int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
-/* Decides where the socket is made: `wanted`, or NULL for the usual place, which is made. */
-int launch_socket(struct place *p, const char *wanted, struct xt_err *err)
+/* Decides where the socket is made: `wanted`, or NULL for the usual place, which is made; and with which
+ * mode and group, so that those whom `access` names reach it. */
+int launch_socket(struct place *p, const char *wanted, const struct peer_access *access, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
-/* Binds a socket there, 0600, in place of a left-over one; the lock must be held. Its descriptor, or -1. */
-int launch_bind(const char *path, struct xt_err *err) __attribute__((warn_unused_result));
+/* Binds a socket there in place of a left-over one; the lock must be held. Its descriptor, or -1. */
+int launch_bind(const struct place *p, struct xt_err *err) __attribute__((warn_unused_result));
 
 /* The listening socket that systemd handed over, its path in p->socket; -1: none. */
 int launch_inherited_socket(struct place *p);
+
+/* Makes the directory of spool files for a group whose members may log: they may put files there, and take
+ * away nobody else's. Logs what goes wrong: without it they keep their rows in memory. */
+void launch_spool_dir(const struct place *p, gid_t group);
 
 /* Goes on in a child; the parent leaves at once. 0 or -errno. */
 int launch_detach(void) __attribute__((warn_unused_result));

@@ -1,6 +1,7 @@
 /* xetrackd: flags, then start and stop in order. */
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,8 @@
 
 #include "launch.h"
 #include "log.h"
+#include "mem.h"
+#include "own.h"
 #include "server.h"
 #include "store.h"
 
@@ -28,6 +31,7 @@ struct settings {
 	bool idle_set; /* idle_exit_ms was given */
 	int ready_fd;
 	bool read_only, detach, revive;
+	struct peer_access access;
 };
 
 static void usage(FILE *f)
@@ -42,6 +46,8 @@ static void usage(FILE *f)
 	      "  --grace-ms N         clients' time to return after a start before their runs are called "
 	      "crashed (30000)\n"
 	      "  --read-only          answer queries only\n"
+	      "  --group NAME         members of this group may log and query too\n"
+	      "  --readers NAME       members of this group may query only\n"
 	      "  --detach             go to the background, log to DATABASE.log\n"
 	      "  --revive             start although `xtctl down` holds the database\n"
 	      "  --ready-fd N         write `ok`, or why not, to this descriptor\n"
@@ -67,16 +73,43 @@ static int bad_value(const char *option, const char *value)
 	return 2;
 }
 
+/* By its name, or by its number where no group has that name. */
+static bool find_group(const char *name, gid_t *ret)
+{
+	const struct group *g = getgrnam(name);
+	uint64_t n = 0;
+
+	if (!g && parse_number(name, UINT32_MAX - 1, &n) < 0)
+		return false;
+	*ret = g ? g->gr_gid : (gid_t)n;
+	return true;
+}
+
 /* 0: go on; else exit with this minus one. */
 static int parse(int argc, char **argv, struct settings *s)
 {
-	enum { SOCKET = 256, DURABILITY, IDLE, GRACE, READ_ONLY, DETACH, REVIVE, READY, VERSION, HELP };
+	enum {
+		SOCKET = 256,
+		DURABILITY,
+		IDLE,
+		GRACE,
+		READ_ONLY,
+		GROUP,
+		READERS,
+		DETACH,
+		REVIVE,
+		READY,
+		VERSION,
+		HELP
+	};
 	static const struct option options[] = {
 		{"socket", required_argument, NULL, SOCKET},
 		{"durability", required_argument, NULL, DURABILITY},
 		{"idle-exit-ms", required_argument, NULL, IDLE},
 		{"grace-ms", required_argument, NULL, GRACE},
 		{"read-only", no_argument, NULL, READ_ONLY},
+		{"group", required_argument, NULL, GROUP},
+		{"readers", required_argument, NULL, READERS},
 		{"detach", no_argument, NULL, DETACH},
 		{"revive", no_argument, NULL, REVIVE},
 		{"ready-fd", required_argument, NULL, READY},
@@ -110,6 +143,14 @@ static int parse(int argc, char **argv, struct settings *s)
 			break;
 		case READ_ONLY:
 			s->read_only = true;
+			break;
+		case GROUP:
+			if (!(s->access.has_group = find_group(optarg, &s->access.group)))
+				return bad_value("group", optarg) + 1;
+			break;
+		case READERS:
+			if (!(s->access.has_readers = find_group(optarg, &s->access.readers)))
+				return bad_value("readers", optarg) + 1;
 			break;
 		case DETACH:
 			s->detach = true;
@@ -195,11 +236,14 @@ static int serve(const struct settings *set, const struct place *p, int lock, in
 				   .durability = durabilities[set->durability],
 				   .log_file = set->log_file,
 				   .idle_exit_ms = set->idle_exit_ms,
-				   .grace_ms = set->grace_ms};
+				   .grace_ms = set->grace_ms,
+				   .access = set->access};
 	int r = 1;
 
-	if (store_open(&store, &so, err) == 0 &&
-	    (inherited >= 0 || (o.listen_fd = launch_bind(p->socket, err)) >= 0)) {
+	/* Looked at twice: what was put there in between was not there for SQLite to read. */
+	if (own_look_beside(p->database, err) == 0 && store_open(&store, &so, err) == 0 &&
+	    own_look_beside(p->database, err) == 0 &&
+	    (inherited >= 0 || (o.listen_fd = launch_bind(p, err)) >= 0)) {
 		if (server_init(&server, &store, &o, err) == 0) {
 			if (place_write_lock(lock, p->socket, (int)getpid(), false) < 0)
 				log_warn("cannot write the lock file path=\"%s\"", p->lock);
@@ -237,7 +281,7 @@ int main(int argc, char **argv)
 	if (r)
 		return r - 1;
 	log_init();
-	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* nobody asks, and each allocation would take a lock */
+	mem_init();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, s.detach ? SIG_IGN : SIG_DFL);
 	if (place_find(&p, s.database, &err) < 0 && (!s.socket || p.database[0] == '\0' || p.lock[0] == '\0'))
@@ -246,8 +290,11 @@ int main(int argc, char **argv)
 		return fail(&s, &err);
 	if (s.detach && launch_detach() < 0)
 		return 1;
-	if (s.detach && log_to_file(p.log) == 0) /* else a read-only directory: the log stays where it was */
+	if (s.detach && log_to_file(p.log, p.database, &err) == 0)
 		s.log_file = p.log;
+	else if (s.detach &&
+		 err.code == XT_E_not_allowed) /* else a read-only directory: it stays where it was */
+		return fail(&s, &err);
 	if (s.detach && !s.idle_set)
 		s.idle_exit_ms = DETACHED_IDLE_MS;
 	s.read_only = s.read_only || must_read_only(&p);
@@ -259,8 +306,10 @@ int main(int argc, char **argv)
 	warn_of_network(&p);
 	launch_raise_limits();
 	int listen_fd = launch_inherited_socket(&p);
-	if (listen_fd < 0 && launch_socket(&p, s.socket, &err) < 0)
+	if (listen_fd < 0 && launch_socket(&p, s.socket, &s.access, &err) < 0)
 		return fail(&s, &err);
+	if (s.access.has_group && !s.read_only)
+		launch_spool_dir(&p, s.access.group);
 	int lock = launch_lock(&p, s.read_only, s.revive, &err);
 	if (lock < 0)
 		return fail(&s, &err);

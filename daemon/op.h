@@ -11,6 +11,7 @@
 
 struct block;
 struct cursor;
+struct share;
 
 enum op_kind {
 	OP_METHOD,  /* a client's message */
@@ -31,17 +32,19 @@ struct op {
 	enum op_lane lane;		  /* on its way to the writer and back */
 	const struct method_desc *method; /* NULL for internal kinds */
 	bool request;			  /* to be answered under msgid */
-	bool greeting;			  /* a hello that is answered already */
-	bool check_utf8;		  /* some text in it is not UTF-8 */
+	bool greeting;	 /* nobody waits for it: a hello that is answered, the daemon's own */
+	bool reader;	 /* who sends may only query */
+	bool check_utf8; /* some text in it is not UTF-8 */
 	uint32_t msgid;
 	uint64_t conn;		  /* id of the connection; 0: none */
 	struct client_key client; /* who sends */
 	pid_t pid;		  /* of the sender; 0: unknown */
-	struct block *block;	  /* a reference: what the parameters' spans point into */
-	size_t bytes;		  /* of the message, for the limits */
-	uint64_t after;		  /* OP_BARRIER: number to wait for */
-	struct cursor *cursor;	  /* of reading methods; see reader.h */
-	char cause[64];		  /* OP_GONE: what ended the client, "" when it closed by itself */
+	struct share *share; /* a reference of the loop's: of the sender's process; threads only compare it */
+	struct block *block; /* a reference: what the parameters' spans point into */
+	size_t bytes;	     /* of the message, for the limits */
+	uint64_t after;	     /* OP_BARRIER: number to wait for */
+	struct cursor *cursor; /* of reading methods; see reader.h */
+	char cause[64];	       /* OP_GONE: what ended the client, "" when it closed by itself */
 
 	/* Filled in by the thread that works on it. */
 	struct buf out;			     /* encoded events and the response */

@@ -3,12 +3,45 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "wire.h"
 
-int peer_of(int fd, struct peer *ret)
+#define MAX_GROUPS 65536 /* NGROUPS_MAX: more the kernel does not have */
+
+/* In its first group or a supplementary one. */
+static bool in_group(int fd, const struct peer *p, gid_t group)
+{
+	socklen_t len = 0;
+	bool found = p->gid == group;
+
+	/* The first call tells the size. A process without supplementary groups makes it succeed. */
+	if (found || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 || errno != ERANGE ||
+	    len > MAX_GROUPS * sizeof(gid_t))
+		return found;
+	gid_t *groups = malloc(len);
+	if (groups && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0)
+		for (size_t i = 0; i < len / sizeof(gid_t); i++)
+			found = found || groups[i] == group;
+	free(groups);
+	return found;
+}
+
+static enum role role_of(int fd, const char *database, const struct peer_access *a, const struct peer *p)
+{
+	struct stat st;
+
+	if (p->uid == geteuid() || p->uid == 0 || (stat(database, &st) == 0 && st.st_uid == p->uid))
+		return ROLE_WRITER;
+	if (a->has_group && in_group(fd, p, a->group))
+		return ROLE_WRITER;
+	return a->has_readers && in_group(fd, p, a->readers) ? ROLE_READER : ROLE_NONE;
+}
+
+int peer_of(int fd, const char *database, const struct peer_access *access, struct peer *ret)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
@@ -16,6 +49,7 @@ int peer_of(int fd, struct peer *ret)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return -errno;
 	*ret = (struct peer){.uid = cred.uid, .gid = cred.gid, .pid = cred.pid};
+	ret->role = role_of(fd, database, access, ret);
 	return 0;
 }
 

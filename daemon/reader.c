@@ -2,14 +2,18 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "backup.h"
 #include "handle.h"
+#include "mem.h"
 #include "store.h"
 
 #define MAX_IDLE  8    /* connections kept open */
 #define CACHE_KIB 2048 /* page cache of each */
 #define BUSY_MS	  5000
+#define STOP_S	  5 /* that threads may take to stop: nothing looks at the clock inside a function of SQL */
+#define STACK	  (8u << 20) /* of a thread, whatever `ulimit -s` says: compiling deep statements recurses */
 
 /* ---- connections ------------------------------------------------------ */
 
@@ -18,6 +22,7 @@ static void db_free(struct reader_db *db)
 	if (!db)
 		return;
 	sqlite3_close_v2(db->db);
+	guard_done(&db->guard);
 	free(db);
 }
 
@@ -41,7 +46,7 @@ static struct reader_db *db_open(const char *path, struct xt_err *err)
 	sqlite3_busy_timeout(db->db, BUSY_MS);
 	sqlite3_db_config(db->db, SQLITE_DBCONFIG_MAINDBNAME, "db");
 	sqlite3_limit(db->db, SQLITE_LIMIT_ATTACHED, 0);
-	sqlite3_limit(db->db, SQLITE_LIMIT_LENGTH, STORE_USER_LENGTH);
+	guard_limit(db->db, true);
 	sqlite3_db_config(db->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	snprintf(sql, sizeof(sql),
 		 "PRAGMA query_only = ON; PRAGMA temp_store = FILE; PRAGMA cache_size = -%d; "
@@ -104,8 +109,10 @@ static void cursor_close(struct reader_pool *r, struct cursor *c)
 	c->backup = NULL;
 	sqlite3_finalize(c->st);
 	c->st = NULL;
-	if (c->db)
+	if (c->db) {
+		mem_tidy(c->db->guard.account);
 		db_put(r, c->db);
+	}
 	c->db = NULL;
 	c->finished = true;
 }
@@ -167,23 +174,57 @@ static void run(struct reader_pool *r, struct op *op)
 		cursor_close(r, c);
 }
 
+/* Whether a process may have one thread more: no more than it leaves to others (share.h). */
+static bool may_run(const struct reader_pool *r, const struct share *s)
+{
+	size_t ours = 0, idle = 0;
+
+	for (size_t i = 0; i < READER_THREADS; i++) {
+		ours += r->running[i] == s;
+		idle += r->running[i] == NULL;
+	}
+	return !s || ours < idle;
+}
+
+/* The first message that may run; NULL: there is none. */
+static struct op *next_op(struct reader_pool *r)
+{
+	struct op_list rest = {0};
+	struct op *op, *found = NULL;
+
+	while ((op = op_pop(&r->queue))) {
+		if (!found && may_run(r, op->share))
+			found = op;
+		else
+			op_push(&rest, op);
+	}
+	r->queue = rest;
+	return found;
+}
+
 static void *reader_main(void *data)
 {
 	struct reader_pool *r = data;
+	struct op *op;
 
 	pthread_setname_np(pthread_self(), "xt-reader");
 	pthread_mutex_lock(&r->lock);
-	for (;;) {
-		while (!r->queue.first && !r->stopping)
+	size_t self = r->n_named++;
+	while (!r->stopping) {
+		op = next_op(r);
+		if (!op) {
 			pthread_cond_wait(&r->cond, &r->lock);
-		if (r->stopping)
-			break;
-		struct op *op = op_pop(&r->queue);
+			continue;
+		}
+		r->running[self] = op->share;
 		pthread_mutex_unlock(&r->lock);
 		run(r, op);
 		pthread_mutex_lock(&r->lock);
+		r->running[self] = NULL;
 		op_push(&r->done, op);
 		r->wake(r->data);
+		if (r->queue.first)
+			pthread_cond_signal(&r->cond); /* what had to wait for this one may run now */
 	}
 	pthread_mutex_unlock(&r->lock);
 	return NULL;
@@ -191,17 +232,21 @@ static void *reader_main(void *data)
 
 int reader_start(struct reader_pool *r, const char *path, void (*wake)(void *data), void *data)
 {
+	pthread_attr_t attr;
 	sigset_t all, old;
 	int rc = 0;
 
 	*r = (struct reader_pool){.path = strdup(path), .wake = wake, .data = data};
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->cond, NULL);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (; r->n_threads < READER_THREADS && rc == 0; r->n_threads += rc == 0)
-		rc = pthread_create(&r->threads[r->n_threads], NULL, reader_main, r);
+		rc = pthread_create(&r->threads[r->n_threads], &attr, reader_main, r);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
 	return -rc;
 }
 
@@ -220,16 +265,21 @@ void reader_take(struct reader_pool *r, struct op_list *ret)
 	pthread_mutex_unlock(&r->lock);
 }
 
-void reader_stop(struct reader_pool *r)
+bool reader_stop(struct reader_pool *r)
 {
+	struct timespec until;
+
 	if (!r->path)
-		return;
+		return true;
 	pthread_mutex_lock(&r->lock);
 	r->stopping = true;
 	pthread_mutex_unlock(&r->lock);
 	pthread_cond_broadcast(&r->cond);
-	while (r->n_threads > 0)
-		pthread_join(r->threads[--r->n_threads], NULL);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STOP_S;
+	for (; r->n_threads > 0; r->n_threads--)
+		if (pthread_timedjoin_np(r->threads[r->n_threads - 1], NULL, &until) != 0)
+			return false;
 	op_splice(&r->done, &r->queue);
 	while (r->idle) {
 		struct reader_db *next = r->idle->next;
@@ -240,4 +290,5 @@ void reader_stop(struct reader_pool *r)
 	pthread_cond_destroy(&r->cond);
 	free(r->path);
 	r->path = NULL;
+	return true;
 }

@@ -11,7 +11,7 @@
 #include "guard.h"
 #include "op.h"
 
-#define READER_THREADS 4
+#define READER_THREADS 8
 
 /* A connection of the pool. */
 struct reader_db {
@@ -26,6 +26,7 @@ struct cursor {
 	uint32_t msgid;		     /* its name there */
 	bool busy;		     /* a thread works on it */
 	bool closing;		     /* to be closed when it is no longer busy */
+	struct share *share;	     /* a reference: of the process that has it */
 	uint64_t opened_ms, idle_ms; /* loop time: when it was opened, when it was last used */
 	struct cursor *next;	     /* in the server's list */
 	atomic_bool cancelled;	     /* set by the loop, seen by the thread */
@@ -52,6 +53,8 @@ struct reader_pool {
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t cond;  /* `queue` or `stopping` changed */
 	struct op_list queue, done;
+	const struct share *running[READER_THREADS]; /* whose message each thread is at; NULL: none's */
+	size_t n_named;				     /* threads that have taken their place in `running` */
 	bool stopping;
 	struct reader_db *idle; /* connections that nobody uses, owned */
 	size_t n_idle;
@@ -65,8 +68,10 @@ int reader_start(struct reader_pool *r, const char *path, void (*wake)(void *dat
 void reader_submit(struct reader_pool *r, struct op *op);
 void reader_take(struct reader_pool *r, struct op_list *ret);
 
-/* Ends the threads; cursors should have been cancelled. Unfinished messages are given back. */
-void reader_stop(struct reader_pool *r);
+/* Ends the threads; cursors should have been cancelled. Unfinished messages are given back. False: a thread
+ * is in a function of SQL that does not end; pool and cursors must be left as they are, and the process end.
+ */
+bool reader_stop(struct reader_pool *r);
 
 /* A cursor for a request. NULL: out of memory. */
 struct cursor *cursor_new(const char *path, uint64_t conn, uint32_t msgid);

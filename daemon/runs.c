@@ -275,7 +275,7 @@ int runs_judge(struct store *s, struct xt_err *err)
 			r = -1;
 			break;
 		}
-		if (c->connected)
+		if (c->connected || clients_spool(s, &key)) /* how that one ended its file tells */
 			continue;
 		clients_drop(s, c);
 		if (n == cap) {

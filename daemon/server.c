@@ -4,22 +4,26 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "trace.h"
 
 #define BACKLOG	    4096
+#define CALM_MS	    1000     /* that a better state must last before it is told */
 #define DAY_MS	    86400000 /* between two looks at what may be forgotten */
 #define DRAIN_MS    10000    /* longest wait for senders to be quiet */
 #define QUIET_TURNS 3
 #define COMPLAIN_MS 10000 /* between two log lines about the same trouble */
 #define SPARE_FDS   1024  /* at most, that are no connections */
 #define MAX_CURSORS 256
-#define MIN_CURSORS 4
-#define PLENTY_OPS  1500 /* messages under way: more than the writer does in one nap */
-#define NAP_US	    1	 /* with the kernel's slack some 50 */
+#define MIN_CURSORS 8
+#define MAX_QUEUED  (32u << 20)	 /* bytes that wait for the writer */
+#define MAX_READING (64u << 20)	 /* bytes that wait for the readers */
+#define MAX_ROOM    (128u << 20) /* bytes of large messages that have come in part */
+#define MAX_UNREAD  (128u << 20) /* bytes of answers that are not read */
+#define PLENTY_OPS  1500	 /* messages under way: more than the writer does in one nap */
+#define NAP_US	    1		 /* with the kernel's slack some 50 */
 
 /* ---- connections ------------------------------------------------------ */
 
@@ -62,27 +66,21 @@ static void turn_away(struct conn *c, enum xt_code code, const char *why)
 	uv_close((uv_handle_t *)&c->pipe, close_and_free);
 }
 
-static bool admitted(const struct server *s, const struct peer *p)
-{
-	struct stat st;
-
-	if (p->uid == geteuid() || p->uid == 0)
-		return true;
-	return stat(s->store->path, &st) == 0 && st.st_uid == p->uid;
-}
-
 /* Descriptors are shared out: half of few, or a thousand of many, are for queries (SQLite takes three for
  * each) and for files of our own. */
-static void share_descriptors(struct server *s)
+static void set_limits(struct server *s)
 {
 	struct rlimit lim = {.rlim_cur = 1024};
 
 	getrlimit(RLIMIT_NOFILE, &lim);
 	size_t kept = lim.rlim_cur / 2 < SPARE_FDS ? lim.rlim_cur / 2 : SPARE_FDS;
-	s->max_conns = lim.rlim_cur - kept;
-	s->max_cursors = kept > 64 + 3 * MIN_CURSORS ? (kept - 64) / 3 : MIN_CURSORS;
-	if (s->max_cursors > MAX_CURSORS)
-		s->max_cursors = MAX_CURSORS;
+	size_t cursors = kept > 64 + 3 * MIN_CURSORS ? (kept - 64) / 3 : MIN_CURSORS;
+	s->shares.max[SHARE_CONNS] = lim.rlim_cur - kept;
+	s->shares.max[SHARE_CURSORS] = cursors < MAX_CURSORS ? cursors : MAX_CURSORS;
+	s->shares.max[SHARE_QUEUED] = MAX_QUEUED;
+	s->shares.max[SHARE_READING] = MAX_READING;
+	s->shares.max[SHARE_ROOM] = MAX_ROOM;
+	s->shares.max[SHARE_UNREAD] = MAX_UNREAD;
 }
 
 static void complain(struct server *s, const char *what, const char *why)
@@ -98,17 +96,29 @@ static void admit(struct server *s, struct conn *c)
 	uv_os_fd_t fd;
 	size_t slot;
 
-	if (uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0 || peer_of(fd, &c->peer) < 0) {
+	if (uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0 ||
+	    peer_of(fd, s->store->path, &s->opt.access, &c->peer) < 0) {
 		turn_away(c, XT_E_not_allowed, "the daemon cannot tell who you are");
-	} else if (!admitted(s, &c->peer)) {
-		log_warn("connection refused: another user uid=%u pid=%d", (unsigned)c->peer.uid,
-			 (int)c->peer.pid);
+	} else if (c->peer.role == ROLE_NONE) {
+		if (log_allows(&s->blame))
+			log_warn("connection refused: another user uid=%u pid=%d", (unsigned)c->peer.uid,
+				 (int)c->peer.pid);
 		turn_away(c, XT_E_not_allowed,
-			  "the daemon serves its own user, the database's owner and root only");
-	} else if (s->n_conns + s->watches.count >= s->max_conns || new_slot(s, &slot) < 0) {
+			  "the daemon serves its own user, the database's owner, root and the groups it was "
+			  "told to (--group, --readers), not you");
+	} else if (!(c->share = share_of(&s->shares, c->peer.uid, c->peer.pid)) ||
+		   !share_allows(c->share, SHARE_CONNS, 1) ||
+		   s->n_conns + s->watches.count >= s->shares.max[SHARE_CONNS] || new_slot(s, &slot) < 0) {
 		complain(s, "connection refused", "too many connections");
-		turn_away(c, XT_E_busy, "too many connections; raise the limit of open files, or try again");
+		turn_away(
+			c, XT_E_busy,
+			"too many connections, most of them of this process; raise the limit of open files, "
+			"or try again");
+		share_unref(c->share);
 	} else {
+		share_take(c->share, SHARE_CONNS, 1);
+		s->n_strangers++;
+		server_watch(s);
 		c->server = s;
 		c->id = ++s->serial << 24 | slot;
 		s->slots[slot] = c;
@@ -118,7 +128,7 @@ static void admit(struct server *s, struct conn *c)
 		s->conns = c;
 		s->n_conns++;
 		/* Connections come before descriptors of processes. */
-		if (s->n_conns + s->watches.count < s->max_conns / 2)
+		if (s->n_conns + s->watches.count < s->shares.max[SHARE_CONNS] / 2)
 			c->watch = watch_peer(&s->watches, fd, &c->peer);
 		uv_timer_stop(&s->idle_timer);
 		conn_start(c);
@@ -166,6 +176,7 @@ void server_greeted(struct server *s, struct conn *c)
 {
 	struct conn **bucket = same_bucket(s, &c->client);
 
+	s->n_strangers--;
 	c->next_same = *bucket;
 	*bucket = c;
 	for (struct conn *old = c->next_same, *next; old; old = next) {
@@ -204,8 +215,11 @@ void server_lost(struct server *s, struct conn *c)
 {
 	s->slots[c->id & 0xffffff] = NULL;
 	server_end_cursors(s, c->id);
+	share_give(c->share, SHARE_CONNS, 1);
 	if (c->greeted)
 		unlink_same(s, c);
+	else
+		s->n_strangers--;
 	server_look_for_spools(s);
 	if (--s->n_conns > 0)
 		return;
@@ -244,12 +258,13 @@ static void flush_dirty(struct server *s)
 
 static void close_handles(struct server *s)
 {
-	uv_handle_t *handles[] = {(uv_handle_t *)&s->async,	   (uv_handle_t *)&s->prepare,
-				  (uv_handle_t *)&s->spin,	   (uv_handle_t *)&s->idle_timer,
-				  (uv_handle_t *)&s->cursor_timer, (uv_handle_t *)&s->judge_timer,
-				  (uv_handle_t *)&s->spool_timer,  (uv_handle_t *)&s->departed_timer,
-				  (uv_handle_t *)&s->drain_timer,  (uv_handle_t *)&s->sigterm,
-				  (uv_handle_t *)&s->sigint,	   (uv_handle_t *)&s->listener};
+	uv_handle_t *handles[] = {(uv_handle_t *)&s->async,	  (uv_handle_t *)&s->prepare,
+				  (uv_handle_t *)&s->spin,	  (uv_handle_t *)&s->idle_timer,
+				  (uv_handle_t *)&s->watch_timer, (uv_handle_t *)&s->judge_timer,
+				  (uv_handle_t *)&s->spool_timer, (uv_handle_t *)&s->departed_timer,
+				  (uv_handle_t *)&s->calm_timer,  (uv_handle_t *)&s->drain_timer,
+				  (uv_handle_t *)&s->sigterm,	  (uv_handle_t *)&s->sigint,
+				  (uv_handle_t *)&s->listener};
 
 	/* Closing a signal's handle gives it back its default, which would kill us on the way out. */
 	sigset_t stop;
@@ -326,22 +341,43 @@ static void tell_all(struct server *s, enum writer_state state, const struct xt_
 		log_warn("%s error=\"%s\" connections=%zu", says[state], why->message, s->n_conns);
 	s->told = state;
 	s->told_code = why->code;
+	s->told_ms = uv_now(&s->loop);
 	for (struct conn *c = s->conns; c; c = c->next)
 		if (c->greeted && c->state == CONN_OPEN)
 			server_tell_state(s, c);
 }
 
+static void look_at_state(struct server *s, bool now);
+
+static void on_calm(uv_timer_t *t)
+{
+	look_at_state(t->data, false);
+}
+
+/* What has become worse is told at once; what is better, when it stays so: a disk at a watermark goes to
+ * and fro with every commit. now: whatever it is. */
+static void look_at_state(struct server *s, bool now)
+{
+	struct xt_err why;
+	enum writer_state state = writer_state(&s->writer, &why);
+	uint64_t since = uv_now(&s->loop) - s->told_ms;
+
+	if (state == WRITER_FAILED)
+		server_fail(s, why.message);
+	else if (state == s->told && (state == WRITER_OK || why.code == s->told_code))
+		return;
+	else if (now || state > s->told || since >= CALM_MS)
+		tell_all(s, state, &why);
+	else if (!s->draining)
+		uv_timer_start(&s->calm_timer, on_calm, CALM_MS - since, 0);
+}
+
 static void on_async(uv_async_t *a)
 {
 	struct server *s = a->data;
-	struct xt_err why;
 
 	server_take_back(s);
-	enum writer_state state = writer_state(&s->writer, &why);
-	if (state == WRITER_FAILED)
-		server_fail(s, why.message);
-	else if (state != s->told || (state != WRITER_OK && why.code != s->told_code))
-		tell_all(s, state, &why);
+	look_at_state(s, false);
 }
 
 static void wake(void *data)
@@ -370,12 +406,15 @@ void server_drain(struct server *s, bool hold)
 	s->hold = s->hold || hold;
 	if (s->draining)
 		return;
+	if (!s->failed)
+		look_at_state(s, true);
 	s->draining = true;
 	log_info("draining connections=%zu", s->n_conns);
 	if (!uv_is_closing((uv_handle_t *)&s->listener))
 		uv_close((uv_handle_t *)&s->listener, NULL);
 	uv_timer_stop(&s->idle_timer);
 	uv_timer_stop(&s->spool_timer);
+	uv_timer_stop(&s->calm_timer);
 	server_forget_departed(s);
 	uv_timer_start(&s->drain_timer, on_drain_timer, DRAIN_MS, 0);
 	atomic_store(&s->readers.leaving, true);
@@ -417,7 +456,9 @@ void server_facts(struct server *s, struct server_facts *ret)
 		.stats = &s->writer.stats,
 		.connections = s->n_conns,
 		.queued_ops = s->queued_ops - s->unasked_ops,
-		.queued_bytes = s->queued_ops > s->unasked_ops ? s->queued_bytes : 0,
+		.queued_bytes = s->queued_ops > s->unasked_ops
+					? s->shares.used[SHARE_QUEUED] + s->shares.used[SHARE_READING]
+					: 0,
 		.cursors = s->n_cursors,
 		.uptime_ms = uv_now(&s->loop) - s->started_ms,
 		.idle_exit_ms = s->opt.idle_exit_ms,
@@ -449,17 +490,18 @@ static void init_handles(struct server *s)
 	uv_prepare_init(&s->loop, &s->prepare);
 	uv_idle_init(&s->loop, &s->spin);
 	uv_timer_init(&s->loop, &s->idle_timer);
-	uv_timer_init(&s->loop, &s->cursor_timer);
+	uv_timer_init(&s->loop, &s->watch_timer);
 	uv_timer_init(&s->loop, &s->judge_timer);
 	uv_timer_init(&s->loop, &s->spool_timer);
 	uv_timer_init(&s->loop, &s->departed_timer);
+	uv_timer_init(&s->loop, &s->calm_timer);
 	uv_timer_init(&s->loop, &s->drain_timer);
 	uv_signal_init(&s->loop, &s->sigterm);
 	uv_signal_init(&s->loop, &s->sigint);
 	uv_pipe_init(&s->loop, &s->listener, 0);
 	s->async.data = s->prepare.data = s->spin.data = s;
-	s->idle_timer.data = s->cursor_timer.data = s->judge_timer.data = s->drain_timer.data = s;
-	s->spool_timer.data = s->departed_timer.data = s;
+	s->idle_timer.data = s->watch_timer.data = s->judge_timer.data = s->drain_timer.data = s;
+	s->spool_timer.data = s->departed_timer.data = s->calm_timer.data = s;
 	s->watches = (struct watch_list){.loop = &s->loop, .on_death = server_on_death, .data = s};
 	s->sigterm.data = s->sigint.data = s->listener.data = s;
 }
@@ -472,7 +514,7 @@ int server_init(struct server *s, struct store *store, const struct server_optio
 		return xt_err_set(err, XT_E_internal, NULL, "cannot start the event loop: %s",
 				  uv_strerror(r));
 	init_handles(s);
-	share_descriptors(s);
+	set_limits(s);
 	r = writer_start(&s->writer, store, wake, s);
 	if (r == 0)
 		r = reader_start(&s->readers, store->path, wake, s);
@@ -510,12 +552,16 @@ void server_done(struct server *s)
 	for (struct cursor *k = s->cursors; k; k = k->next)
 		atomic_store(&k->cancelled, true);
 	writer_stop(&s->writer);
-	reader_stop(&s->readers);
+	if (!reader_stop(&s->readers)) {
+		log_warn("left while a statement is in a function that does not end");
+		return; /* what its thread uses stays until the process has ended */
+	}
 	op_splice(&s->writer.done, &s->readers.done);
 	while ((op = op_pop(&s->writer.done)))
 		server_op_free(op);
 	while (s->cursors) {
 		struct cursor *next = s->cursors->next;
+		share_unref(s->cursors->share);
 		cursor_free(s->cursors);
 		s->cursors = next;
 	}

@@ -8,33 +8,37 @@
 #include <uv.h>
 
 #include "conn.h"
+#include "log.h"
 #include "loop.h"
 #include "reader.h"
+#include "share.h"
 #include "watch.h"
 #include "writer.h"
 
 #define SERVER_BUCKETS 1024
 
 struct server_options {
-	const char *socket;	/* its path, for `status` */
-	int listen_fd;		/* a bound socket; the server's from here on */
-	const char *durability; /* its name, for `status` */
-	const char *log_file;	/* for `status`; may be NULL */
-	uint64_t idle_exit_ms;	/* leave after so long without a client; 0: never */
-	uint64_t grace_ms;	/* clients' time to return after a start */
+	const char *socket;	   /* its path, for `status` */
+	int listen_fd;		   /* a bound socket; the server's from here on */
+	const char *durability;	   /* its name, for `status` */
+	const char *log_file;	   /* for `status`; may be NULL */
+	uint64_t idle_exit_ms;	   /* leave after so long without a client; 0: never */
+	uint64_t grace_ms;	   /* clients' time to return after a start */
+	struct peer_access access; /* who is served besides our own user */
 };
 
 struct server {
 	uv_loop_t loop;
 	uv_pipe_t listener;
-	uv_async_t async;	   /* the threads have something done */
-	uv_prepare_t prepare;	   /* before the loop waits: hand over, flush */
-	uv_idle_t spin;		   /* while draining: do not wait */
-	uv_timer_t idle_timer;	   /* nobody is connected */
-	uv_timer_t cursor_timer;   /* while queries are open: which are idle for too long */
-	uv_timer_t judge_timer;	   /* the grace time of clients after a start; then daily */
-	uv_timer_t spool_timer;	   /* when to look for spool files again */
+	uv_async_t async;	/* the threads have something done */
+	uv_prepare_t prepare;	/* before the loop waits: hand over, flush */
+	uv_idle_t spin;		/* while draining: do not wait */
+	uv_timer_t idle_timer;	/* nobody is connected */
+	uv_timer_t watch_timer; /* while there is something to watch: open queries, who says no hello … */
+	uv_timer_t judge_timer; /* the grace time of clients after a start; then daily */
+	uv_timer_t spool_timer; /* when to look for spool files again */
 	uv_timer_t departed_timer; /* clients may come back */
+	uv_timer_t calm_timer;	   /* what has become better is told when it stays so */
 	uv_timer_t drain_timer;	   /* the latest moment to leave */
 	uv_signal_t sigterm, sigint;
 
@@ -57,11 +61,14 @@ struct server {
 
 	struct cursor *cursors; /* open queries */
 	size_t n_cursors;
-	size_t queued_bytes;	       /* of messages under way */
-	size_t queued_ops;	       /* their number */
-	size_t unasked_ops;	       /* of them, those that nobody waits for: greetings and our own */
-	size_t max_conns, max_cursors; /* as many as there are descriptors for */
-	bool full;		       /* queued_bytes passed its limit: nobody is read */
+	size_t queued_ops;	/* messages under way */
+	size_t unasked_ops;	/* of them, those that nobody waits for: greetings and our own */
+	struct shares shares;	/* who holds what of that which is bounded */
+	bool full;		/* too much waits for the writer: nobody is read */
+	bool squeezed;		/* or somebody is not, who holds more than its share */
+	size_t n_strangers;	/* connections that have not said hello */
+	size_t n_waiting;	/* those that wait for the room of a large message */
+	struct log_limit blame; /* of lines about clients */
 
 	bool trace;		/* messages are printed */
 	bool draining;		/* accepts no more and leaves when all is quiet */
@@ -69,6 +76,7 @@ struct server {
 	bool hold;		/* nobody starts the daemon again until `up` */
 	enum writer_state told; /* the writer's state that clients and the log were told */
 	enum xt_code told_code; /* its reason */
+	uint64_t told_ms;	/* loop time */
 	bool failed;		/* the writer cannot go on */
 	size_t read_bytes;	/* received, since the start */
 	size_t quiet_at;	/* read_bytes at the last look while draining */
@@ -87,6 +95,15 @@ int server_run(struct server *s);
 void server_done(struct server *s);
 
 /* ---- for conn.c and dispatch.c ---------------------------------------- */
+
+/* Whether a connection may be read, as far as the queue to the writer is concerned. */
+bool server_reads(struct server *s, const struct conn *c);
+
+/* Room for large messages was given back: those that wait for it try again. */
+void server_room(struct server *s);
+
+/* Looks after what takes time (see on_watch), until there is nothing to look after. */
+void server_watch(struct server *s);
 
 /* To be flushed before the loop waits. */
 void server_touch(struct server *s, struct conn *c);
@@ -108,7 +125,7 @@ void server_queue(struct server *s, struct conn *c, struct op *op);
 void server_op_free(struct op *op);
 
 /* Opens the cursor of a reading message. */
-int server_cursor_open(struct server *s, struct op *op, struct xt_err *err)
+int server_cursor_open(struct server *s, const struct conn *c, struct op *op, struct xt_err *err)
 	__attribute__((warn_unused_result));
 struct cursor *server_cursor_find(struct server *s, uint64_t conn, uint32_t msgid);
 
@@ -126,9 +143,9 @@ void server_tell_state(struct server *s, struct conn *c);
 /* Looks for spool files that nobody owns any more, unless it does so already. */
 void server_look_for_spools(struct server *s);
 
-/* Messages of the daemon's own to the writer: a client has gone, and why; nobody is connected; clients'
- * time to return is over. */
-void server_tell_gone(struct server *s, const struct client_key *client, const char *cause);
+/* Messages of the daemon's own to the writer: a client has gone, whether it could only query, and why; nobody
+ * is connected; clients' time to return is over. */
+void server_tell_gone(struct server *s, const struct client_key *client, bool reader, const char *cause);
 void server_tidy(struct server *s);
 void server_judge(struct server *s);
 

@@ -1,6 +1,7 @@
 #include "store.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -303,6 +304,15 @@ static int read_page_size(struct store *s)
 	return sqlite3_finalize(st);
 }
 
+static ino_t wal_inode(const struct store *s)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s-wal", s->path);
+	return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
 int store_open(struct store *s, const struct store_options *o, struct xt_err *err)
 {
 	struct stat st;
@@ -325,6 +335,7 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	sqlite3_busy_timeout(s->db, START_BUSY_MS);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_MAINDBNAME, "db");
 	guard_install(&s->guard, s->db);
+	guard_limit(s->db, false);
 	/* Look before anything is written: a file that is no database stays as it is. */
 	if (sqlite3_exec(s->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL) != SQLITE_OK)
 		return open_fail(s, err);
@@ -343,6 +354,7 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 				  strerror(errno));
 	s->dev = st.st_dev;
 	s->ino = st.st_ino;
+	s->wal_ino = wal_inode(s);
 	s->schema_version = -1;
 	s->trouble = TROUBLE_NONE;
 	sqlite3_busy_timeout(s->db, BUSY_MS);
@@ -359,10 +371,27 @@ static void drop_caches(struct store *s)
 	s->schema_version = -1;
 }
 
+/* Another file lies where ours was, and our log, by its name, beside it: who opens that file would play the
+ * log into it. What it holds goes into the file that it belongs to, wherever that is now. */
+static void clear_log(struct store *s)
+{
+	char path[PATH_MAX];
+
+	if (!s->db || s->read_only || !s->wal_ino || wal_inode(s) != s->wal_ino || store_is_in_place(s))
+		return;
+	if (store_empty_wal(s, BUSY_MS) == SQLITE_OK)
+		return;
+	snprintf(path, sizeof(path), "%s-wal", s->path);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s-shm", s->path);
+	unlink(path);
+}
+
 void store_done(struct store *s)
 {
 	if (!s)
 		return;
+	clear_log(s);
 	tables_drop(s);
 	runs_free(s->runs);
 	clients_free(s->clients);
@@ -370,6 +399,7 @@ void store_done(struct store *s)
 		sqlite3_finalize(s->stmts[i]);
 	buf_done(&s->scratch);
 	sqlite3_close_v2(s->db); /* the last connection checkpoints and removes the WAL */
+	guard_done(&s->guard);
 	free(s->tables);
 	free(s->path);
 	*s = (struct store){0};

@@ -24,7 +24,10 @@ enum durability { DURABILITY_FULL, DURABILITY_NORMAL, DURABILITY_OFF };
 	"(SELECT 1 FROM pragma_table_info(t.name) WHERE name = 'track_id' COLLATE NOCASE) ORDER BY name"
 
 /* Bytes of the largest value that a user's statement may make. */
-#define STORE_USER_LENGTH (64 << 20)
+#define STORE_USER_LENGTH (32 << 20)
+
+/* The same in the writer's own statements: more than any message holds. */
+#define STORE_LENGTH (128 << 20)
 
 /* Opens a connection on the database for reading. A SQLite code; *ret_db is set whenever memory allowed. */
 int store_open_reader(const char *path, sqlite3 **ret_db);
@@ -53,6 +56,7 @@ struct store {
 	bool read_only;			   /* nothing can be written */
 	dev_t dev;			   /* of the file that is open */
 	ino_t ino;			   /* the same */
+	ino_t wal_ino;			   /* of its log; 0: there was none at the start */
 	uint8_t database_id[XT_CLIENT_ID]; /* from xt_meta; zero in a read-only file without one */
 	int64_t adopted;		   /* other programs' rows may lie under names of runs */
 	int64_t config[CONFIG_COUNT];	   /* settings in force */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "layout.h"
 #include "table.h"
 
 #define BUCKETS 1024
@@ -179,8 +180,17 @@ int tally_created(struct tally *t, const char *table, struct xt_err *err)
 	return was_there(t, table) ? 0 : count_table(t, table, true, err); /* IF NOT EXISTS makes none */
 }
 
+/* Rows of runs that nobody started are there from now on: they are counted when one of them starts. */
+static int note_foreign(struct store *s, struct xt_err *err)
+{
+	s->adopted = 1;
+	return layout_set(s, "adopted", 1, err);
+}
+
 static int hand_over(struct tally *t, struct xt_err *err)
 {
+	bool foreign = false;
+
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (const struct entry *e = t->buckets[i]; e; e = e->next) {
 			struct run *run = runs_find(t->store, span_str(e->track_id), err);
@@ -188,8 +198,9 @@ static int hand_over(struct tally *t, struct xt_err *err)
 				return -1;
 			if (run->known)
 				runs_change(t->store, run, e->inserted, e->deleted);
+			foreign = foreign || (!run->known && e->inserted > 0);
 		}
-	return 0;
+	return foreign ? note_foreign(t->store, err) : 0;
 }
 
 int tally_end(struct tally *t, bool keep, struct xt_err *err)

@@ -6,15 +6,16 @@
 #include "log.h"
 #include "server.h"
 
-#define MAX_QUEUED	 (32u << 20) /* bytes of all connections under way */
 #define MAX_CONN_CURSORS 64
 #define CURSOR_IDLE	 300000u  /* ms that a query may wait for its next fetch */
 #define CURSOR_AGE	 3600000u /* ms that a query may be open: it keeps the WAL from being put back */
 #define CURSOR_HURRY	 5000u	  /* ms it may wait while the WAL is large */
 #define LARGE_WAL	 (UINT64_C(1) << 30)
-#define CURSOR_TICK	 1000u
 #define SPOOL_MS	 60000u /* between two looks for spool files */
 #define OWNED_SPOOL_MS	 1000u	/* while some wait for their owners */
+#define CURSOR_LATE	 60000u /* ms it may be open, whatever it does, while the WAL is huge */
+#define HUGE_WAL	 (UINT64_C(4) << 30)
+#define WATCH_MS	 1000u
 
 /* ---- messages --------------------------------------------------------- */
 
@@ -22,6 +23,7 @@ void server_op_free(struct op *op)
 {
 	buf_done(&op->out);
 	block_unref(op->block);
+	share_unref(op->share);
 	free(op);
 }
 
@@ -38,6 +40,22 @@ static void to_threads(struct server *s, struct op *op, size_t queued)
 	}
 }
 
+static enum share_kind share_kind(const struct op *op)
+{
+	return op->method->thread == THREAD_READER ? SHARE_READING : SHARE_QUEUED;
+}
+
+bool server_reads(struct server *s, const struct conn *c)
+{
+	const struct shares *all = &s->shares;
+
+	if (all->used[SHARE_QUEUED] < all->max[SHARE_QUEUED] / 2)
+		return !s->full;
+	bool fair = share_allows(c->share, SHARE_QUEUED, 0);
+	s->squeezed = s->squeezed || !fair;
+	return fair && !s->full;
+}
+
 void server_queue(struct server *s, struct conn *c, struct op *op)
 {
 	if (op->cursor)
@@ -45,10 +63,11 @@ void server_queue(struct server *s, struct conn *c, struct op *op)
 	c->ops++;
 	c->jobs += op->method->thread == THREAD_READER;
 	c->queued += op->bytes;
-	s->queued_bytes += op->bytes;
+	op->share = share_ref(c->share);
+	share_take(op->share, share_kind(op), op->bytes);
 	s->queued_ops++;
 	s->unasked_ops += op->greeting;
-	s->full = s->full || s->queued_bytes >= MAX_QUEUED;
+	s->full = s->full || s->shares.used[SHARE_QUEUED] >= s->shares.max[SHARE_QUEUED];
 	to_threads(s, op, c->queued);
 }
 
@@ -61,6 +80,7 @@ static struct op *queue_internal(struct server *s, enum op_kind kind, const stru
 	if (!op)
 		return NULL; /* a run's end or a checkpoint comes later */
 	op->kind = kind;
+	op->greeting = true;
 	op->cursor = cursor;
 	if (client)
 		op->client = *client;
@@ -70,12 +90,14 @@ static struct op *queue_internal(struct server *s, enum op_kind kind, const stru
 	return op;
 }
 
-void server_tell_gone(struct server *s, const struct client_key *client, const char *cause)
+void server_tell_gone(struct server *s, const struct client_key *client, bool reader, const char *cause)
 {
 	struct op *op = queue_internal(s, OP_GONE, client, NULL);
 
-	if (op)
-		snprintf(op->cause, sizeof(op->cause), "%s", cause);
+	if (!op)
+		return;
+	op->reader = reader;
+	snprintf(op->cause, sizeof(op->cause), "%s", cause);
 }
 
 /* ---- spool files ------------------------------------------------------ */
@@ -159,9 +181,7 @@ struct cursor *server_cursor_find(struct server *s, uint64_t conn, uint32_t msgi
 	return NULL;
 }
 
-static void on_cursor_timer(uv_timer_t *t);
-
-int server_cursor_open(struct server *s, struct op *op, struct xt_err *err)
+int server_cursor_open(struct server *s, const struct conn *c, struct op *op, struct xt_err *err)
 {
 	if (server_cursor_find(s, op->conn, op->msgid))
 		return xt_err_set(err, XT_E_busy, NULL, "msgid %u names an open query of this connection",
@@ -172,17 +192,25 @@ int server_cursor_open(struct server *s, struct op *op, struct xt_err *err)
 	if (ours >= MAX_CONN_CURSORS)
 		return xt_err_set(err, XT_E_busy, NULL, "%d queries of this connection are open; close one",
 				  MAX_CONN_CURSORS);
-	if (s->n_cursors >= s->max_cursors)
-		return xt_err_set(err, XT_E_busy, NULL, "%zu queries are open; close one, or try again",
-				  s->max_cursors);
+	if (!share_allows(c->share, SHARE_CURSORS, 1))
+		return xt_err_set(
+			err, XT_E_busy, NULL,
+			"%zu queries are open, %zu of them of this process; close one, or try again",
+			s->n_cursors, c->share->held[SHARE_CURSORS]);
+	if (!share_allows(c->share, SHARE_READING, op->bytes))
+		return xt_err_set(err, XT_E_busy, NULL,
+				  "queries of this process wait already, with %zu bytes; try again",
+				  c->share->held[SHARE_READING]);
 	struct cursor *k = cursor_new(s->store->path, op->conn, op->msgid);
 	if (!k)
 		return xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
 	k->opened_ms = k->idle_ms = uv_now(&s->loop);
 	k->next = s->cursors;
 	s->cursors = k;
-	if (s->n_cursors++ == 0)
-		uv_timer_start(&s->cursor_timer, on_cursor_timer, CURSOR_TICK, CURSOR_TICK);
+	s->n_cursors++;
+	k->share = share_ref(c->share);
+	share_take(k->share, SHARE_CURSORS, 1);
+	server_watch(s);
 	op->cursor = k;
 	return 0;
 }
@@ -194,9 +222,10 @@ static void cursor_forget(struct server *s, struct cursor *k)
 	while (*at != k)
 		at = &(*at)->next;
 	*at = k->next;
+	share_give(k->share, SHARE_CURSORS, 1);
+	share_unref(k->share);
 	cursor_free(k);
-	if (--s->n_cursors == 0)
-		uv_timer_stop(&s->cursor_timer);
+	s->n_cursors--;
 }
 
 /* Ends a query: at once when it is between pages, else when its thread notices. */
@@ -229,18 +258,50 @@ void server_end_cursors(struct server *s, uint64_t conn)
 			cursor_end(s, k);
 }
 
-static void on_cursor_timer(uv_timer_t *t)
+/* Ends queries that keep the WAL from being put back for too long. */
+static void look_at_cursors(struct server *s)
 {
-	struct server *s = t->data;
-	uint64_t now = uv_now(&s->loop);
-	bool hurry = store_wal_bytes(s->store) > LARGE_WAL;
+	uint64_t now = uv_now(&s->loop), wal = store_wal_bytes(s->store);
 
-	for (struct conn *c = s->conns; c; c = c->next)
-		conn_look_gone(c);
 	for (struct cursor *k = s->cursors; k; k = k->next) {
 		uint64_t idle = now - k->idle_ms, age = now - k->opened_ms;
-		if (!k->busy && (idle > CURSOR_IDLE || age > CURSOR_AGE || (hurry && idle > CURSOR_HURRY)))
+		if (!k->busy &&
+		    (idle > CURSOR_IDLE || age > CURSOR_AGE || (wal > LARGE_WAL && idle > CURSOR_HURRY)))
 			cursor_end(s, k);
+		else if (wal > HUGE_WAL && age > CURSOR_LATE)
+			cursor_end(s, k);
+	}
+}
+
+static void on_watch(uv_timer_t *t)
+{
+	struct server *s = t->data;
+
+	if (s->n_cursors > 0)
+		look_at_cursors(s);
+	for (struct conn *c = s->conns; c; c = c->next) { /* none is freed before its close callback */
+		conn_look_gone(c);
+		conn_look_late(c);
+	}
+	server_room(s);
+	if (s->n_cursors == 0 && s->n_strangers == 0 && s->n_waiting == 0)
+		uv_timer_stop(t);
+}
+
+void server_watch(struct server *s)
+{
+	if (!uv_is_active((uv_handle_t *)&s->watch_timer) && !uv_is_closing((uv_handle_t *)&s->watch_timer))
+		uv_timer_start(&s->watch_timer, on_watch, WATCH_MS, WATCH_MS);
+}
+
+void server_room(struct server *s)
+{
+	for (struct conn *c = s->n_waiting ? s->conns : NULL; c; c = c->next) {
+		if (!c->waits)
+			continue;
+		c->waits = false;
+		s->n_waiting--;
+		conn_regulate(c); /* asks again when it is to be read */
 	}
 }
 
@@ -292,8 +353,9 @@ static void take_back(struct server *s, struct op *op)
 	if (goes_on(s, op))
 		return;
 	s->queued_ops--;
-	s->unasked_ops -= !op->method || op->greeting;
-	s->queued_bytes -= op->bytes;
+	s->unasked_ops -= op->greeting;
+	if (op->share)
+		share_give(op->share, share_kind(op), op->bytes);
 	struct conn *c = op->method ? conn_of(s, op->conn) : NULL;
 	if (op->kind == OP_SPOOL)
 		spool_back(s, op);
@@ -317,8 +379,8 @@ void server_take_back(struct server *s)
 	reader_take(&s->readers, &done);
 	while ((op = op_pop(&done)))
 		take_back(s, op);
-	if (s->full && s->queued_bytes < MAX_QUEUED / 2) {
-		s->full = false;
+	if ((s->full || s->squeezed) && s->shares.used[SHARE_QUEUED] < s->shares.max[SHARE_QUEUED] / 2) {
+		s->full = s->squeezed = false;
 		for (struct conn *c = s->conns; c; c = c->next)
 			conn_regulate(c);
 	}

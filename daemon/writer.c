@@ -16,6 +16,7 @@
 #define LONGEST_US    600000000 /* that a batch may take: a trigger without an end is stopped */
 #define RETRY_MS      50	/* between two tries when the disk is full or the file locked; doubled … */
 #define MAX_RETRY_MS  2000	/* … up to this */
+#define LOOK_MS	      2000	/* between two looks at what is warned of, while there is nothing to do */
 #define PAUSE_MS      50	/* after a batch, when there is little room on the disk */
 #define GATHER_OPS    64	/* with more messages than these a commit is worth its while */
 #define GATHER_US     50	/* a shorter wait for more than there are is not worth its while … */
@@ -182,18 +183,34 @@ static struct timespec in_us(int64_t us)
 	return (struct timespec){.tv_sec = t / 1000000, .tv_nsec = t % 1000000 * 1000};
 }
 
-/* Waits. False: the writer is to stop, so trying again makes no sense. */
-static bool nap(struct writer *w, int64_t ms)
+/* Waits, until there is something new in the queue unless `deaf`. False: the writer is to stop, so trying
+ * again makes no sense. */
+static bool nap(struct writer *w, int64_t ms, bool deaf)
 {
 	struct timespec until = in_us(ms * 1000);
 
 	pthread_mutex_lock(&w->lock);
 	int r = 0;
-	while (!w->stopping && r != ETIMEDOUT && lanes_empty(&w->queue))
+	while (!w->stopping && r != ETIMEDOUT && (deaf || lanes_empty(&w->queue)))
 		r = pthread_cond_timedwait(&w->cond, &w->lock, &until);
 	bool go_on = !w->stopping;
 	pthread_mutex_unlock(&w->lock);
 	return go_on;
+}
+
+/* Who has come again has not gone: his end waits in the queue still, and must not be told behind his return.
+ */
+static void forget_gone(struct op_list *kept, struct op_list *done, const struct client_key *client)
+{
+	struct op_list all = *kept;
+	struct op *op;
+
+	*kept = (struct op_list){0};
+	while ((op = op_pop(&all))) {
+		bool his = op->kind == OP_GONE && op->client.uid == client->uid &&
+			   memcmp(op->client.id, client->id, XT_CLIENT_ID) == 0;
+		op_push(his ? done : kept, op);
+	}
 }
 
 /* While nothing can be stored clients are greeted and questions answered that need nothing new. */
@@ -209,7 +226,10 @@ static void serve_held(struct writer *w, struct batch *b, struct lanes *queue)
 	op_splice(&all, &queue->prompt);
 	op_splice(&all, &queue->bulk);
 	while ((op = op_pop(&all))) {
-		if (work_apply_held(&b->work, op))
+		bool answered = work_apply_held(&b->work, op);
+		if (answered && op->method->id == METHOD_hello)
+			forget_gone(&kept.bulk, &done, &op->client);
+		if (answered)
 			op_push(&done, op);
 		else
 			lanes_push(&kept, op);
@@ -229,7 +249,7 @@ static bool hold(struct writer *w, struct batch *b, struct lanes *queue)
 	do {
 		serve_held(w, b, queue);
 		int64_t left = (until - now_us()) / 1000;
-		go_on = nap(w, left > 0 ? left : 0);
+		go_on = nap(w, left > 0 ? left : 0, false);
 	} while (go_on && now_us() < until);
 	return go_on;
 }
@@ -382,7 +402,7 @@ static void look_around(struct writer *w)
 
 	if (level >= DISK_SLOW) {
 		set_state(w, WRITER_SLOW, &why);
-		nap(w, PAUSE_MS);
+		nap(w, PAUSE_MS, true);
 	} else if (level == DISK_WARN) {
 		set_state(w, WRITER_WARNED, &why);
 	} else if (store_wal_used(s) > warn) {
@@ -490,12 +510,25 @@ static void gather(struct writer *w, const struct batch *b)
 	w->wanted = 0;
 }
 
-/* Takes the queue; false when it is empty and the writer is to stop. */
+/* Takes the queue; false when it is empty and the writer is to stop. What it warns of may end while there is
+ * nothing to do. */
 static bool take_queue(struct writer *w, const struct batch *b, struct lanes *ret)
 {
 	pthread_mutex_lock(&w->lock);
-	while (lanes_empty(&w->queue) && !w->stopping)
-		pthread_cond_wait(&w->cond, &w->lock);
+	while (lanes_empty(&w->queue) && !w->stopping) {
+		struct timespec until = in_us(LOOK_MS * 1000);
+		bool warns = w->state == WRITER_WARNED || w->state == WRITER_SLOW;
+		int r = warns ? pthread_cond_timedwait(&w->cond, &w->lock, &until)
+			      : pthread_cond_wait(&w->cond, &w->lock);
+		if (r != ETIMEDOUT)
+			continue;
+		pthread_mutex_unlock(&w->lock);
+		if (store_checkpoint(w->store, false) < 0)
+			set_state(w, WRITER_FAILED, &w->store->why);
+		else
+			look_around(w);
+		pthread_mutex_lock(&w->lock);
+	}
 	gather(w, b);
 	lanes_splice(ret, &w->queue);
 	atomic_store(&w->news, false);

@@ -272,6 +272,8 @@ int spool_adopt(struct spool *s, const char *dir, const char *name)
 	s->end = (uint64_t)st.st_size;
 	if (r == 0)
 		r = lock_file(s->fd, F_RDLCK); /* its owner holds a lock for writing */
+	if (r == 0 && fstat(s->fd, &st) == 0 && st.st_nlink == 0)
+		r = -ENOENT; /* its owner has removed it meanwhile, and may make another */
 	if (r == 0)
 		r = read_head(s, name);
 	if (r < 0)
@@ -294,6 +296,12 @@ int spool_reserve(struct spool *s, size_t bytes)
 	return 0;
 }
 
+void spool_cut(struct spool *s, uint64_t end)
+{
+	(void)!ftruncate(s->fd, (off_t)end);
+	s->end = s->reserved = end; /* what was allotted behind it has gone too */
+}
+
 int spool_append(struct spool *s, const struct spool_record *r)
 {
 	struct buf b = {0};
@@ -303,7 +311,7 @@ int spool_append(struct spool *s, const struct spool_record *r)
 	if (status == 0)
 		s->end += b.len;
 	else
-		(void)!ftruncate(s->fd, (off_t)s->end); /* else it is a torn tail, overwritten by the next */
+		spool_cut(s, s->end); /* else it is a torn tail, overwritten by the next */
 	buf_done(&b);
 	return status;
 }

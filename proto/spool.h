@@ -82,6 +82,9 @@ int spool_reserve(struct spool *s, size_t bytes) __attribute__((warn_unused_resu
 /* Appends a record, whole or not at all. 0 or -errno. */
 int spool_append(struct spool *s, const struct spool_record *r) __attribute__((warn_unused_result));
 
+/* Takes back what was appended behind a former s->end. */
+void spool_cut(struct spool *s, uint64_t end);
+
 /* Waits until it is on disk. 0 or -errno. */
 int spool_sync(const struct spool *s) __attribute__((warn_unused_result));
 

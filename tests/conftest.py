@@ -227,7 +227,7 @@ def fails(code, f, *args, **kw):
 
 
 class Daemon:
-    def __init__(self, db, *args, env=None, ready=True, program=None, user=None):
+    def __init__(self, db, *args, env=None, ready=True, program=None, **who):
         self.db = str(db)
         self.env = dict(os.environ if env is None else env)
         self.stderr_path = f"{tempfile.mkdtemp(dir=self.env['XDG_RUNTIME_DIR'])}/err"
@@ -235,7 +235,7 @@ class Daemon:
         self.args = [*(program or [XETRACKD]), "--ready-fd", str(w), *map(str, args), self.db]
         with open(self.stderr_path, "wb") as err:
             self.proc = subprocess.Popen(self.args, pass_fds=[w], stdin=subprocess.DEVNULL, stderr=err,
-                                         stdout=err, env=self.env, user=user)
+                                         stdout=err, env=self.env, **who)
         os.close(w)
         self.expected = 0
         self.checked = False

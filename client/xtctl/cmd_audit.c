@@ -57,8 +57,8 @@ static void find(struct audit *a, const char *fmt, ...)
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	va_end(ap);
-	more = realloc(a->findings, (a->n_findings + 1) * sizeof(*more));
-	if (!more || !text) {
+	more = text ? realloc(a->findings, (a->n_findings + 1) * sizeof(*more)) : NULL;
+	if (!more) {
 		a->untold++;
 		free(text);
 		return;

@@ -10,7 +10,7 @@ int cmd_restart(struct ctl *ctl)
 	options.no_autostart = true;
 	int r = ctl_try_open(ctl, &options, &client);
 	if (r == XT_OK)
-		r = xt_shutdown(client, false);
+		r = ctl->options.force ? xt_shutdown_anyway(client, false) : xt_shutdown(client, false);
 	int status = r == XT_OK || ctl_nobody(client, r) ? CTL_OK : ctl_fail(ctl, client, r);
 	xt_close(client); /* nobody is left to deliver anything to */
 	if (status != CTL_OK)

@@ -11,7 +11,8 @@
 
 struct listing {
 	struct format *format;
-	bool failed; /* out of memory */
+	bool failed;  /* out of memory */
+	bool damaged; /* there is such a file */
 };
 
 static const char *const state_names[] = {[SPOOL_OWNED] = "owned",
@@ -33,6 +34,7 @@ static bool put_file(const struct spool_facts *f, void *data)
 			  xt_uint(f->first),
 			  xt_uint(f->last),
 			  xt_uint(f->bytes)};
+	l->damaged = l->damaged || f->state == SPOOL_DAMAGED;
 	l->failed = format_row(l->format, row) < 0;
 	return !l->failed;
 }
@@ -59,7 +61,14 @@ static int list(struct ctl *ctl)
 	format_free(l.format);
 	if (r < 0)
 		return ctl_error(ctl, "cannot read '%s': %s", place.spool, strerror(-r));
-	return l.failed ? ctl_no_memory(ctl) : CTL_OK;
+	if (l.failed)
+		return ctl_no_memory(ctl);
+	return l.damaged
+		       ? ctl_error(ctl,
+				   "there are damaged files in '%s': what came before the damage is stored; "
+				   "remove them when you need them no more",
+				   place.spool)
+		       : CTL_OK;
 }
 
 /* ---- replay ----------------------------------------------------------- */

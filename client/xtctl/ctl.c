@@ -3,7 +3,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "text.h"
@@ -104,6 +106,7 @@ static const struct remedy {
 	{"no_such_run", "ls DB runs", "lists the runs"},
 	{"run_running", "delete --force", "deletes it all the same"},
 	{"timed_out", "sql --timeout SECONDS", "gives a statement more time"},
+	{"disk_full", "status DB", "tells when there is room again; down and restart take --force"},
 };
 
 int ctl_fail(const struct ctl *ctl, const xt_client *client, int status)
@@ -149,12 +152,23 @@ xt_options ctl_reading(void)
 	return (xt_options){.read_only = true};
 }
 
+/* What keeps the daemon from storing, and so us from going on. */
+static void note_trouble(const char *code, const char *message, void *user)
+{
+	if (strcmp(code, "disk_full") == 0 || strcmp(code, "database_locked") == 0)
+		ctl_note(user, "%s", message);
+}
+
 int ctl_try_open(const struct ctl *ctl, const xt_options *options, xt_client **ret_client)
 {
 	xt_options named = *options;
 	int r;
 
 	named.name = ctl->program;
+	if (!named.on_warning) {
+		named.on_warning = note_trouble;
+		named.user = (void *)(uintptr_t)ctl;
+	}
 	for (;;) {
 		r = xt_open(ret_client, ctl->database, &named);
 		if (!ctl_again(r))

@@ -13,11 +13,14 @@ static const struct command commands[] = {
 	{"up", "", "start the daemon, and create the database if need be",
 	 "Ends what 'down' began. Prints the daemon's pid and socket.", OPT_JSON, 0, 0, NULL, cmd_up},
 	{"down", "", "stop the daemon and keep it down until 'up'",
-	 "Everything it received is stored first. Says so when none runs; never starts one.", 0, 0, 0, NULL,
-	 cmd_down},
+	 "Everything it received is stored first, or it goes on and says why not, unless --force is given. "
+	 "When\n"
+	 "none runs it sees to it that none is started.",
+	 OPT_FORCE, 0, 0, NULL, cmd_down},
 	{"restart", "", "stop the daemon and start it again, as after an upgrade",
-	 "Workers go on meanwhile: what they log waits and is stored by the next daemon.", OPT_JSON, 0, 0,
-	 NULL, cmd_restart},
+	 "Workers go on meanwhile: what they log waits and is stored by the next daemon. Not while messages\n"
+	 "wait that cannot be stored, unless --force is given.",
+	 OPT_JSON | OPT_FORCE, 0, 0, NULL, cmd_restart},
 	{"audit", "", "prove that nothing is lost and nothing is doubled",
 	 "Adds up what clients numbered, what was stored, rejected, deleted and spooled, counts the rows of\n"
 	 "every run, and has SQLite check the file. Exit status 1 when something does not add up.",

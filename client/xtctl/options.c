@@ -34,7 +34,7 @@ static const struct {
 	{"skip-bad", NULL, OPT_SKIP_BAD, FLAG, offsetof(struct options, skip_bad),
 	 "go on after a line that cannot be read"},
 	{"force", NULL, OPT_FORCE, FLAG, offsetof(struct options, force),
-	 "also when the run is still running"},
+	 "although something speaks against it: a run that is running, messages that wait"},
 	{"force", NULL, OPT_REPLACE, FLAG, offsetof(struct options, force), "replace a file that is there"},
 	{"rate", "MIB", OPT_RATE, SPECIAL, 0, "copy no more MiB in a second"},
 	{"yes", NULL, OPT_YES, FLAG, offsetof(struct options, yes), "do not ask"},

@@ -15,7 +15,7 @@ from conftest import BUILD, TIMEOUT, XTCTL, sqlite
 
 CRASH = os.environ.get("XETRACKD_CRASH", str(BUILD / "xetrackd-crash"))
 WORKER = os.environ.get("XT_WORKER", str(BUILD / "xt-worker"))
-KILLS = int(os.environ.get("XT_CRASH_KILLS", "60"))
+KILLS = int(os.environ.get("XT_CRASH_KILLS", "200"))
 SEED = int(os.environ.get("XT_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 
 pytestmark = [pytest.mark.skipif(not os.access(p, os.X_OK), reason=f"{p} is not built") for p in (CRASH, WORKER)]

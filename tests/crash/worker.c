@@ -142,10 +142,11 @@ static void parse(int argc, char **argv)
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		long n = optarg ? atol(optarg) : 0;
+		const char *value = optarg ? optarg : "";
+		long n = atol(value);
 		switch (o) {
 		case WITNESS:
-			set.witness = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+			set.witness = open(value, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 			break;
 		case GATES:
 			set.gates = true;

@@ -101,7 +101,7 @@ static void journal_end(int rc, struct record r, const void *bytes)
 		return;
 	if (rc == SQLITE_OK && r.which != FILE_OTHER) {
 		ssize_t n = write(journal, &r, sizeof(r));
-		n += r.size ? write(journal, bytes, r.size) : 0;
+		n += bytes ? write(journal, bytes, r.size) : 0;
 		assert(n == (ssize_t)(sizeof(r) + r.size));
 		atomic_fetch_add(&control->records, 1);
 	}

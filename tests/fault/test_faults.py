@@ -1,5 +1,5 @@
-"""Each call to the disk fails once, then each allocation: nothing acknowledged is lost, nothing is stored twice, and the
-daemon goes on by itself or leaves with an error."""
+"""Each call to the disk fails once, then each allocation: nothing acknowledged is lost, nothing is stored twice, and
+the daemon goes on by itself or leaves with an error."""
 import os
 import shutil
 import signal

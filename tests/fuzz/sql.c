@@ -28,7 +28,7 @@ static const char tables[] =
 
 /* What no statement of a user may change: rows of ours, their definitions, and what the file is. */
 static const char *const kept[] = {
-	"SELECT group_concat(quote(key) || quote(value)) FROM xt_meta",
+	"SELECT group_concat(quote(key) || quote(value)) FROM xt_meta WHERE key <> 'adopted'",
 	"SELECT count(*) FROM xt_config",
 	"SELECT count(*) FROM xt_clients",
 	"SELECT group_concat(quote(seq) || quote(answer)) FROM xt_outbox",

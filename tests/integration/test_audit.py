@@ -68,6 +68,15 @@ def test_a_refused_statement_counts_nothing(served, client):
     assert audit(served.db)["rows_there"] == 10
 
 
+def test_a_run_whose_first_rows_a_statement_put_there(served, client):
+    client.store({"a": 1}, track_id="x")
+    client.change("exec", sql="INSERT INTO events (track_id, a) VALUES ('y', 2), ('y', 3)")
+    client.store({"a": 4}, track_id="y")
+    a = audit(served.db)
+    assert a["ok"], a["findings"]
+    assert (a["rows_logged"], a["rows_inserted"], a["rows_there"]) == (2, 2, 4)
+
+
 def test_rows_that_another_program_took_or_put(served, client):
     client.store([{"i": i} for i in range(10)], track_id="r")
     client.store([{"i": i} for i in range(10)], track_id="s")

@@ -593,8 +593,10 @@ def test_a_client_of_the_restored_database(daemon, db, to):
         c.store({"i": 2})
     d.stop()
     os.replace(to, db)
-    with daemon(db).client(client_id=c.id, acked=2, last_seq=2) as again:
+    d = daemon(db)
+    with d.client(client_id=c.id, acked=2, last_seq=2) as again:
         assert again.mark == 1
+        assert "a client knew a newer state" in d.stderr(), "the daemon notices it too"
         again.store({"i": 2})
         assert again.rows("SELECT i FROM events ORDER BY i") == [[1], [2]]
 

@@ -124,9 +124,10 @@ FORKING = textwrap.dedent("""
         b = msgpack.packb(m, use_bin_type=True)
         s.sendall(struct.pack(">I", len(b)) + b)
     send([0, 1, "hello", [{"protocol": 1, "client": b"f" * 16}]])
-    s.recv(4096)  # one answer at a time: two may come in one piece
     send([0, 2, "run_start", [{"seq": 1, "track_id": "run-1"}]])
-    s.recv(4096)
+    got = b""
+    while b"run-1" not in got:
+        got += s.recv(4096)
     r, w = os.pipe()
     if os.fork() == 0:  # an idle child that keeps the socket open
         os.close(w)

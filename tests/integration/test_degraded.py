@@ -2,10 +2,11 @@
 import os
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, TIMEOUT, sqlite
+from conftest import BUILD, TIMEOUT, XTCTL, sqlite
 
 WORKER = os.environ.get("XT_WORKER", str(BUILD / "xt-worker"))
 HUGE = 2_000_000_000  # MiB: more than any disk has
@@ -45,6 +46,18 @@ def test_watermarks(served, client):
     served.expected = -9
     served.wait()
     sqlite(served.db, "DELETE FROM xt_config")
+
+
+def test_slow_means_slow(served, client):
+    """A pause of 50 ms follows each commit, also when more is waiting."""
+    client.change("config", key="disk_slow_mib", value=HUGE)
+    with served.client(last_seq=0) as looker:
+        before, start = looker.call("status")["batches"], time.monotonic()
+        for i in range(20000):
+            client.log({"i": i})
+        client.until_ack(client.seq)
+        batches = looker.call("status")["batches"] - before
+        assert batches <= (time.monotonic() - start) / 0.05 + 2
 
 
 def test_it_recovers_by_itself(small_disk, daemon):
@@ -105,9 +118,7 @@ def test_a_log_that_cannot_be_put_back(served, client):
         assert looker.call("status")["state"].startswith("warning: wal_blocked")
         reader.execute("COMMIT")
         reader.close()
-        client.store({"blob": bytes(100)})
-        client.store({"blob": bytes(100)})
-        told(client, "ok")
+        told(client, "ok")  # by itself
         assert looker.call("status")["state"] == "ok"
 
 
@@ -142,6 +153,31 @@ def test_the_reserve_lets_the_last_checkpoint_through(small_disk, daemon):
         d.stop()
     assert not Path(f"{db}-wal").exists() and not reserve.exists()
     assert sqlite(db, "SELECT count(*), sum(length(blob)) FROM events") == [(100, 2000000)]
+
+
+def test_nothing_goes_with_a_daemon_that_cannot_store(served, client):
+    """`down` and `restart` are careful; who means it says so."""
+    client.store({"a": 1})
+    client.change("config", key="disk_refuse_mib", value=HUGE)
+    client.log({"a": 2})
+    told(client, "degraded")
+    for command in ("down", "restart"):
+        p = subprocess.run([XTCTL, command, served.db], capture_output=True, text=True, timeout=TIMEOUT)
+        assert p.returncode == 1 and "cannot be stored now" in p.stderr and "--force" in p.stderr, p.stderr
+    with served.client(last_seq=0) as looker:
+        assert looker.call("status")["state"].startswith("degraded")
+    p = subprocess.run([XTCTL, "down", served.db, "--force"], capture_output=True, text=True, timeout=TIMEOUT)
+    assert p.returncode == 0, p.stderr
+    served.expected = served.wait()
+    assert "left with messages that could not be stored" in served.stderr()
+
+
+def test_down_of_a_daemon_that_does_not_run_holds(runtime, db):
+    sqlite(db, "CREATE TABLE events (track_id TEXT, timestamp TEXT, a)")
+    p = subprocess.run([XTCTL, "down", db], capture_output=True, text=True, timeout=TIMEOUT)
+    assert p.returncode == 0 and "held" in p.stdout
+    p = subprocess.run([XTCTL, "log", db, "a=1"], capture_output=True, text=True, timeout=TIMEOUT)
+    assert p.returncode == 1 and "stopped" in p.stderr
 
 
 def test_an_old_reserve_is_removed(daemon, db):

@@ -1,11 +1,14 @@
 """Rows while there is no daemon: limits, what calls say, what xtctl shows, files that are not as they should be."""
+import hashlib
 import json
 import os
+import struct
 import subprocess
 from pathlib import Path
 
+import msgpack
 import pytest
-from conftest import BUILD, TIMEOUT, XTCTL, mode, sqlite
+from conftest import BUILD, TIMEOUT, XTCTL, frame, mode, sqlite
 
 WORKER = os.environ.get("XT_WORKER", str(BUILD / "xt-worker"))
 pytestmark = pytest.mark.skipif(not os.access(WORKER, os.X_OK), reason=f"{WORKER} is not built")
@@ -38,7 +41,36 @@ def ctl(*args, code=0):
 
 
 def listing(db):
-    return json.loads(ctl("spool", db, "ls", "--json"))
+    p = subprocess.run([XTCTL, "spool", "ls", str(db), "--json"], capture_output=True, text=True, timeout=TIMEOUT)
+    files = json.loads(p.stdout)
+    damaged = any(f["state"] == "damaged" for f in files)
+    assert p.returncode == damaged and ("damaged" in p.stderr) == damaged, p.stderr
+    return files
+
+
+def checksum(data):
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def numbered(method, seq, **params):
+    """A notification whose number has all nine bytes."""
+    large = 1 << 63
+    m = msgpack.packb([2, method, [{"seq": large, **params}]])
+    return m.replace(struct.pack(">Q", large), struct.pack(">Q", seq), 1)
+
+
+def leave_spool(db, client, messages):
+    """An orphan with one row a numbered message, and others at their places, as proto/spool.h has it."""
+    path = Path(f"{db}.spool")
+    path.mkdir(mode=0o700, exist_ok=True)
+    head = b"xtspool1" + client + bytes(16)
+    out = bytearray(head + checksum(head))
+    for seq, m in messages:
+        f = frame(m)
+        record = struct.pack(">IIQI", len(f), seq > 0, seq, f.index(b"\xa3seq\xcf") + 5 if seq else 0) + f
+        out += record + checksum(record) + struct.pack(">I", len(f))
+    (path / f".{client.hex()}").write_bytes(out)
+    os.rename(path / f".{client.hex()}", path / client.hex())
 
 
 @pytest.fixture
@@ -240,3 +272,50 @@ def test_forked_children_have_spools_of_their_own(daemon, db):
     p = subprocess.run([fork, str(db), "3", "200"], capture_output=True, text=True, timeout=TIMEOUT)
     assert p.returncode == 0, p.stderr
     assert listing(db) == []
+
+
+def test_another_database_while_rows_of_the_spool_are_on_their_way(alone, daemon, db):
+    """They are in the file and in the window: the new database gets them once, from the file."""
+    w = alone("--pause-us", "3000")
+    sqlite(db, "INSERT INTO xt_config VALUES ('disk_refuse_mib', 2000000000)")  # takes rows, stores none
+    w.go_on()
+    while not listing(db):
+        assert w.proc.poll() is None, w.end()
+    d = daemon(db)
+    w.gate("all")
+    d.kill()
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{db}{suffix}").unlink(missing_ok=True)
+    daemon(db)
+    w.go_on()
+    assert w.end() == (0, "")
+    ctl("spool", "replay", db)
+    n, distinct = rows(db)
+    assert n == distinct and n >= 500
+
+
+def test_a_run_is_not_judged_before_its_spool_is_taken_in(daemon, db):
+    """In many pieces, while the grace time ends: how the run ended its goodbye tells, and all rows are counted."""
+    d = daemon(db)
+    d.client().store({"a": 1})
+    d.stop()
+    n = 4000
+    log = [(i, numbered("log", i, track_id="r", rows=[{"i": i, "b": bytes(4000)}])) for i in range(1, n + 1)]
+    leave_spool(db, os.urandom(16), [*log, (0, [2, "bye", [{"last_seq": n, "status": "failed"}]])])
+    daemon(db, "--grace-ms", "30")
+    ctl("spool", "replay", db)
+    assert sqlite(db, "SELECT status, rows, cause FROM xt_runs WHERE track_id = 'r'") == [("failed", n, None)]
+    ctl("audit", db)
+
+
+def test_a_goodbye_in_the_spool_takes_a_crash_back(daemon, db):
+    """A client that could not deliver all leaves without a goodbye on its connection."""
+    d = daemon(db)
+    with d.client() as c:
+        c.store({"a": 1}, track_id="r")
+    while sqlite(db, "SELECT status FROM xt_runs") != [("crashed",)]:
+        pass
+    bye = [2, "bye", [{"last_seq": 2, "status": "finished"}]]
+    leave_spool(db, c.id, [(2, numbered("log", 2, track_id="r", rows=[{"a": 2}])), (0, bye)])
+    ctl("spool", "replay", db)
+    assert sqlite(db, "SELECT status, rows, cause FROM xt_runs") == [("finished", 2, None)]
