@@ -129,8 +129,9 @@ static int count_there(struct store *s, struct run *run, struct xt_err *err)
 	struct buf names = {0};
 	int r = tables_names(s, &names, err);
 
-	for (const char *name = (const char *)names.data, *end = name + names.len; r == 0 && name < end;
-	     name += strlen(name) + 1) {
+	for (size_t at = 0; r == 0 && at < names.len;) {
+		const char *name = (const char *)names.data + at;
+		at += strlen(name) + 1;
 		struct buf sql = {0};
 		sqlite3_stmt *st = NULL;
 		buf_add_str(&sql, "SELECT count(*) FROM ");
