@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "entries.h"
 #include "intake.h"
 
 #define BATCH_US     5000  /* what a batch may take, so that acknowledgements do not wait long */
@@ -20,7 +21,11 @@ int64_t batch_now_us(void)
 
 bool batch_outside(const struct op *op)
 {
-	return op->kind == OP_METHOD && op->method->id == METHOD_compact;
+	if (op->kind == OP_CACHE)
+		return true;
+	return op->kind == OP_METHOD &&
+	       (op->method->id == METHOD_compact || op->method->id == METHOD_cache_gc ||
+		op->method->id == METHOD_cache_reset);
 }
 
 bool batch_alone(const struct op *op)
@@ -54,11 +59,13 @@ void batch_take_back(struct batch *b, struct lanes *queue)
 		op->out.failed = false;
 		op->ack = 0;
 		op->close = op->refused = op->more = false;
+		op->result = OP_RESULT_NONE;
 	}
 	lanes_restore(queue, &b->ops);
 	b->bulk_us = 0;
 	b->prompted = false;
 	intake_rolled_back(b->work.intake);
+	entries_rolled_back(b->work.cache);
 	b->work.stored = b->work.rejected = b->work.duplicates = 0;
 	b->work.met = false;
 	b->work.op = NULL;

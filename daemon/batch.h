@@ -18,6 +18,8 @@ struct batch {
 	bool prompted;		/* prompt messages were taken into it */
 	bool bulk_turn;		/* none was taken into the last one though there were: they go first */
 	size_t under_way;	/* messages answered by it, and those that waited for it meanwhile */
+	struct xt_err refusal;	/* why the cache could not be written */
+	bool mended;		/* the cache was set aside for this batch */
 	int64_t retry_ms;	/* how long to wait before the next try */
 };
 

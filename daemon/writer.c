@@ -8,6 +8,8 @@
 #include "apply.h"
 #include "batch.h"
 #include "crash.h"
+#include "entries.h"
+#include "log.h"
 
 #define LONGEST_US    600000000 /* that a batch may take: a trigger without an end is stopped */
 #define RETRY_MS      50	/* between two tries when the disk is full or the file locked; doubled … */
@@ -186,6 +188,10 @@ static int fill_and_commit(struct writer *w, struct batch *b, struct lanes *queu
 		give_back(w, &b->ops);
 		b->work.op = NULL;
 	}
+	if (entries_commit(w->cache, s->now_us(), &b->refusal) < 0) {
+		b->work.cache_refusal = &b->refusal;
+		return -1;
+	}
 	crash_point("before commit");
 	int64_t start = batch_now_us();
 	if (store_commit(s, err) < 0)
@@ -195,16 +201,48 @@ static int fill_and_commit(struct writer *w, struct batch *b, struct lanes *queu
 	return 0;
 }
 
+/* A cache that is damaged, or whose file was removed or replaced, is set aside, and a new one made when it is
+ * needed. */
+static bool mend_cache(struct writer *w)
+{
+	char aside[PATH_MAX + 64];
+	struct xt_err err;
+
+	bool damaged = atomic_load(&w->cache->damaged);
+	if (!damaged && cache_is_in_place(w->cache))
+		return false;
+	if (cache_set_aside(w->cache, damaged ? "damaged" : "replaced",
+			    damaged ? "it is damaged" : "its file was removed or replaced", aside, &err) == 0)
+		return true;
+	log_error("the cache cannot be used and cannot be set aside error=\"%s\"", err.message);
+	return false;
+}
+
+/* The batch's rows go on without its results; or with them, once a damaged cache has gone. */
+static int without_cache(struct writer *w, struct batch *b, struct lanes *queue)
+{
+	log_warn("results are not kept error=\"%s\"", b->refusal.message);
+	store_rollback(w->store);
+	batch_take_back(b, queue);
+	if (!b->mended && mend_cache(w))
+		b->work.cache_refusal = NULL;
+	b->mended = true;
+	return 1;
+}
+
 /* One try. 0: committed. 1: rolled back, try again. -1: this cannot go on. */
 static int try_batch(struct writer *w, struct batch *b, struct lanes *queue)
 {
 	struct store *s = w->store;
 	struct xt_err err = {0};
 
+	const struct xt_err *refusal = b->work.cache_refusal;
 	s->guard.deadline_ns = (batch_now_us() + LONGEST_US) * 1000;
 	s->guard.timed_out = false; /* of an earlier batch: it stops no other */
 	if (fill_and_commit(w, b, queue, &err) == 0)
 		return 0;
+	if (b->work.cache_refusal != refusal)
+		return without_cache(w, b, queue);
 	enum trouble trouble = s->trouble;
 	bool culprit = trouble == TROUBLE_NONE || trouble == TROUBLE_CULPRIT;
 	struct xt_err why = culprit ? err : s->why;
@@ -266,6 +304,8 @@ static int after_commit(struct writer *w, const struct op_list *ops)
 	bool tidy = false;
 
 	intake_committed(&w->intake, s);
+	entries_committed(w->cache);
+	cache_configure(w->cache, s);
 	for (struct op *op = ops->first; op; op = op->next) {
 		tidy = tidy || op->kind == OP_TIDY;
 		if (op->kind != OP_GONE)
@@ -314,6 +354,9 @@ static void run_batch(struct writer *w, struct batch *b, struct lanes *queue)
 	int r;
 
 	b->work.culprit = NULL;
+	b->work.cache_refusal = NULL;
+	b->mended = false;
+	mend_cache(w);
 	b->retry_ms = RETRY_MS;
 	batch_take_back(b, queue);
 	while ((r = try_batch(w, b, queue)) > 0)
@@ -360,6 +403,7 @@ static void run_outside(struct writer *w, struct batch *b, struct lanes *queue)
 	s->guard.deadline_ns = 0;
 	s->guard.timed_out = false;
 	s->trouble = TROUBLE_NONE;
+	mend_cache(w);
 	work_outside(&b->work, op);
 	if (s->trouble == TROUBLE_FATAL)
 		set_state(w, WRITER_FAILED, &s->why);
@@ -394,14 +438,16 @@ static bool take_queue(struct writer *w, const struct batch *b, struct lanes *re
 	while (lanes_empty(&w->queue) && !w->stopping) {
 		struct timespec until = in_us(LOOK_MS * 1000);
 		bool warns = w->state == WRITER_WARNED || w->state == WRITER_SLOW;
-		int r = warns ? pthread_cond_timedwait(&w->cond, &w->lock, &until)
-			      : pthread_cond_wait(&w->cond, &w->lock);
+		bool uses = entries_has_uses(w->cache);
+		int r = warns || uses ? pthread_cond_timedwait(&w->cond, &w->lock, &until)
+				      : pthread_cond_wait(&w->cond, &w->lock);
 		if (r != ETIMEDOUT)
 			continue;
 		pthread_mutex_unlock(&w->lock);
-		if (store_checkpoint(w->store, false) < 0)
+		entries_flush(w->cache);
+		if (warns && store_checkpoint(w->store, false) < 0)
 			set_state(w, WRITER_FAILED, &w->store->why);
-		else
+		else if (warns)
 			look_around(w);
 		pthread_mutex_lock(&w->lock);
 	}
@@ -427,6 +473,8 @@ static void *writer_main(void *data)
 	if (!b || !b->work.names || !b->work.keys)
 		abort(); /* at the start, with nothing accepted yet */
 	b->work.store = w->store;
+	b->work.cache = w->cache;
+	cache_configure(w->cache, w->store);
 	b->work.intake = &w->intake;
 	intake_init(&w->intake, w->store->path);
 	if (!w->store->read_only)
@@ -453,12 +501,14 @@ static void *writer_main(void *data)
 	return NULL;
 }
 
-int writer_start(struct writer *w, struct store *store, void (*wake)(void *data), void *data)
+int writer_start(struct writer *w, struct store *store, struct cache *cache, void (*wake)(void *data),
+		 void *data)
 {
 	pthread_condattr_t attr;
 	sigset_t all, old;
 
 	w->store = store;
+	w->cache = cache;
 	w->wake = wake;
 	w->data = data;
 	pthread_mutex_init(&w->lock, NULL);
