@@ -10,6 +10,7 @@
 
 #define MAX_NESTING   10   /* of maps in an argument that become columns of their own */
 #define BLOB_SHOWN    1024 /* bytes of a blob that a row shows; a longer one is named by its hash */
+#define SETTLE_MS     1000 /* for the daemon to have the run on disk */
 #define COLUMN_LENGTH 512  /* bytes of a key that is put together */
 
 struct xt_call {
@@ -316,6 +317,19 @@ static int take_hit(struct xt_call *call, const struct entry *e)
 	return r == XT_OK ? XT_HIT : r;
 }
 
+/* Whose part in a run is not known to the database is not waited for after a crash of the daemon, and would
+ * lose its lease: so the first cached call waits for that to be on disk. */
+static int settle_run(struct xt_run *run)
+{
+	uint64_t joined = run->joined;
+
+	run->joined = 0;
+	if (joined == 0 || run->client->acked >= joined || run->client->fd < 0)
+		return XT_OK;
+	int r = client_await(run->client, joined, deadline_in(SETTLE_MS));
+	return r == XT_EINTR ? r : XT_OK;
+}
+
 /* From the cache, or with a lease, or without either. */
 static int look_up(struct xt_call *call, const xt_call_options *o)
 {
@@ -325,7 +339,9 @@ static int look_up(struct xt_call *call, const xt_call_options *o)
 	struct entry e = {0};
 
 	canon_key(buf_span(&call->parts), call->key);
-	int r = flight_begin(c, call->key, o, &flight, &e, &call->held, &rpc);
+	int r = settle_run(call->run);
+	if (r == XT_OK)
+		r = flight_begin(c, call->key, o, &flight, &e, &call->held, &rpc);
 	call->keep = call->held != NULL;
 	if (r == XT_OK && flight == FLIGHT_HIT)
 		r = take_hit(call, &e);

@@ -121,6 +121,7 @@ static void take_hello(struct conn *c, struct op *op)
 		struct result_hello result = {0};
 		hello_answer(c->server->store, c->server->cache, op, 0, &result);
 		wire_put_result(&c->out, op->msgid, METHOD_hello, &result);
+		c->welcomed = true;
 		op->request = false;
 		op->greeting = true;
 		conn_touch(c);

@@ -345,7 +345,7 @@ static void tell_all(struct server *s, enum writer_state state, const struct xt_
 	s->told_code = why->code;
 	s->told_ms = uv_now(&s->loop);
 	for (struct conn *c = s->conns; c; c = c->next)
-		if (c->greeted && c->state == CONN_OPEN)
+		if (c->welcomed && c->state == CONN_OPEN)
 			server_tell_state(s, c);
 }
 

@@ -339,8 +339,12 @@ static bool goes_on(struct server *s, struct op *op)
 static void deliver(struct server *s, struct conn *c, struct op *op)
 {
 	buf_add(&c->out, op->out.data, op->out.len);
-	if (op->method->id == METHOD_hello && s->told != WRITER_OK)
-		server_tell_state(s, c);
+	if (op->method->id == METHOD_hello) {
+		c->welcomed = true;
+		if (s->told != WRITER_OK)
+			server_tell_state(s, c);
+		server_tell_cache(s, c); /* it may have moved since the answer was made */
+	}
 	if (op->ack > c->ack)
 		c->ack = op->ack;
 	if (op->ack > c->committed)
