@@ -1,5 +1,6 @@
 #include "apply.h"
 
+#include "asset.h"
 #include "intake.h"
 #include "runs.h"
 #include "table.h"
@@ -309,6 +310,10 @@ void work_outside(struct work *w, struct op *op)
 
 	w->op = op;
 	w->events = &op->out;
+	if (op->kind == OP_SETTLE) {
+		assets_settle(w->store->assets, w->store);
+		return;
+	}
 	int r = handle_call(op->method, w, op->params, &result, &err);
 	answer(op, &result, r < 0 ? &err : NULL);
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "apply.h"
+#include "asset.h"
 #include "crash.h"
 
 #define BATCH_US      5000  /* what a batch may take, so that acknowledgements do not wait long */
@@ -49,7 +50,8 @@ struct batch {
 /* What can not be done inside a transaction. */
 static bool outside(const struct op *op)
 {
-	return op->kind == OP_METHOD && op->method->id == METHOD_compact;
+	return op->kind == OP_SETTLE || (op->kind == OP_METHOD && (op->method->id == METHOD_compact ||
+								   op->method->id == METHOD_asset_orphans));
 }
 
 /* A user's statement may roll everything back, so it has a transaction to itself. */
@@ -559,6 +561,8 @@ static void *writer_main(void *data)
 		w->reserve.fd = -1;
 	w->store->guard.abandon = &w->abandon;
 	b->row_limit = 1000;
+	if (!w->store->read_only)
+		assets_start(w->store->assets, w->store);
 	while (take_queue(w, b, &queue))
 		while (!lanes_empty(&queue)) {
 			if (writer_state(w, &why) == WRITER_FAILED)
