@@ -41,14 +41,14 @@ struct asset {
 
 /* Of a store; shared by its threads. */
 struct assets {
-	const char *database;			      /* borrowed: its path */
-	char dir[PATH_MAX];			      /* <database>.assets */
-	pthread_mutex_t lock;			      /* guards what follows, and limbo against settling */
-	struct asset *list;			      /* owned; freed by the writer's thread only */
-	struct buf restless;			      /* hashes that are to be settled */
-	atomic_size_t n_restless;		      /* how many; read without the lock */
+	const char *database;			     /* borrowed: its path */
+	char dir[PATH_MAX];			     /* <database>.assets */
+	pthread_mutex_t lock;			     /* guards what follows, and limbo against settling */
+	struct asset *list;			     /* owned; freed by the writer's thread only */
+	struct buf restless;			     /* hashes that are to be settled */
+	atomic_size_t n_restless;		     /* how many; read without the lock */
 	uint8_t marked[ASSET_MARKED][XT_ASSET_HASH]; /* found damaged lately */
-	size_t n_marked;			      /* ever; the newest are kept */
+	size_t n_marked;			     /* ever; the newest are kept */
 };
 
 /* NULL: out of memory. */
@@ -67,15 +67,16 @@ void asset_path(const struct assets *a, enum asset_place place, const uint8_t *h
 /* Makes the directory and limbo, as far as they are missing, and checks that they are ours. */
 int assets_make_dirs(const struct assets *a, struct xt_err *err) __attribute__((warn_unused_result));
 
-/* Opens an asset's file for reading, wherever it is. -1 with an error that says what is the matter with it. */
+/* Opens an asset's file for reading, wherever it is. -1 with an error that says what is the matter with it.
+ */
 int asset_open(const struct assets *a, const uint8_t *hash, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
 /* True when a row's file is there and has its size. */
 bool asset_is_there(const struct assets *a, const uint8_t *hash, uint64_t stored);
 
-/* Holds what was uploaded: a file at `part`, which goes to limbo, or the bytes in `data`, which are taken over.
- * Where somebody else holds the same content the new one is dropped. */
+/* Holds what was uploaded: a file at `part`, which goes to limbo, or the bytes in `data`, which are taken
+ * over. Where somebody else holds the same content the new one is dropped. */
 int asset_hold(struct assets *a, const struct asset *what, struct buf *data, const char *part,
 	       struct xt_err *err) __attribute__((warn_unused_result));
 void asset_let_go(struct assets *a, const uint8_t *hash);

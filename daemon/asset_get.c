@@ -13,12 +13,12 @@ struct asset_get {
 	crypto_generichash_state state; /* of what was given so far; wants its alignment */
 	struct assets *assets;		/* borrowed */
 	uint8_t hash[XT_ASSET_HASH];
-	uint64_t size, given;		/* bytes: of all, given so far */
-	ZSTD_DCtx *zstd;		/* owned */
-	int fd;				/* of its file; -1: all is in `data` */
-	struct buf data;		/* owned: compressed bytes */
-	ZSTD_inBuffer in;		/* of them */
-	bool ended;			/* the compressed frame is through */
+	uint64_t size, given; /* bytes: of all, given so far */
+	ZSTD_DCtx *zstd;      /* owned */
+	int fd;		      /* of its file; -1: all is in `data` */
+	struct buf data;      /* owned: compressed bytes */
+	ZSTD_inBuffer in;     /* of them */
+	bool ended;	      /* the compressed frame is through */
 };
 
 /* ---- rows ------------------------------------------------------------- */
@@ -47,10 +47,12 @@ int asset_row(sqlite3 *db, const uint8_t *hash, bool data, struct asset_row *ret
 
 	*ret = (struct asset_row){0};
 	/* A file of an older xetrackd that is only read has no such table. */
-	if (sqlite3_table_column_metadata(db, NULL, "xt_assets", NULL, NULL, NULL, NULL, NULL, NULL) != SQLITE_OK)
+	if (sqlite3_table_column_metadata(db, NULL, "xt_assets", NULL, NULL, NULL, NULL, NULL, NULL) !=
+	    SQLITE_OK)
 		return 0;
 	rc = sqlite3_prepare_v3(
-		db, "SELECT size, stored_size, file, CASE WHEN ?2 THEN data END FROM xt_assets WHERE hash = ?1",
+		db,
+		"SELECT size, stored_size, file, CASE WHEN ?2 THEN data END FROM xt_assets WHERE hash = ?1",
 		-1, 0, &st, NULL);
 	if (rc == SQLITE_OK) {
 		sqlite3_bind_blob(st, 1, hash, XT_ASSET_HASH, SQLITE_STATIC);
@@ -169,7 +171,8 @@ static int check_end(struct asset_get *g, struct xt_err *err)
 	if (out.pos > 0 || g->in.pos < g->in.size)
 		return corrupt(g, "there is more than was put", err);
 	crypto_generichash_final(&g->state, hash, XT_ASSET_HASH);
-	return memcmp(hash, g->hash, XT_ASSET_HASH) == 0 ? 1 : corrupt(g, "its content has another hash", err);
+	return memcmp(hash, g->hash, XT_ASSET_HASH) == 0 ? 1
+							 : corrupt(g, "its content has another hash", err);
 }
 
 int asset_get_read(struct asset_get *g, struct buf *out, struct xt_err *err)

@@ -20,8 +20,8 @@ struct asset_row {
 int asset_row(sqlite3 *db, const uint8_t *hash, bool data, struct asset_row *ret)
 	__attribute__((warn_unused_result));
 
-/* Opens one by its row, whose data it takes over. NULL with the error set: corrupt_asset, when its file is not
- * there. */
+/* Opens one by its row, whose data it takes over. NULL with the error set: corrupt_asset, when its file is
+ * not there. */
 struct asset_get *asset_get_new(struct assets *a, const uint8_t *hash, struct asset_row *row,
 				struct xt_err *err);
 

@@ -17,17 +17,17 @@
 #define LOOK_AT (4u << 20) /* bytes written between two looks at the disk */
 
 struct asset_put {
-	crypto_generichash_state hash;	 /* of what came; wants its alignment */
-	struct assets *assets;		 /* borrowed */
-	ZSTD_CCtx *zstd;		 /* owned; NULL once it is whole */
-	bool expects;			 /* a certain hash: */
+	crypto_generichash_state hash; /* of what came; wants its alignment */
+	struct assets *assets;	       /* borrowed */
+	ZSTD_CCtx *zstd;	       /* owned; NULL once it is whole */
+	bool expects;		       /* a certain hash: */
 	uint8_t expected[XT_ASSET_HASH];
-	struct asset what;		 /* size and stored so far; the hash when it is whole */
-	struct buf small;		 /* owned: compressed, as long as it is not too large */
-	int fd;				 /* then: the file at `part`; -1: none */
+	struct asset what; /* size and stored so far; the hash when it is whole */
+	struct buf small;  /* owned: compressed, as long as it is not too large */
+	int fd;		   /* then: the file at `part`; -1: none */
 	char part[PATH_MAX + 100];
-	uint64_t looked;		 /* bytes written at the last look at the disk */
-	bool whole;			 /* and held */
+	uint64_t looked; /* bytes written at the last look at the disk */
+	bool whole;	 /* and held */
 };
 
 /* ---- begin and end ---------------------------------------------------- */

@@ -148,8 +148,7 @@ static bool is_part(const char *name)
 {
 	size_t n = strlen(name);
 
-	return n == 16 + 5 && strcmp(name + 16, ".part") == 0 &&
-	       strspn(name, "0123456789abcdef") == 16;
+	return n == 16 + 5 && strcmp(name + 16, ".part") == 0 && strspn(name, "0123456789abcdef") == 16;
 }
 
 void assets_start(struct assets *a, struct store *s)

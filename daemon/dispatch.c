@@ -183,8 +183,8 @@ static int find_cursor(struct conn *c, struct op *op, struct xt_err *err)
 			"or idle for too long",
 			kind, id);
 	if (op->cursor->busy)
-		return xt_err_set(err, XT_E_busy, "cursor", "%s %u is at work on an earlier %s",
-				  kind, id, op->method->name);
+		return xt_err_set(err, XT_E_busy, "cursor", "%s %u is at work on an earlier %s", kind, id,
+				  op->method->name);
 	return 0;
 }
 

@@ -6,10 +6,10 @@
 
 #define TRIES 3 /* to find a file that is on its way from one place to the other */
 
-static int wrong_cursor(uint64_t id, const char *not, struct xt_err *err)
+static int wrong_cursor(uint64_t id, const char * not, struct xt_err *err)
 {
 	return xt_err_set(err, XT_E_bad_type, "cursor", "%llu is no %s of an asset", (unsigned long long)id,
-			  not);
+			  not );
 }
 
 static int no_such_asset(const uint8_t *hash, struct xt_err *err)
@@ -19,7 +19,8 @@ static int no_such_asset(const uint8_t *hash, struct xt_err *err)
 	return xt_err_set(err, XT_E_no_such_asset, "hash", "there is no asset %s", asset_hex(hash, hex));
 }
 
-static int look_up(struct cursor *c, const uint8_t *hash, bool data, struct asset_row *ret, struct xt_err *err)
+static int look_up(struct cursor *c, const uint8_t *hash, bool data, struct asset_row *ret,
+		   struct xt_err *err)
 {
 	int r = asset_row(c->db->db, hash, data, ret);
 

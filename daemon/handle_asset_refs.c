@@ -108,10 +108,8 @@ int handle_asset_add(struct work *w, const struct params_asset_add *p, struct re
 	if (r < 0 || (what && put_row(w, what, err) < 0) || add_ref(s, p, err) < 0 ||
 	    count_refs(s, p->hash.data, &ret->refs, err) < 0)
 		return -1;
-	struct run_start start = {.time_us = s->now_us(),
-				  .table = "events",
-				  .client = &w->client->key,
-				  .pid = w->op->pid};
+	struct run_start start = {
+		.time_us = s->now_us(), .table = "events", .client = &w->client->key, .pid = w->op->pid};
 	return run->known ? 0 : runs_add(s, run, &start, err);
 }
 
@@ -166,8 +164,7 @@ int handle_asset_drop(struct work *w, const struct params_asset_drop *p, struct 
 				  asset_hex(p->hash.data, hex), (unsigned long long)refs);
 	if (drop(s, p->hash.data, track_id, name, ret, err) < 0)
 		return -1;
-	return all || ret->dropped > 0 ? 0
-				       : no_such_asset(p->hash.data, "has no such reference", err);
+	return all || ret->dropped > 0 ? 0 : no_such_asset(p->hash.data, "has no such reference", err);
 }
 
 int asset_refs_drop_run(struct store *s, struct span track_id, struct xt_err *err)

@@ -214,10 +214,9 @@ int server_cursor_open(struct server *s, const struct conn *c, struct op *op, st
 				  c->share->held[SHARE_READING]);
 	bool asset = op->method->id == METHOD_asset_put || op->method->id == METHOD_asset_get;
 	if (asset && !share_allows(c->share, SHARE_ASSETS, 1))
-		return xt_err_set(
-			err, XT_E_busy, NULL,
-			"%zu assets are being put or read, %zu of them by this process; try again",
-			s->shares.used[SHARE_ASSETS], c->share->held[SHARE_ASSETS]);
+		return xt_err_set(err, XT_E_busy, NULL,
+				  "%zu assets are being put or read, %zu of them by this process; try again",
+				  s->shares.used[SHARE_ASSETS], c->share->held[SHARE_ASSETS]);
 	struct cursor *k = cursor_new(s->store, op->conn, op->msgid);
 	if (!k)
 		return xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
@@ -285,8 +284,8 @@ static void look_at_cursors(struct server *s)
 
 	for (struct cursor *k = s->cursors; k; k = k->next) {
 		uint64_t idle = now - k->idle_ms, age = k->asset ? 0 : now - k->opened_ms;
-		if (!k->busy &&
-		    (idle > CURSOR_IDLE || age > CURSOR_AGE || (wal > LARGE_WAL && idle > CURSOR_HURRY && !k->asset)))
+		if (!k->busy && (idle > CURSOR_IDLE || age > CURSOR_AGE ||
+				 (wal > LARGE_WAL && idle > CURSOR_HURRY && !k->asset)))
 			cursor_end(s, k);
 		else if (wal > HUGE_WAL && age > CURSOR_LATE)
 			cursor_end(s, k);
