@@ -98,6 +98,7 @@ struct source {
 	int fd;		     /* of the file `path` */
 	const char *path;
 	uint64_t size;
+	const xt_asset_options *opt; /* borrowed; NULL: the defaults */
 	uint8_t hash[XT_ASSET_HASH];
 };
 
@@ -131,7 +132,18 @@ static int read_fail(struct xt_client *c, const struct source *s, int error)
 			   error ? strerror(error) : "it has become shorter meanwhile");
 }
 
-/* Without the mutex: others may log meanwhile. 0, or -1 with errno. */
+/* False: it is to stop. */
+static bool tell(const struct source *s, uint64_t done)
+{
+	return !s->opt || !s->opt->on_progress || s->opt->on_progress(done, s->size, s->opt->user);
+}
+
+static int stopped(struct xt_client *c)
+{
+	return client_fail(c, XT_EINTR, "the asset was not put; nothing is left of it");
+}
+
+/* Without the mutex: others may log meanwhile. 0, or -1 with errno; ECANCELED when it is to stop. */
 static int hash_source(struct source *s, uint8_t room[PIECE])
 {
 	crypto_generichash_state state;
@@ -141,6 +153,10 @@ static int hash_source(struct source *s, uint8_t room[PIECE])
 	for (uint64_t at = 0; at < s->size; at += piece.len) {
 		if (read_piece(s, at, room, &piece) < 0)
 			return -1;
+		if (!tell(s, 0)) {
+			errno = ECANCELED;
+			return -1;
+		}
 		crypto_generichash_update(&state, piece.data, piece.len);
 	}
 	crypto_generichash_final(&state, s->hash, XT_ASSET_HASH);
@@ -162,6 +178,8 @@ static int upload(struct xt_client *c, const struct source *s, uint8_t room[PIEC
 		struct call call;
 		if (s->size > 0 && read_piece(s, at, room, &p.data) < 0)
 			return read_fail(c, s, errno);
+		if (!tell(s, at))
+			return stopped(c);
 		at += p.data.len;
 		p.last = at == s->size;
 		r = asset_step(c, METHOD_asset_chunk, &p, epoch, &call, &result);
@@ -234,8 +252,9 @@ static int put_source(xt_run *run, const char *name, struct source *s, char ret_
 	client_enter(c);
 	int r = !room		    ? client_fail(c, XT_ENOMEM, "out of memory")
 		: !name || !name[0] ? client_fail(c, XT_EINVAL, "no name was given for the asset")
-		: hashed < 0	    ? read_fail(c, s, error)
-				    : put(c, s, room, run->id, name);
+		: hashed < 0 && error == ECANCELED ? stopped(c)
+		: hashed < 0			   ? read_fail(c, s, error)
+						   : put(c, s, room, run->id, name);
 	if (r == XT_OK && ret_hash)
 		sodium_bin2hex(ret_hash, XT_HASH_SIZE, s->hash, XT_ASSET_HASH);
 	free(room);
@@ -259,9 +278,10 @@ static int no_file(struct xt_client *c, const char *path, const char *why)
 	return client_leave(c, client_fail(c, XT_EINVAL, "cannot read '%.300s': %s", path ? path : "", why));
 }
 
-int xt_asset_put_file(xt_run *run, const char *name, const char *path, char ret_hash[XT_HASH_SIZE])
+int xt_asset_put_file(xt_run *run, const char *name, const char *path, const xt_asset_options *options,
+		      char ret_hash[XT_HASH_SIZE])
 {
-	struct source s = {.path = path};
+	struct source s = {.path = path, .opt = options};
 	struct stat st;
 
 	s.fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;

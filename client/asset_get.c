@@ -16,6 +16,7 @@ struct sink {
 	void *user;						/* for put */
 	uint8_t hash[XT_ASSET_HASH];				/* wanted */
 	crypto_generichash_state state;				/* of what came */
+	uint64_t size;						/* of the asset */
 	uint64_t taken;						/* bytes that were put */
 };
 
@@ -39,17 +40,17 @@ static int take(struct sink *s, uint64_t at, struct span piece)
 	return s->put(piece.data, piece.len, s->user) ? XT_OK : stopped(s->client);
 }
 
-static int check(struct sink *s, uint64_t size)
+static int check(struct sink *s)
 {
 	uint8_t hash[XT_ASSET_HASH];
 
 	crypto_generichash_final(&s->state, hash, sizeof(hash));
-	if (s->taken == size && memcmp(hash, s->hash, sizeof(hash)) == 0)
+	if (s->taken == s->size && memcmp(hash, s->hash, sizeof(hash)) == 0)
 		return XT_OK;
 	return client_fail(s->client, XT_EPROTOCOL, "what came is not the asset that was asked for");
 }
 
-static int try_get(struct sink *s, uint64_t *ret_size)
+static int try_get(struct sink *s)
 {
 	struct params_asset_get p = {.hash = span_of(s->hash, XT_ASSET_HASH)};
 	struct result_asset_get opened = {0};
@@ -59,7 +60,7 @@ static int try_get(struct sink *s, uint64_t *ret_size)
 	uint32_t id;
 
 	int r = asset_begin(s->client, METHOD_asset_get, &p, &id, &epoch, &opened);
-	*ret_size = opened.size;
+	s->size = opened.size;
 	bool open = r == XT_OK;
 	while (r == XT_OK && !piece.done) {
 		struct params_asset_read step = {.cursor = id};
@@ -78,7 +79,6 @@ static int try_get(struct sink *s, uint64_t *ret_size)
 /* Under the mutex. */
 static int get(struct xt_client *c, const char *hash, struct sink *s)
 {
-	uint64_t size = 0;
 	int r = asset_hash(c, hash, s->hash);
 
 	if (r != XT_OK)
@@ -87,10 +87,10 @@ static int get(struct xt_client *c, const char *hash, struct sink *s)
 	s->taken = 0;
 	crypto_generichash_init(&s->state, NULL, 0, XT_ASSET_HASH);
 	for (int i = 0; i < ASSET_TRIES && (i == 0 || r == XT_ELOST); i++)
-		r = try_get(s, &size);
+		r = try_get(s);
 	if (r == XT_ELOST)
 		return client_fail(c, r, "the connection broke again and again while an asset was read");
-	return r == XT_OK ? check(s, size) : r;
+	return r == XT_OK ? check(s) : r;
 }
 
 int xt_asset_get(xt_client *client, const char *hash,
@@ -134,6 +134,8 @@ int xt_asset_load(xt_client *client, const char *hash, void **ret_data, size_t *
 /* ---- into a file -------------------------------------------------------- */
 
 struct target {
+	const struct sink *sink;
+	const xt_asset_options *opt; /* NULL: the defaults */
 	int fd;
 	int error; /* errno of what failed; 0: nothing */
 };
@@ -154,7 +156,8 @@ static bool put_file(const void *data, size_t size, void *user)
 		p += n;
 		size -= (size_t)n;
 	}
-	return true;
+	return !t->opt || !t->opt->on_progress ||
+	       t->opt->on_progress(t->sink->taken, t->sink->size, t->opt->user);
 }
 
 static int cannot_write(struct xt_client *c, const char *path, int error)
@@ -187,12 +190,14 @@ static int open_part(const char *part)
 	return open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
 }
 
-static int export(struct xt_client *c, const char *hash, const char *path, const char *part)
+static int export(struct xt_client *c, const char *hash, const char *path, const char *part,
+		  const xt_asset_options *options)
 {
-	struct target t = {.fd = open_part(part)};
+	struct target t = {.opt = options, .fd = open_part(part)};
 	struct sink s = {.put = put_file, .user = &t};
 	struct stat st;
 
+	t.sink = &s;
 	if (t.fd < 0)
 		return cannot_write(c, part, errno);
 	int r = lstat(path, &st) == 0 && !S_ISREG(st.st_mode)
@@ -210,7 +215,7 @@ static int export(struct xt_client *c, const char *hash, const char *path, const
 	return r;
 }
 
-int xt_asset_export(xt_client *client, const char *hash, const char *path)
+int xt_asset_export(xt_client *client, const char *hash, const char *path, const xt_asset_options *options)
 {
 	char *part = NULL;
 	int r;
@@ -221,7 +226,7 @@ int xt_asset_export(xt_client *client, const char *hash, const char *path)
 	else if (asprintf(&part, "%s.part", path) < 0)
 		r = client_fail(client, XT_ENOMEM, "out of memory");
 	else
-		r = export(client, hash, path, part);
+		r = export(client, hash, path, part, options);
 	free(part);
 	return client_leave(client, r);
 }

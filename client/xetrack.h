@@ -461,6 +461,13 @@ XT_API int xt_spool_replay(xt_client *client, xt_spool_report *ret_report);
 
 #define XT_HASH_SIZE 65 /* of a hash with its NUL */
 
+/* Options of those that may take long; a zeroed struct, or NULL, has the defaults. */
+typedef struct xt_asset_options {
+	/* Called now and then; done and total are bytes. False stops: XT_EINTR. */
+	bool (*on_progress)(uint64_t done, uint64_t total, void *user);
+	void *user; /* handed to it */
+} xt_asset_options;
+
 /*
  * Puts an asset, to which the run then refers under `name` (the key, for instance, under which its hash is
  * logged). What the daemon has already is not sent again. ret_hash may be NULL. Waits until it is on disk. A
@@ -473,7 +480,8 @@ XT_API int xt_asset_put(xt_run *run, const char *name, const void *data, size_t 
 			char ret_hash[XT_HASH_SIZE]);
 
 /* The same with the content of a file. */
-XT_API int xt_asset_put_file(xt_run *run, const char *name, const char *path, char ret_hash[XT_HASH_SIZE]);
+XT_API int xt_asset_put_file(xt_run *run, const char *name, const char *path, const xt_asset_options *options,
+			     char ret_hash[XT_HASH_SIZE]);
 
 /* Reads an asset in pieces. on_data returning false stops it: XT_EINTR. Only XT_OK says that the pieces were
  * what was put; XT_EREQUEST with the code corrupt_asset that they are not, or with no_such_asset. */
@@ -485,7 +493,8 @@ XT_API int xt_asset_load(xt_client *client, const char *hash, void **ret_data, s
 
 /* The same into a file, which appears under its name when it is whole, and on disk; one that is there is
  * replaced. Until then it is `<path>.part`. */
-XT_API int xt_asset_export(xt_client *client, const char *hash, const char *path);
+XT_API int xt_asset_export(xt_client *client, const char *hash, const char *path,
+			   const xt_asset_options *options);
 
 /*
  * Drops references to an asset: of a run, of a name, or of both; NULL: of all of them. With the last one the

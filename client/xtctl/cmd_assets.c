@@ -42,6 +42,14 @@ static int find_hash(const struct ctl *ctl, xt_client *client, const char *digit
 		digits);
 }
 
+/* ---- progress --------------------------------------------------------- */
+
+static bool on_progress(uint64_t done, uint64_t total, void *user)
+{
+	progress_bar(user, done, total);
+	return !ctl_interrupted();
+}
+
 /* ---- ls and put ------------------------------------------------------- */
 
 static int list(struct ctl *ctl, xt_client *client)
@@ -65,6 +73,8 @@ static int put(struct ctl *ctl, xt_client *client)
 {
 	const char *path = ctl->args[1], *slash = strrchr(path, '/');
 	const char *name = ctl->options.name ? ctl->options.name : slash ? slash + 1 : path;
+	struct progress progress;
+	xt_asset_options how = {.on_progress = on_progress, .user = &progress};
 	char hash[XT_HASH_SIZE];
 	xt_run *run;
 
@@ -72,9 +82,11 @@ static int put(struct ctl *ctl, xt_client *client)
 		return ctl_usage(ctl, "--track-id is missing: an asset stays as long as a run needs it");
 	int r = xt_run_join(&run, client, ctl->options.track_id, NULL);
 	if (r == XT_OK) {
+		progress_begin(&progress, -1);
 		do
-			r = xt_asset_put_file(run, name, path, hash);
+			r = xt_asset_put_file(run, name, path, &how, hash);
 		while (ctl_again(r));
+		progress_hide(&progress);
 		xt_run_free(run);
 	}
 	if (r != XT_OK)
@@ -90,14 +102,18 @@ static int put(struct ctl *ctl, xt_client *client)
 
 static int export_to(struct ctl *ctl, xt_client *client)
 {
+	struct progress progress;
+	xt_asset_options how = {.on_progress = on_progress, .user = &progress};
 	char hash[XT_HASH_SIZE];
 	int r, status = find_hash(ctl, client, ctl->args[1], hash);
 
 	if (status != CTL_OK)
 		return status;
+	progress_begin(&progress, -1);
 	do
-		r = xt_asset_export(client, hash, ctl->args[2]);
+		r = xt_asset_export(client, hash, ctl->args[2], &how);
 	while (ctl_again(r));
+	progress_hide(&progress);
 	return r == XT_OK ? CTL_OK : ctl_fail(ctl, client, r);
 }
 

@@ -71,7 +71,7 @@ static int use(xt_client *xt, const char *data, size_t size)
 		return 1;
 	if (xt_asset_put(a, "", data, size, hash) != XT_EINVAL ||
 	    xt_asset_put(a, "x", NULL, 1, hash) != XT_EINVAL ||
-	    xt_asset_put_file(a, "x", "/dev/null", hash) != XT_EINVAL ||
+	    xt_asset_put_file(a, "x", "/dev/null", NULL, hash) != XT_EINVAL ||
 	    xt_asset_load(xt, "abc", &none, &size) != XT_EINVAL)
 		return fail(xt, "what makes no sense was done", 0);
 	r = xt_asset_delete(xt, hash, NULL, NULL, false, &left);
