@@ -33,8 +33,9 @@ static int take_row(sqlite3_stmt *st, bool data, struct asset_row *ret)
 	if (!data || ret->file)
 		return 1;
 	const void *blob = sqlite3_column_blob(st, 3);
-	buf_add(&ret->data, blob ? blob : "", (size_t)n);
-	if (!buf_failed(&ret->data))
+	if (blob)
+		buf_add(&ret->data, blob, (size_t)n);
+	if (!buf_failed(&ret->data) && (blob || n == 0))
 		return 1;
 	buf_done(&ret->data);
 	return -1;

@@ -10,7 +10,6 @@
 #include <zstd.h>
 
 #include "disk.h"
-#include "own.h"
 
 #define LEVEL	3
 #define OUT	32768
@@ -26,8 +25,8 @@ struct asset_put {
 	struct buf small;  /* owned: compressed, as long as it is not too large */
 	int fd;		   /* then: the file at `part`; -1: none */
 	char part[PATH_MAX + 100];
-	uint64_t looked; /* bytes written at the last look at the disk */
-	bool whole;	 /* and held */
+	uint64_t look_at; /* bytes written at which to look at the disk again */
+	bool whole;	  /* and held */
 };
 
 /* ---- begin and end ---------------------------------------------------- */
@@ -101,21 +100,19 @@ static int open_part(struct asset_put *p, struct xt_err *err)
 	randombytes_buf(&random, sizeof(random));
 	snprintf(p->part, sizeof(p->part), "%s/limbo/%016llx.part", p->assets->dir,
 		 (unsigned long long)random);
-	p->fd = own_open(p->part, O_WRONLY | O_CREAT | O_EXCL, 0600, p->assets->database, err);
+	p->fd = open(p->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (p->fd >= 0)
 		return 0;
-	if (err->code == XT_E_io_error)
-		fail(p, errno, err);
-	p->part[0] = '\0';
-	return -1;
+	p->part[0] = '\0'; /* not ours to remove */
+	return fail(p, errno, err);
 }
 
 static int write_out(struct asset_put *p, const uint8_t *data, size_t n, struct xt_err *err)
 {
-	if (p->what.stored - p->looked >= LOOK_AT || p->looked == 0) {
+	if (p->what.stored >= p->look_at) {
 		if (!disk_has_room(p->assets->dir))
 			return fail(p, ENOSPC, err);
-		p->looked = p->what.stored + 1;
+		p->look_at = p->what.stored + LOOK_AT;
 		/* Out to the disk as it comes: at the end there is little to wait for. */
 		sync_file_range(p->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	}
