@@ -452,6 +452,7 @@ def test_damage_is_named_and_healed(client, served, how):
     put(client, b"sound")
     until_files(served.db, home(RANDOM))
     damage(Path(f"{served.db}.assets") / home(RANDOM), how)
+    assert client.call("asset_put", hash=digest(RANDOM))["known"] == (how == "bit"), "only reading shows that"
     e = fails("corrupt_asset", get, client, digest(RANDOM))
     assert digest(RANDOM).hex() in e.message
     p = run(XTCTL, "assets", served.db, "verify")
