@@ -97,6 +97,8 @@ const char *xt_status_name(int status)
 		return "XT_DONE";
 	if (status == XT_SPOOLED)
 		return "XT_SPOOLED";
+	if (status == XT_HIT)
+		return "XT_HIT";
 	return status <= 0 && status >= XT_ERESTORED ? names[-status] : "unknown status";
 }
 
@@ -188,6 +190,8 @@ static void become_child(struct xt_client *c)
 		c->spill.file.in = (struct buf){0};
 	}
 	spill_leave(c); /* closing it here leaves the parent's lock alone */
+	direct_abandon(&c->direct);
+	c->held = NULL; /* the parent's, as what was under way is */
 	c->window = (struct window){0};
 	c->in = (struct buf){.max = 2 * (size_t)XT_MAX_FRAME};
 	c->calls = NULL;
@@ -411,6 +415,9 @@ static void client_free(struct xt_client *c)
 		close(c->fd);
 	window_done(&c->window);
 	spill_leave(c);
+	direct_close(&c->direct);
+	flight_forget(c);
+	buf_done(&c->cached);
 	free(c->spill.dir);
 	buf_done(&c->in);
 	if (c->alive)

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+#include "direct.h"
 #include "place.h"
 #include "spill.h"
 #include "wire.h"
@@ -59,6 +60,15 @@ struct call {
 	struct call *next; /* in client->calls */
 };
 
+/* A lease that this client holds, from its answer until its result is acknowledged. */
+struct held {
+	uint8_t key[XT_CACHE_KEY];
+	uint64_t token;
+	uint64_t seq;	  /* of the cache_finish that ends it; 0: it is being computed */
+	pthread_t thread; /* that computes */
+	struct held *next;
+};
+
 struct xt_client {
 	pthread_mutex_t lock; /* guards everything */
 	pthread_cond_t cond;  /* something was read, or nobody reads any more */
@@ -99,6 +109,12 @@ struct xt_client {
 	char reason[600];		     /* the first of them since the last flush: "code: message" */
 	char first_reason[600];		     /* the first of all */
 	bool restored;			     /* the next flush says XT_ERESTORED */
+
+	struct direct direct;  /* the cache, as far as it may be read directly */
+	uint64_t cache_ttl_us; /* age from which its entries are not to be taken; 0: none is too old */
+	struct held *held;     /* owned: leases */
+	uint64_t last_call;    /* number of the last call_begin */
+	struct buf cached;     /* owned: what xt_cache_get() gave last */
 
 	uint32_t msgid;	     /* last one used */
 	struct call *calls;  /* those waited for */
@@ -269,6 +285,35 @@ int pack_to(struct xt_client *c, struct buf *out, const char *what, const xt_val
 /* Sends the window's frames, the last of which was just committed; or puts it behind others in the spool
  * file. Now and then looks for acknowledgements. On failure the frame is gone. */
 int row_push(struct xt_client *c) __attribute__((warn_unused_result));
+
+/* ---- flight.c --------------------------------------------------------- */
+
+/* The result of a call, where and how it may be had. */
+enum flight {
+	FLIGHT_HIT,	/* it is there: the entry */
+	FLIGHT_LEASE,	/* compute, and keep it */
+	FLIGHT_COMPUTE, /* compute, and keep nothing: no lease could be had */
+};
+
+/* Looks a key up: in the map, else by the daemon, where `ret` borrows from `call`. XT_OK, XT_DONE: it is not
+ * there, or an error. */
+int flight_look(struct xt_client *c, const uint8_t *key, struct entry *ret, struct call *call)
+	__attribute__((warn_unused_result));
+
+/* Asks for a result or a lease, and waits as the options say. call_done() the call in any case. */
+int flight_begin(struct xt_client *c, const uint8_t *key, const xt_call_options *o, enum flight *ret,
+		 struct entry *ret_entry, struct held **ret_held, struct call *call)
+	__attribute__((warn_unused_result));
+
+/* Gives a lease back. Never waits. */
+void flight_abort(struct xt_client *c, struct held *held);
+
+/* Forgets leases whose results are acknowledged; appends those that are held as hello's `leases`, and returns
+ * how many there are. */
+size_t flight_tell(struct xt_client *c, struct buf *out);
+
+/* Leaves all leases alone: a child's, or at the end. */
+void flight_forget(struct xt_client *c);
 
 /* ---- row.c, run.c ----------------------------------------------------- */
 

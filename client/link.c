@@ -74,11 +74,17 @@ static int send_hello(struct xt_client *c, int64_t deadline)
 				 .last_seq = c->last_seq,
 				 .acked = c->acked,
 				 .database_id = span_of(c->database_id, sizeof(c->database_id)),
-				 .name = span_str(c->name)};
-	struct buf out = {0};
+				 .name = span_str(c->name),
+				 .pid = (uint64_t)c->pid};
+	struct buf out = {0}, leases = {0};
 	size_t at = 0;
 
-	p.has = PARAM_BIT(hello, last_seq) | PARAM_BIT(hello, acked) | PARAM_BIT(hello, name);
+	p.has = PARAM_BIT(hello, last_seq) | PARAM_BIT(hello, acked) | PARAM_BIT(hello, name) |
+		PARAM_BIT(hello, pid);
+	if (flight_tell(c, &leases) > 0) {
+		p.has |= PARAM_BIT(hello, leases);
+		p.leases = buf_span(&leases);
+	}
 	if (c->knows_database)
 		p.has |= PARAM_BIT(hello, database_id);
 	wire_put_request(&out, ++c->msgid, METHOD_hello, &p);
@@ -92,6 +98,7 @@ static int send_hello(struct xt_client *c, int64_t deadline)
 	}
 	int r = at == out.len && !out.failed ? 0 : -1;
 	buf_done(&out);
+	buf_done(&leases);
 	return r;
 }
 
@@ -142,6 +149,13 @@ static enum greeting adopt(struct xt_client *c, const struct result_hello *h, in
 	c->knows_database = true;
 	c->trouble[0] = c->trouble_code[0] = '\0'; /* told again behind hello */
 	c->read_only = h->read_only;
+	c->cache_ttl_us = h->cache_ttl_ms * 1000;
+	char cache[PATH_MAX];
+	snprintf(cache, sizeof(cache), "%.*s", SPAN_ARG(h->cache));
+	if (cache[0] && !c->opt.no_direct_cache)
+		direct_open(&c->direct, cache);
+	else
+		direct_close(&c->direct);
 	c->acked = h->mark;
 	window_rewind(c);
 	return GREETED;

@@ -104,3 +104,12 @@ int xt_daemon_status(xt_cursor **ret_cursor, xt_client *client)
 	*ret_cursor = NULL;
 	return listing(ret_cursor, client, METHOD_status, &p, NULL, NULL, shape->fields, shape->count);
 }
+
+int xt_cache_stats(xt_cursor **ret_cursor, xt_client *client)
+{
+	const struct shape_desc *shape = &proto_method(METHOD_cache_stats)->result;
+	struct params_cache_stats p = {0};
+
+	*ret_cursor = NULL;
+	return listing(ret_cursor, client, METHOD_cache_stats, &p, NULL, NULL, shape->fields, shape->count);
+}

@@ -237,6 +237,7 @@ void window_renumber(struct xt_client *c)
 				true; /* its effect went with the newer database, or comes unasked */
 	window_keep(c, c->spill.to);  /* the daemon takes those in with the file */
 	spill_leave(c);
+	uint64_t before = c->last_seq;
 	c->last_seq = 0;
 	for (size_t i = w->first; i < w->end; i++) {
 		struct frame *f = &w->frames[i];
@@ -253,4 +254,8 @@ void window_renumber(struct xt_client *c)
 		at += f->size;
 	}
 	c->acked = c->confirm = c->confirmed = c->reject_seq = 0;
+	for (struct held *h = c->held; h;
+	     h = h->next) /* which is which does not matter: till all are known */
+		if (h->seq > 0 && h->seq <= before)
+			h->seq = c->last_seq > 0 ? c->last_seq : 1;
 }

@@ -41,6 +41,7 @@ extern "C" {
 typedef struct xt_client xt_client; /* a connection to one database, with its unacknowledged rows */
 typedef struct xt_run xt_run;	    /* one run: a track_id, a table, parameters */
 typedef struct xt_cursor xt_cursor; /* an open query */
+typedef struct xt_call xt_call;	    /* one execution of a function */
 
 /* What a call came to. Values are stable. */
 enum xt_status {
@@ -48,6 +49,7 @@ enum xt_status {
 	XT_DONE = 1,	  /* xt_cursor_next: no more rows */
 	XT_SPOOLED = 2,	  /* no daemon could be reached: what was told is safe in the spool file, and a daemon
 			     will store it when one runs again */
+	XT_HIT = 3,	  /* xt_call_begin: the result came from the cache */
 	XT_EINVAL = -1,	  /* an argument that cannot be; the message names it */
 	XT_ENOMEM = -2,	  /* out of memory */
 	XT_ECONNECT = -3, /* no daemon could be reached or started */
@@ -278,6 +280,7 @@ typedef struct xt_options {
 	size_t window_bytes;	/* most bytes of unacknowledged rows in memory; 0: 8 MiB */
 	size_t spool_bytes;	/* most bytes of rows in the spool file while no daemon runs; 0: 1 GiB */
 	bool no_spool;		/* no spool file: rows wait in the window only */
+	bool no_direct_cache;	/* ask the daemon for cached results instead of reading them from the file */
 	const char *name;	/* what `xtctl status` calls this client; NULL: the program's name */
 	/* Called for every rejected row, from within whatever call reads the rejection, with the
 	 * client locked: it must not call the library with the same client. */
@@ -377,6 +380,164 @@ XT_API int xt_log_rows(xt_run *run, const char *const *columns, size_t n_columns
 
 /* Sets a value over the whole run, "back in time". ret_changed may be NULL. */
 XT_API int xt_run_set(xt_run *run, const char *key, xt_value value, uint64_t *ret_changed);
+
+/*
+ * ---- function calls ---------------------------------------------------
+ *
+ * A call is one execution of a function, and one row: function_name, function_time (seconds, by a monotonic
+ * clock), args, kwargs, error, error_type, cache, the arguments (a map as <argument>_<field>) and the
+ * results. Cached, it is executed once, whatever number of workers meet it: who comes while another one
+ * computes it waits for that result; the row of a hit has the cached results, `cache` is the track_id of the
+ * run that computed them, function_time 0. Should a worker die in a call, the daemon logs the row, with
+ * error_type WorkerDied, and another worker computes. docs/cache.md has the whole.
+ *
+ *     XT_TRACK(call, run, "compress", XT("codec", "zstd"), XT("level", 3)) {
+ *             size_t packed = compress(...);
+ *             xt_call_result(call, XT("packed", packed));
+ *     }
+ *
+ * or, where the result is needed and may come from the cache:
+ *
+ *     int r = xt_call_begin(&call, run, "compress", args, 2, &(xt_call_options){.cache = true});
+ *     if (r == XT_HIT)
+ *             xt_call_get(call, "packed", &packed);
+ *     else
+ *             xt_call_result(call, XT("packed", ...));
+ *     xt_call_end(call);
+ *
+ * Calls may be nested; a call is begun and ended on the same thread.
+ */
+
+/* Options of xt_call_begin; a zeroed struct, or NULL, has the defaults. */
+typedef struct xt_call_options {
+	bool cache;	     /* take the result from the cache, and keep it there */
+	const char *version; /* of the function, part of the key; NULL: none */
+	bool force;	     /* compute anew and overwrite what is in the cache */
+	bool read_only;	     /* take what is there; else compute, and keep nothing */
+	int wait_ms; /* how long to wait for another worker that computes it; 0: for ever; below 0: not */
+	int round_digits; /* round reals in the key to so many decimals, plus 1 (3: two decimals); 0: do not
+			   */
+	const xt_field
+		*params; /* parameters besides the run's, which both are part of the key, and of the row */
+	size_t n_params;
+} xt_call_options;
+
+/*
+ * Begins a call. XT_OK: compute, give the results with xt_call_result(), and xt_call_end(). XT_HIT: the
+ * results came from the cache, xt_call_get() has them and the row is logged; xt_call_end() frees the call.
+ * XT_ETIMEOUT: another worker computes it and wait_ms are over; XT_EINTR, XT_EINVAL (an argument that has no
+ * canonical form; the message names it), XT_ENOMEM: *ret_call is NULL, and nothing has begun. Without a
+ * daemon it is XT_OK, and the result is not kept.
+ */
+XT_API int xt_call_begin(xt_call **ret_call, xt_run *run, const char *function, const xt_field *args,
+			 size_t n_args, const xt_call_options *options);
+
+/* Adds results; a key that was given before is replaced. XT_OK, XT_EINVAL, XT_ENOMEM. call NULL: nothing is
+ * done. */
+XT_API int xt_call_result_fields(xt_call *call, const xt_field *fields, size_t n_fields);
+
+/* A result as it was computed or came from the cache: *ret_value lives as long as the call. XT_DONE: there is
+ * none of that key. */
+XT_API int xt_call_get(xt_call *call, const char *key, xt_value *ret_value);
+
+/* The call failed: its row has these, its lease passes on, and nothing is cached. Still to be ended. */
+XT_API void xt_call_fail(xt_call *call, const char *error_type, const char *error);
+
+/* Ends the call: logs its row, keeps its result, frees it, whatever it returns. As xt_log_fields(). NULL is
+ * allowed. */
+XT_API int xt_call_end(xt_call *call);
+
+/* Frees a call that was neither ended nor failed: it is logged with error_type Abandoned. NULL is allowed. */
+XT_API void xt_call_free(xt_call *call);
+
+/* An entry of the cache. Everything lives until the client's next call. */
+typedef struct xt_cached {
+	const void *value;    /* the result: of XT_TRACK and xt_call_begin a MessagePack map of the fields */
+	size_t size;	      /* bytes of it */
+	const char *encoding; /* "": MessagePack; what else its writer said */
+	const char *origin;   /* track_id of the run that computed it */
+	uint32_t uid;	      /* user who stored it: load code (a pickle) only when it is your own */
+	int64_t created_us;   /* when, microseconds since 1970-01-01 UTC */
+	double function_time; /* seconds that the computation took */
+} xt_cached;
+
+#define XT_KEY_BYTES 32
+
+/* The key of a call; of options only version, round_digits and params count. */
+XT_API int xt_cache_key(xt_client *client, const char *function, const xt_field *args, size_t n_args,
+			const xt_call_options *options, uint8_t ret_key[XT_KEY_BYTES]);
+
+/* The entry of a key. XT_DONE: there is none. Logs nothing and waits for nobody. */
+XT_API int xt_cache_get(xt_client *client, const uint8_t key[XT_KEY_BYTES], xt_cached *ret);
+
+/* What an entry is about. Pointers live as long as the callback, or until the client's next call. */
+typedef struct xt_cache_item {
+	const uint8_t *key;   /* XT_KEY_BYTES */
+	const char *function; /* its name; NULL where it is not told */
+	const char *origin;   /* track_id of the run that computed it */
+	uint32_t uid;	      /* user who stored it */
+	int64_t created_us;   /* when, microseconds since 1970-01-01 UTC */
+	double function_time; /* seconds that the computation took */
+	uint64_t size;	      /* bytes */
+	uint64_t hits;	      /* how often it was used */
+	int64_t last_use_us;  /* when last */
+	const uint8_t *parts; /* what the key was made from, when asked for: docs/cache.md */
+	size_t parts_size;    /* bytes */
+	bool sound;	      /* xt_cache_read: its checksum is right */
+} xt_cache_item;
+
+/* Which entries; a zeroed struct: all. */
+typedef struct xt_cache_filter {
+	const char *function;  /* of this function only */
+	const char *track_id;  /* computed by this run only */
+	const uint8_t *prefix; /* whose keys begin so */
+	size_t prefix_size;    /* bytes */
+	bool parts;	       /* with their parts */
+} xt_cache_filter;
+
+/* Calls `each` for all entries of the filter, until it returns false. It may call the library. */
+XT_API int xt_cache_each(xt_client *client, const xt_cache_filter *filter,
+			 bool (*each)(const xt_cache_item *item, void *data), void *data);
+
+/* All about one entry, its checksum checked by the daemon. XT_DONE: there is none. */
+XT_API int xt_cache_read(xt_client *client, const uint8_t key[XT_KEY_BYTES], xt_cache_item *ret,
+			 xt_cached *ret_cached);
+
+/* Deletes entries by their keys, end to end, at most 1,024. The numbers may be NULL. */
+XT_API int xt_cache_delete(xt_client *client, const uint8_t *keys, size_t n, uint64_t *ret_deleted,
+			   uint64_t *ret_bytes);
+
+/* Deletes what is too old and what is above the bound (cache_ttl_s, cache_max_mib of xt_config). */
+XT_API int xt_cache_gc(xt_client *client, uint64_t *ret_deleted, uint64_t *ret_bytes);
+
+/* Sets the cache aside, `aside` says where, and begins an empty one. */
+XT_API int xt_cache_reset(xt_client *client, char *aside, size_t size);
+
+/* `cache_stats` of docs/protocol.md as a row: read it with xt_cursor_next(). */
+XT_API int xt_cache_stats(xt_cursor **ret_cursor, xt_client *client);
+
+#ifndef __cplusplus
+/* Runs the block that follows as a call, unless its result is in the cache. Left by break, return or goto
+ * it counts as abandoned. `call` names the handle. Options: XT_TRACK_WITH. */
+#define XT_TRACK(call, run, function, ...) XT_TRACK_WITH(call, NULL, run, function, __VA_ARGS__)
+#define XT_TRACK_WITH(call, options, run, function, ...)                                                     \
+	for (xt_call * call __attribute__((cleanup(xt_call_leave_))) = xt_call_enter_(                       \
+		     (run), (function), (const xt_field[]){__VA_ARGS__}, XT_COUNT_(__VA_ARGS__), (options)), \
+			    *call##_first = xt_call_first_(call);                                            \
+	     call##_first; call##_first = xt_call_through_(call))
+
+/* Adds results: xt_call_result(call, XT("ratio", 2.9)). */
+#define xt_call_result(call, ...) \
+	xt_call_result_fields((call), (const xt_field[]){__VA_ARGS__}, XT_COUNT_(__VA_ARGS__))
+#endif
+
+/* Parts of XT_TRACK: begins, also when that fails; NULL when the block is not to run; the block ran to its
+ * end, and NULL; frees. */
+XT_API xt_call *xt_call_enter_(xt_run *run, const char *function, const xt_field *args, size_t n_args,
+			       const xt_call_options *options);
+XT_API xt_call *xt_call_first_(xt_call *call);
+XT_API xt_call *xt_call_through_(xt_call *call);
+XT_API void xt_call_leave_(xt_call **call);
 
 /*
  * ---- questions and changes --------------------------------------------

@@ -1,8 +1,8 @@
 #include "apply.h"
 
 #include "asset.h"
+#include "fate.h"
 #include "intake.h"
-#include "runs.h"
 #include "table.h"
 
 /* ---- answers ---------------------------------------------------------- */
@@ -130,6 +130,8 @@ static int apply_once(struct work *w, uint64_t seq, struct xt_err *err)
 	clients_advance(w->store, w->client, seq);
 	w->client->requests++;
 	answer(w->op, &result, r ? &failure : NULL);
+	if (r == 0 && !w->op->request)
+		return 0; /* the acknowledgement is all that is to be told */
 	return keep_answer(w, seq, &result, r ? &failure : NULL, err);
 }
 
@@ -146,9 +148,10 @@ static int refuse_gap(struct work *w, uint64_t seq)
 	return 0;
 }
 
-static int apply_log(struct work *w, uint64_t seq, struct xt_err *err)
+/* Rows are stored or rejected one by one, so there is nothing to undo. */
+static int apply_rows(struct work *w, uint64_t seq, struct xt_err *err)
 {
-	struct result_log result;
+	union any_result result = {0};
 	uint64_t mark = w->client->mark;
 
 	if (handle_call(w->op->method, w, w->op->params, &result, err) < 0)
@@ -169,8 +172,8 @@ static int apply_numbered(struct work *w, struct xt_err *err)
 
 	if (seq > mark + 1)
 		return refuse_gap(w, seq);
-	if (w->op->method->id == METHOD_log)
-		return apply_log(w, seq, err);
+	if (w->op->method->flags & METHOD_ROWS)
+		return apply_rows(w, seq, err);
 	if (seq == mark + 1)
 		return apply_once(w, seq, err);
 	w->duplicates++;
@@ -226,17 +229,14 @@ static int apply_gone(struct work *w, struct xt_err *err)
 		return 0;
 	if (clients_settle(w->store, w->client, err) < 0)
 		return -1;
-	struct runs_turn crash = {.from = "running", .to = "crashed", .cause = w->op->cause, .end = true};
-	return runs_of_client(w->store, &w->client->key, &crash, err);
+	return fate_crashed(w, &w->client->key, w->op->cause, err);
 }
 
 /* Greeted while nothing could be stored: what `hello` would have written. */
 static int welcome_back(struct work *w, struct xt_err *err)
 {
-	static const struct runs_turn back = {.from = "crashed", .to = "running"};
-
 	clients_told(w->store, w->client, w->client->told, false);
-	return runs_of_client(w->store, &w->client->key, &back, err);
+	return fate_returned(w, &w->client->key, err);
 }
 
 static int apply_spool(struct work *w, struct xt_err *err)
@@ -270,8 +270,7 @@ bool work_apply_held(struct work *w, struct op *op)
 	w->client = c;
 	w->events = &op->out;
 	c->connected = c->returned = true;
-	hello_answer(w->store, (const struct params_hello *)op->params, c->committed, op->reader,
-		     &result.hello);
+	hello_answer(w->store, w->cache, op, c->committed, &result.hello);
 	result.hello.held = true;
 	result.hello.has |= RESULT_BIT(hello, held);
 	answer(op, &result, NULL);
@@ -289,7 +288,7 @@ int work_apply(struct work *w, struct op *op, struct xt_err *err)
 	if (op->kind == OP_TIDY)
 		return 0;
 	if (op->kind == OP_JUDGE)
-		return runs_judge(w->store, err) < 0 ? -1 : clients_forget_old(w->store, err);
+		return fate_judge(w, err) < 0 ? -1 : clients_forget_old(w->store, err);
 	if (op->kind == OP_SPOOL)
 		return apply_spool(w, err);
 	w->client = clients_find(w->store, &op->client, err);
@@ -314,6 +313,8 @@ void work_outside(struct work *w, struct op *op)
 		assets_settle(w->store->assets, w->store);
 		return;
 	}
+	if (op->kind == OP_CACHE)
+		return; /* it was mended when this came */
 	int r = handle_call(op->method, w, op->params, &result, &err);
 	answer(op, &result, r < 0 ? &err : NULL);
 }

@@ -276,6 +276,9 @@ static int forget(struct store *s, const struct client_key *key, struct xt_err *
 		return -1;
 	bind_key(st, key);
 	sqlite3_bind_int64(st, 3, INT64_MAX);
+	if (store_run(s, st, err) < 0 || !(st = store_stmt(s, STMT_CALLS_OF_CLIENT, err)))
+		return -1;
+	bind_key(st, key);
 	if (store_run(s, st, err) < 0 || !(st = store_stmt(s, STMT_CLIENT_FORGET, err)))
 		return -1;
 	bind_key(st, key);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "entries.h"
 #include "handle.h"
 #include "reader.h"
 #include "server.h"
@@ -88,10 +89,14 @@ static void run_here(struct conn *c, struct op *op)
 	union any_result result = {0};
 	struct xt_err err;
 
-	if (handle_call(op->method, &call, op->params, &result, &err) < 0)
+	int r = handle_call(op->method, &call, op->params, &result, &err);
+	if (op->request && r < 0)
 		wire_put_error(&c->out, op->msgid, &err);
-	else
+	else if (op->request && r != HANDLE_LATER)
 		wire_put_result(&c->out, op->msgid, op->method->id, &result);
+	if (call.reading)
+		entries_read_end(c->server->cache);
+	buf_done(&call.text);
 	conn_touch(c);
 	server_op_free(op);
 }
@@ -106,12 +111,15 @@ static void take_hello(struct conn *c, struct op *op)
 	c->client.uid = c->peer.uid;
 	memcpy(c->client.id, p->client.data, XT_CLIENT_ID);
 	op->client = c->client;
+	c->direct = hello_is_direct(op);
 	server_greeted(c->server, c);
+	server_claim_leases(c->server, c, HAS_PARAM(p, hello, leases) ? p->leases : span_of(NULL, 0));
+	lease_client_came(c->server->leases, &c->client);
 	/* Who has numbered nothing yet has the mark 0, and need not wait for the writer: `status` works
 	 * while a long statement runs. */
 	if (HAS_PARAM(p, hello, last_seq) && p->last_seq == 0) {
 		struct result_hello result = {0};
-		hello_answer(c->server->store, p, 0, op->reader, &result);
+		hello_answer(c->server->store, c->server->cache, op, 0, &result);
 		wire_put_result(&c->out, op->msgid, METHOD_hello, &result);
 		op->request = false;
 		op->greeting = true;
@@ -199,6 +207,8 @@ static int queue(struct conn *c, struct op *op, struct xt_err *err)
 	if (op->method->id == METHOD_hello)
 		take_hello(c, op);
 	c->said_bye = c->said_bye || op->method->id == METHOD_bye;
+	if (op->method->id == METHOD_cache_finish)
+		server_finishing(c->server, op);
 	server_queue(c->server, c, op);
 	return 0;
 }

@@ -6,8 +6,10 @@
 #ifndef XT_HANDLE_H
 #define XT_HANDLE_H
 
+#include "lease.h"
 #include "op.h"
 
+struct cache;
 struct intake;
 
 /* What a handler on the writer thread works with. */
@@ -19,6 +21,8 @@ struct work {
 	struct buf text;		       /* for what results borrow */
 	struct span *names, *keys;	       /* scratch for a row's keys: XT_MAX_COLUMNS + 1 each */
 	struct intake *intake;		       /* of spool files */
+	struct cache *cache;		       /* of function results */
+	const struct xt_err *cache_refusal;    /* why this batch puts nothing into it; NULL: it does */
 	uint64_t stored, rejected, duplicates; /* rows of this batch */
 	const struct culprit *culprit;	       /* known to break the transaction; NULL: none */
 	bool met;			       /* it was met: the batch ends behind it */
@@ -38,17 +42,28 @@ const struct culprit *work_culprit(struct work *w, uint64_t seq);
 int work_reject(struct work *w, uint64_t seq, const struct xt_err *why, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
-/* The answer to `hello`, from what of the store does not change, the client's mark and its role. */
-void hello_answer(const struct store *s, const struct params_hello *p, uint64_t mark, bool reader,
+/* The answer to `hello`, from what of the store does not change, the message, and the client's mark. What it
+ * says of the cache lives until the thread's next answer. */
+void hello_answer(const struct store *s, struct cache *cache, const struct op *op, uint64_t mark,
 		  struct result_hello *ret);
+
+/* Whether the client may read the cache directly: it is our own user, in the same PID namespace. */
+bool hello_is_direct(const struct op *op);
 
 struct server;
 struct cursor;
+struct entry;
+
+/* An answer to `cache_begin`: an entry, whose spans it borrows; or what became of the question. */
+void cache_answer_hit(const struct entry *e, struct result_cache_begin *ret);
+void cache_answer_state(enum lease_answer how, uint64_t token, struct result_cache_begin *ret);
 
 /* What a handler on the loop works with. */
 struct loop_call {
 	struct server *server;
 	struct op *op;
+	struct buf text; /* for what results borrow until they are encoded */
+	bool reading;	 /* the same: the cache is being read */
 };
 
 #define HANDLER_LOOP(name)                                                                               \
@@ -64,8 +79,11 @@ struct loop_call {
 #define METHOD(name, id, kind, thread, flags, doc) HANDLER_##thread(name)
 #include "methods.def"
 
+/* A handler on the loop has arranged that its request is answered later. */
+#define HANDLE_LATER 1
+
 /* Calls the method's handler; params and result are its structs, context what its thread has. 0, or -1
- * with the error. */
+ * with the error; on the loop also HANDLE_LATER. */
 int handle_call(const struct method_desc *m, void *context, const void *params, void *result,
 		struct xt_err *err) __attribute__((warn_unused_result));
 

@@ -90,7 +90,8 @@ int handle_cancel(struct loop_call *c, const struct params_cancel *p, struct res
 		  struct xt_err *err)
 {
 	(void)err;
-	ret->found = server_cancel(c->server, c->op->conn, (uint32_t)p->cursor);
+	ret->found = server_cancel(c->server, c->op->conn, (uint32_t)p->cursor) ||
+		     lease_cancel(server_leases(c->server), c->op->conn, (uint32_t)p->cursor);
 	return 0;
 }
 

@@ -1,5 +1,7 @@
 /* log: rows into tables, each applied once. */
+#include "calls.h"
 #include "crash.h"
+#include "entries.h"
 #include "handle.h"
 #include "row.h"
 #include "runs.h"
@@ -126,7 +128,7 @@ int handle_log(struct work *w, const struct params_log *p, struct result_log *re
 
 	m.rows = reader_of(p->rows);
 	m.n = reader_next(&m.rows, &head) == 0 ? head.count : 0;
-	uint64_t i = skip_known(w, &m, p->seq);
+	uint64_t known = skip_known(w, &m, p->seq), i = known;
 	if (i < m.n && open_message(w, &m, p, &refusal) < 0) {
 		m.refusal = &refusal;
 		if (w->store->trouble != TROUBLE_NONE) {
@@ -139,6 +141,11 @@ int handle_log(struct work *w, const struct params_log *p, struct result_log *re
 		if (r == 0)
 			clients_advance(w->store, w->client, p->seq + i);
 	}
+	if (r == 0 && i > known && HAS_PARAM(p, log, call))
+		r = calls_end(w, p->call, err);
+	if (HAS_PARAM(p, log, hit))
+		for (uint64_t k = stored; k < w->stored; k++)
+			entries_use(w->cache, p->hit.data, w->store->now_us());
 	if (r == 0 && m.run && m.run->known)
 		r = clients_count(w->store, w->client, m.run, w->stored - stored, w->rejected - rejected,
 				  err);

@@ -3,6 +3,7 @@
 
 #include "asset_refs.h"
 #include "bind.h"
+#include "calls.h"
 #include "handle.h"
 #include "json.h"
 #include "row.h"
@@ -430,5 +431,5 @@ int handle_delete_run(struct work *w, const struct params_delete_run *p, struct 
 		return -1;
 	runs_change(w->store, run, 0, ret->deleted);
 	run->deleted = true;
-	return 0;
+	return calls_forget_run(w->store, p->track_id, err);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "apply.h"
+#include "fate.h"
 #include "crash.h"
 #include "log.h"
 #include "own.h"
@@ -176,9 +177,7 @@ static int make_op(struct intake *in, const struct spool_record *rec, struct xt_
 /* Its connection ended without the goodbye that is here: that was no crash. */
 static int take_back_crash(const struct intake *in, struct work *w, struct xt_err *err)
 {
-	static const struct runs_turn back = {.from = "crashed", .to = "running"};
-
-	return runs_of_client(w->store, &in->client, &back, err);
+	return fate_returned(w, &in->client, err);
 }
 
 /* One record. 1: applied, 0: the file ends here; -1: the batch cannot go on. */
@@ -221,13 +220,11 @@ static int apply_record(struct intake *in, struct work *w, struct xt_err *err)
 /* The file is through. Its owner let go of it, so its process has ended; how, a goodbye has told. */
 static int end_client(const struct intake *in, struct work *w, struct xt_err *err)
 {
-	static const struct runs_turn crash = {
-		.from = "running", .to = "crashed", .cause = "gone while the daemon was away", .end = true};
 	struct client *c = clients_find(w->store, &in->client, err);
 
 	if (!c || clients_settle(w->store, c, err) < 0)
 		return -1;
-	return c->connected ? 0 : runs_of_client(w->store, &in->client, &crash, err);
+	return c->connected ? 0 : fate_crashed(w, &in->client, FATE_AWAY, err);
 }
 
 int intake_apply(struct intake *in, struct work *w, struct intake_report *ret, struct xt_err *err)

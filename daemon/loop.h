@@ -2,6 +2,7 @@
 #ifndef XT_LOOP_H
 #define XT_LOOP_H
 
+#include "lease.h"
 #include "writer.h"
 
 struct server;
@@ -20,6 +21,15 @@ struct server_facts {
 };
 
 void server_facts(struct server *s, struct server_facts *ret);
+
+/* The cache, who computes what, and the time: of the loop in milliseconds, of the day in microseconds. */
+struct cache *server_cache(struct server *s);
+struct leases *server_leases(struct server *s);
+uint64_t server_now_ms(const struct server *s);
+int64_t server_wall_us(const struct server *s);
+
+/* A question waits for a lease until then: it is answered in time. */
+void server_lease_timer(struct server *s, uint64_t until_ms);
 
 /* Stops a query of a connection. False: there is none of that name. */
 bool server_cancel(struct server *s, uint64_t conn, uint32_t cursor);

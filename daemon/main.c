@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "entries.h"
 #include "launch.h"
 #include "log.h"
 #include "mem.h"
@@ -223,12 +224,37 @@ static void warn_of_network(const struct place *p)
 			 network);
 }
 
+static int is_marked(void *data, const struct client_key *client, uint64_t seq)
+{
+	struct xt_err ignored;
+	const struct client *c = clients_find(data, client, &ignored);
+
+	return !c ? -1 : c->mark >= seq;
+}
+
+/* What its results lack of rows, after a crash between the two commits, is taken out of it. */
+static int open_cache(struct cache *c, struct store *store, const struct settings *set, struct xt_err *err)
+{
+	struct cache_options o = {.database = store->path,
+				  .database_id = store->database_id,
+				  .read_only = set->read_only,
+				  .durability = (int)set->durability,
+				  .map_bytes = (uint64_t)store->config[CONFIG_CACHE_MAP] << 20};
+
+	if (cache_open(c, &o) < 0)
+		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
+	if (entries_settle(c, is_marked, store, err) < 0)
+		log_warn("the cache cannot be written error=\"%s\"", err->message);
+	return 0;
+}
+
 /* Serves until told to leave. 0; 1 with err when it could not start; 2 when the writer failed. */
 static int serve(const struct settings *set, const struct place *p, int lock, int inherited,
 		 struct xt_err *err)
 {
 	static struct server server; /* large, and one a process */
 	struct store store = {0};
+	struct cache cache = {0};
 	struct store_options so = {
 		.path = p->database, .read_only = set->read_only, .durability = set->durability};
 	struct server_options o = {.socket = p->socket,
@@ -242,9 +268,9 @@ static int serve(const struct settings *set, const struct place *p, int lock, in
 
 	/* Looked at twice: what was put there in between was not there for SQLite to read. */
 	if (own_look_beside(p->database, err) == 0 && store_open(&store, &so, err) == 0 &&
-	    own_look_beside(p->database, err) == 0 &&
+	    own_look_beside(p->database, err) == 0 && open_cache(&cache, &store, set, err) == 0 &&
 	    (inherited >= 0 || (o.listen_fd = launch_bind(p, err)) >= 0)) {
-		if (server_init(&server, &store, &o, err) == 0) {
+		if (server_init(&server, &store, &cache, &o, err) == 0) {
 			if (place_write_lock(lock, p->socket, (int)getpid(), false) < 0)
 				log_warn("cannot write the lock file path=\"%s\"", p->lock);
 			log_info("serving database=\"%s\" socket=\"%s\" pid=%d durability=%s read_only=%d "
@@ -260,6 +286,7 @@ static int serve(const struct settings *set, const struct place *p, int lock, in
 		if (r != 1 && place_write_lock(lock, p->socket, (int)getpid(), server.hold) < 0)
 			log_warn("cannot write the lock file path=\"%s\"", p->lock);
 	}
+	cache_done(&cache);
 	store_done(&store);
 	return r;
 }

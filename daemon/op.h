@@ -22,6 +22,21 @@ enum op_kind {
 	OP_SPOOL,   /* take in a piece of what clients left in spool files */
 	OP_CLOSE,   /* a cursor is to be closed */
 	OP_SETTLE,  /* files of assets go where their rows say */
+	OP_CACHE,   /* the cache is damaged, and to be set aside */
+};
+
+/* cache_finish: what the loop, which keeps the leases, says of its token. */
+enum op_lease {
+	OP_LEASE_UNASKED, /* nothing: the message lay in a spool file */
+	OP_LEASE_HELD,
+	OP_LEASE_LOST,
+};
+
+/* And what the writer says when it is done. */
+enum op_result {
+	OP_RESULT_NONE,	   /* it was not applied, and comes again */
+	OP_RESULT_GOOD,	   /* who waits may have the result */
+	OP_RESULT_REFUSED, /* its row can never be stored, so the result is nobody's */
 };
 
 /* See lane.h. */
@@ -45,6 +60,7 @@ struct op {
 	size_t bytes;	     /* of the message, for the limits */
 	uint64_t after;	     /* OP_BARRIER: number to wait for */
 	struct cursor *cursor; /* of reading methods; see reader.h */
+	enum op_lease lease;   /* of cache_finish */
 	char cause[64];	       /* OP_GONE: what ended the client, "" when it closed by itself */
 
 	/* Filled in by the thread that works on it. */
@@ -57,6 +73,7 @@ struct op {
 	uint64_t stored, rejected;	     /* of them, and of those applied now */
 	uint64_t kept_stored, kept_rejected; /* of them alone */
 	bool refused;			     /* OP_BARRIER: answered already */
+	enum op_result result;		     /* of cache_finish */
 	bool again;			     /* OP_SPOOL: there is more to take in */
 	bool waiting;			     /* OP_SPOOL: files whose owners live were seen */
 

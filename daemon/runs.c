@@ -1,5 +1,7 @@
 #include "runs.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -255,45 +257,46 @@ int runs_join(struct store *s, const struct run *run, const struct run_start *st
 	return store_run(s, st, err);
 }
 
-int runs_judge(struct store *s, struct xt_err *err)
+/* A process that is known to be dead: not one whose number could not be told. */
+static bool is_dead(sqlite3_stmt *st, int i)
 {
-	static const struct runs_turn crash = {
-		.from = "running", .to = "crashed", .cause = "gone while the daemon was away", .end = true};
-	struct client_key *lost = NULL;
+	pid_t pid = (pid_t)sqlite3_column_int64(st, i);
+
+	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+int runs_running(struct store *s, bool alive, struct client_key **ret, size_t *ret_n, struct xt_err *err)
+{
+	struct client_key *keys = NULL;
 	size_t n = 0, cap = 0;
-	int r = 0;
+	int r;
 	sqlite3_stmt *st = store_stmt(s, STMT_RUNS_RUNNING, err);
 
 	if (!st)
 		return -1;
 	while ((r = store_step(s, st, err)) > 0) {
 		struct client_key key = {.uid = (uint32_t)sqlite3_column_int64(st, 0)};
-		if (sqlite3_column_bytes(st, 1) != XT_CLIENT_ID)
+		if (sqlite3_column_bytes(st, 1) != XT_CLIENT_ID || (alive && is_dead(st, 2)))
 			continue;
 		memcpy(key.id, sqlite3_column_blob(st, 1), XT_CLIENT_ID);
-		struct client *c = clients_find(s, &key, err);
-		if (!c) {
-			r = -1;
-			break;
-		}
-		if (c->connected || clients_spool(s, &key)) /* how that one ended its file tells */
-			continue;
-		clients_drop(s, c);
 		if (n == cap) {
-			struct client_key *more = realloc(lost, (cap = cap ? 2 * cap : 64) * sizeof(*lost));
+			struct client_key *more = realloc(keys, (cap = cap ? 2 * cap : 64) * sizeof(*keys));
 			if (!more) {
 				r = xt_err_set(err, XT_E_internal, NULL, "out of memory");
 				break;
 			}
-			lost = more;
+			keys = more;
 		}
-		lost[n++] = key;
+		keys[n++] = key;
 	}
 	sqlite3_reset(st);
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = runs_of_client(s, &lost[i], &crash, err);
-	free(lost);
-	return r;
+	if (r < 0) {
+		free(keys);
+		return -1;
+	}
+	*ret = keys;
+	*ret_n = n;
+	return 0;
 }
 
 int runs_end(struct store *s, struct span track_id, const char *status, int64_t time_us, struct xt_err *err)

@@ -65,8 +65,10 @@ int runs_of_client(struct store *s, const struct client_key *key, const struct r
 int runs_join(struct store *s, const struct run *run, const struct run_start *start, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
-/* Runs that are `running` and whose client is not connected crash. */
-int runs_judge(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
+/* Clients that have part in a run that is `running`; alive: without those whose process is known to be dead.
+ * The list is the caller's to free. */
+int runs_running(struct store *s, bool alive, struct client_key **ret, size_t *ret_n, struct xt_err *err)
+	__attribute__((warn_unused_result));
 
 /* Sets status and end of one run. */
 int runs_end(struct store *s, struct span track_id, const char *status, int64_t time_us, struct xt_err *err)

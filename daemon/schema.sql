@@ -26,6 +26,11 @@ CREATE TABLE IF NOT EXISTS xt_workers(
   status TEXT NOT NULL, start_time TEXT NOT NULL, end_time TEXT, cause TEXT,
   PRIMARY KEY(track_id, uid, client)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS xt_workers_client ON xt_workers(client);
+CREATE TABLE IF NOT EXISTS xt_calls(
+  uid INTEGER NOT NULL, client BLOB NOT NULL, call INTEGER NOT NULL,
+  track_id TEXT NOT NULL, table_name TEXT NOT NULL, time INTEGER NOT NULL, row BLOB, row_id INTEGER,
+  PRIMARY KEY(uid, client, call)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS xt_calls_run ON xt_calls(track_id);
 CREATE TABLE IF NOT EXISTS xt_columns(
   table_name TEXT NOT NULL COLLATE NOCASE, name TEXT NOT NULL COLLATE NOCASE,
   key TEXT NOT NULL, type TEXT,

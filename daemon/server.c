@@ -218,6 +218,7 @@ void server_lost(struct server *s, struct conn *c)
 	s->slots[c->id & 0xffffff] = NULL;
 	server_end_cursors(s, c->id);
 	share_give(c->share, SHARE_CONNS, 1);
+	lease_conn_gone(s->leases, c->id);
 	if (c->greeted)
 		unlink_same(s, c);
 	else
@@ -265,8 +266,8 @@ static void close_handles(struct server *s)
 				  (uv_handle_t *)&s->watch_timer, (uv_handle_t *)&s->judge_timer,
 				  (uv_handle_t *)&s->spool_timer, (uv_handle_t *)&s->departed_timer,
 				  (uv_handle_t *)&s->calm_timer,  (uv_handle_t *)&s->drain_timer,
-				  (uv_handle_t *)&s->sigterm,	  (uv_handle_t *)&s->sigint,
-				  (uv_handle_t *)&s->listener};
+				  (uv_handle_t *)&s->lease_timer, (uv_handle_t *)&s->sigterm,
+				  (uv_handle_t *)&s->sigint,	  (uv_handle_t *)&s->listener};
 
 	/* Closing a signal's handle gives it back its default, which would kill us on the way out. */
 	sigset_t stop;
@@ -320,6 +321,7 @@ static void on_prepare(uv_prepare_t *p)
 {
 	struct server *s = p->data;
 
+	server_look_at_cache(s);
 	flush_dirty(s);
 	if (s->draining)
 		look_whether_quiet(s);
@@ -498,26 +500,31 @@ static void init_handles(struct server *s)
 	uv_timer_init(&s->loop, &s->departed_timer);
 	uv_timer_init(&s->loop, &s->calm_timer);
 	uv_timer_init(&s->loop, &s->drain_timer);
+	uv_timer_init(&s->loop, &s->lease_timer);
 	uv_signal_init(&s->loop, &s->sigterm);
 	uv_signal_init(&s->loop, &s->sigint);
 	uv_pipe_init(&s->loop, &s->listener, 0);
 	s->async.data = s->prepare.data = s->spin.data = s;
 	s->idle_timer.data = s->watch_timer.data = s->judge_timer.data = s->drain_timer.data = s;
 	s->spool_timer.data = s->departed_timer.data = s->calm_timer.data = s;
+	s->lease_timer.data = s;
 	s->watches = (struct watch_list){.loop = &s->loop, .on_death = server_on_death, .data = s};
 	s->sigterm.data = s->sigint.data = s->listener.data = s;
 }
 
-int server_init(struct server *s, struct store *store, const struct server_options *o, struct xt_err *err)
+int server_init(struct server *s, struct store *store, struct cache *cache, const struct server_options *o,
+		struct xt_err *err)
 {
-	*s = (struct server){.opt = *o, .store = store, .trace = trace_wanted()};
+	*s = (struct server){.opt = *o, .store = store, .cache = cache, .trace = trace_wanted()};
 	int r = uv_loop_init(&s->loop);
 	if (r < 0)
 		return xt_err_set(err, XT_E_internal, NULL, "cannot start the event loop: %s",
 				  uv_strerror(r));
 	init_handles(s);
 	set_limits(s);
-	r = writer_start(&s->writer, store, wake, s);
+	if (flight_init(s, err) < 0)
+		return -1;
+	r = writer_start(&s->writer, store, cache, wake, s);
 	if (r == 0)
 		r = reader_start(&s->readers, store->path, wake, s);
 	if (r < 0)
@@ -567,6 +574,7 @@ void server_done(struct server *s)
 		cursor_free(s->cursors);
 		s->cursors = next;
 	}
+	leases_free(s->leases);
 	free(s->slots);
 	uv_loop_close(&s->loop);
 }

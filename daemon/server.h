@@ -7,6 +7,7 @@
 
 #include <uv.h>
 
+#include "cache.h"
 #include "conn.h"
 #include "log.h"
 #include "loop.h"
@@ -38,12 +39,18 @@ struct server {
 	uv_timer_t judge_timer; /* the grace time of clients after a start; then daily */
 	uv_timer_t spool_timer; /* when to look for spool files again */
 	uv_timer_t departed_timer; /* clients may come back */
+	uv_timer_t lease_timer;	   /* somebody has waited long enough for a lease */
 	uv_timer_t calm_timer;	   /* what has become better is told when it stays so */
 	uv_timer_t drain_timer;	   /* the latest moment to leave */
 	uv_signal_t sigterm, sigint;
 
 	struct server_options opt;
-	struct store *store; /* borrowed; its constant fields only, the rest is the writer's */
+	struct store *store;   /* borrowed; its constant fields only, the rest is the writer's */
+	struct cache *cache;   /* borrowed; read here, written by the writer */
+	unsigned told_cache;   /* its generation that clients were told */
+	bool mending;	       /* the writer was told that it is damaged */
+	struct leases *leases; /* owned */
+	uint64_t lease_due;    /* loop time at which lease_timer fires; LEASE_NEVER: it does not */
 	struct writer writer;
 	struct reader_pool readers;
 	struct lanes to_writer;	   /* gathered in this turn of the loop */
@@ -87,8 +94,8 @@ struct server {
 };
 
 /* Prepares the loop and starts the threads; the socket listens when this returns. */
-int server_init(struct server *s, struct store *store, const struct server_options *o, struct xt_err *err)
-	__attribute__((warn_unused_result));
+int server_init(struct server *s, struct store *store, struct cache *cache, const struct server_options *o,
+		struct xt_err *err) __attribute__((warn_unused_result));
 
 /* Serves until drained. 0; or -1 when the writer failed. */
 int server_run(struct server *s);
@@ -130,6 +137,9 @@ int server_cursor_open(struct server *s, const struct conn *c, struct op *op, st
 	__attribute__((warn_unused_result));
 struct cursor *server_cursor_find(struct server *s, uint64_t conn, uint32_t msgid);
 
+/* The connection of that id, if it is still there. */
+struct conn *server_conn(struct server *s, uint64_t id);
+
 /* ---- traffic.c -------------------------------------------------------- */
 
 /* Takes back what the threads have done, and delivers it. */
@@ -149,6 +159,24 @@ void server_look_for_spools(struct server *s);
 void server_tell_gone(struct server *s, const struct client_key *client, bool reader, const char *cause);
 void server_tidy(struct server *s);
 void server_judge(struct server *s);
+
+/* The writer is to set the damaged cache aside. */
+void server_mend_cache(struct server *s);
+
+/* ---- flight.c --------------------------------------------------------- */
+
+/* Prepares the leases: after a start holders of earlier ones have time to come. */
+int flight_init(struct server *s, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* A client that comes again holds these leases: key, token, key, token … */
+void server_claim_leases(struct server *s, const struct conn *c, struct span leases);
+
+/* A cache_finish goes to the writer, and comes back. */
+void server_finishing(struct server *s, struct op *op);
+void server_finished(struct server *s, const struct op *op);
+
+/* Looks after the cache when the writer has done something: damage, a new place. */
+void server_look_at_cache(struct server *s);
 
 /* ---- departed.c ------------------------------------------------------- */
 

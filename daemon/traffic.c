@@ -95,9 +95,11 @@ void server_tell_gone(struct server *s, const struct client_key *client, bool re
 {
 	struct op *op = queue_internal(s, OP_GONE, client, NULL);
 
+	lease_client_gone(s->leases, client);
 	if (!op)
 		return;
 	op->reader = reader;
+	cache_check_readers(s->cache);
 	snprintf(op->cause, sizeof(op->cause), "%s", cause);
 }
 
@@ -168,13 +170,17 @@ void server_tidy(struct server *s)
 	queue_internal(s, OP_TIDY, NULL, NULL);
 }
 
+void server_mend_cache(struct server *s)
+{
+	queue_internal(s, OP_CACHE, NULL, NULL);
+}
+
 void server_judge(struct server *s)
 {
 	queue_internal(s, OP_JUDGE, NULL, NULL);
 }
 
-/* The connection that a message came from, if it is still there. */
-static struct conn *conn_of(struct server *s, uint64_t id)
+struct conn *server_conn(struct server *s, uint64_t id)
 {
 	size_t slot = id & 0xffffff;
 	struct conn *c = slot < s->n_slots ? s->slots[slot] : NULL;
@@ -375,11 +381,15 @@ static void take_back(struct server *s, struct op *op)
 	s->unasked_ops -= op->greeting;
 	if (op->share)
 		share_give(op->share, share_kind(op), op->bytes);
-	struct conn *c = op->method ? conn_of(s, op->conn) : NULL;
+	struct conn *c = op->method ? server_conn(s, op->conn) : NULL;
 	if (op->kind == OP_SPOOL)
 		spool_back(s, op);
 	if (op->kind == OP_SETTLE)
 		s->settling = false;
+	if (op->kind == OP_CACHE)
+		s->mending = false;
+	if (op->method && op->method->id == METHOD_cache_finish)
+		server_finished(s, op);
 	if (c)
 		deliver(s, c, op);
 	if (op->cursor) {

@@ -7,13 +7,11 @@
 
 #include "apply.h"
 #include "asset.h"
+#include "batch.h"
 #include "crash.h"
+#include "entries.h"
+#include "log.h"
 
-#define BATCH_US      5000  /* what a batch may take, so that acknowledgements do not wait long */
-#define MAX_BATCH_US  20000 /* the same on a slow disk, whose commits cost more than rows */
-#define COMMIT_SHARE  8	    /* a batch takes this many times its commit, within these bounds */
-#define MIN_ROWS      64    /* of a batch */
-#define MAX_ROWS      20000
 #define LONGEST_US    600000000 /* that a batch may take: a trigger without an end is stopped */
 #define RETRY_MS      50	/* between two tries when the disk is full or the file locked; doubled … */
 #define MAX_RETRY_MS  2000	/* … up to this */
@@ -23,50 +21,7 @@
 #define GATHER_US     50	/* a shorter wait for more than there are is not worth its while … */
 #define MAX_GATHER_US 2000	/* … and this is the longest */
 
-static int64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-/* What lives as long as the thread. */
-struct batch {
-	struct work work;
-	struct op_list ops;	/* those of the open transaction */
-	struct culprit culprit; /* of the last try */
-	uint64_t row_limit;	/* rows that take about as long as a batch may */
-	int64_t commit_us;	/* what the last commit took */
-	int64_t bulk_us;	/* when the first bulk message of this batch was taken; 0: none was */
-	bool prompted;		/* prompt messages were taken into it */
-	bool bulk_turn;		/* none was taken into the last one though there were: they go first */
-	size_t under_way;	/* messages answered by it, and those that waited for it meanwhile */
-	int64_t retry_ms;	/* how long to wait before the next try */
-};
-
 /* ---- batches ---------------------------------------------------------- */
-
-/* What can not be done inside a transaction. */
-static bool outside(const struct op *op)
-{
-	return op->kind == OP_SETTLE || (op->kind == OP_METHOD && (op->method->id == METHOD_compact ||
-								   op->method->id == METHOD_asset_orphans));
-}
-
-/* A user's statement may roll everything back, so it has a transaction to itself. */
-static bool alone(const struct op *op)
-{
-	return outside(op) || (op->kind == OP_METHOD && op->method->id == METHOD_exec);
-}
-
-/* Where the next message is taken from. */
-static struct op_list *next_lane(const struct batch *b, struct lanes *queue)
-{
-	bool bulk_first = b->bulk_turn && !b->ops.first;
-
-	return queue->bulk.first && (!queue->prompt.first || bulk_first) ? &queue->bulk : &queue->prompt;
-}
 
 /* Who has little under way does not wait for the end of a batch that others fill: it gets into it, and the
  * batch ends early. Once in a batch, so that the others come to their turn. */
@@ -80,16 +35,6 @@ static void take_news(struct writer *w, const struct batch *b, struct lanes *que
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* Whether the batch takes one more bulk message. Beside prompt ones they get as much time as the commit. */
-static bool has_room(struct batch *b)
-{
-	if (b->work.stored + b->work.rejected >= b->row_limit)
-		return false;
-	if (!b->bulk_us)
-		b->bulk_us = now_us();
-	return !b->prompted || now_us() - b->bulk_us <= b->commit_us;
-}
-
 /* Applies messages until the queue is empty or the batch is large enough; or up to a culprit, so that the
  * next one cannot undo what was good before it. */
 static int fill(struct writer *w, struct batch *b, struct lanes *queue, struct xt_err *err)
@@ -98,10 +43,10 @@ static int fill(struct writer *w, struct batch *b, struct lanes *queue, struct x
 
 	while (!work->met) {
 		take_news(w, b, queue);
-		struct op_list *lane = next_lane(b, queue);
-		if (!lane->first || (b->ops.first && (alone(lane->first) || alone(b->ops.first))))
+		struct op_list *lane = batch_next_lane(b, queue);
+		if (!lane->first || (b->ops.first && (batch_alone(lane->first) || batch_alone(b->ops.first))))
 			break;
-		if (lane == &queue->bulk && !has_room(b))
+		if (lane == &queue->bulk && !batch_has_room(b))
 			break;
 		b->prompted = b->prompted || lane == &queue->prompt;
 		struct op *op = op_pop(lane);
@@ -111,48 +56,6 @@ static int fill(struct writer *w, struct batch *b, struct lanes *queue, struct x
 		crash_point("in a batch");
 	}
 	return 0;
-}
-
-/* Puts the batch's messages back before the queue, as if they had not been looked at. */
-static void take_back(struct batch *b, struct lanes *queue)
-{
-	for (struct op *op = b->ops.first; op; op = op->next) {
-		if (op->kept > 0)
-			op->out.len = op->kept;
-		else
-			buf_done(&op->out);
-		op->out.failed = false;
-		op->ack = 0;
-		op->close = op->refused = op->more = false;
-	}
-	lanes_restore(queue, &b->ops);
-	b->bulk_us = 0;
-	b->prompted = false;
-	intake_rolled_back(b->work.intake);
-	b->work.stored = b->work.rejected = b->work.duplicates = 0;
-	b->work.met = false;
-	b->work.op = NULL;
-	b->work.client = NULL;
-}
-
-/* After the commit: a log that was cut behind a culprit goes on in the next batch. */
-static void resume_last(struct batch *b, struct lanes *queue)
-{
-	struct op_list done = {0}, first = {0};
-	struct op *op, *last = b->work.op;
-
-	if (!last || !last->more)
-		return;
-	last->more = false;
-	last->resumed = true;
-	last->kept = last->out.len;
-	last->kept_stored = last->stored;
-	last->kept_rejected = last->rejected;
-	while ((op = op_pop(&b->ops)) != last)
-		op_push(&done, op);
-	b->ops = done;
-	op_push(&first, last);
-	lanes_restore(queue, &first);
 }
 
 static void set_state(struct writer *w, enum writer_state state, const struct xt_err *why)
@@ -180,7 +83,7 @@ static size_t give_back(struct writer *w, struct op_list *ops)
 
 static struct timespec in_us(int64_t us)
 {
-	int64_t t = now_us() + us;
+	int64_t t = batch_now_us() + us;
 
 	return (struct timespec){.tv_sec = t / 1000000, .tv_nsec = t % 1000000 * 1000};
 }
@@ -244,15 +147,15 @@ static void serve_held(struct writer *w, struct batch *b, struct lanes *queue)
 /* Waits before the next try; the waits grow. False: the writer is to stop. */
 static bool hold(struct writer *w, struct batch *b, struct lanes *queue)
 {
-	int64_t until = now_us() + b->retry_ms * 1000;
+	int64_t until = batch_now_us() + b->retry_ms * 1000;
 	bool go_on;
 
 	b->retry_ms = 2 * b->retry_ms < MAX_RETRY_MS ? 2 * b->retry_ms : MAX_RETRY_MS;
 	do {
 		serve_held(w, b, queue);
-		int64_t left = (until - now_us()) / 1000;
+		int64_t left = (until - batch_now_us()) / 1000;
 		go_on = nap(w, left > 0 ? left : 0, false);
-	} while (go_on && now_us() < until);
+	} while (go_on && batch_now_us() < until);
 	return go_on;
 }
 
@@ -264,18 +167,6 @@ static int make_room(struct writer *w)
 		return 0;
 	reserve_release(&w->reserve);
 	return store_checkpoint(w->store, false);
-}
-
-/* The statement that broke the transaction: the one that was being applied. */
-static bool note_culprit(struct batch *b, const struct xt_err *err)
-{
-	struct work *w = &b->work;
-
-	if (!w->client || !w->op || !w->op->method || !(w->op->method->flags & METHOD_SEQ))
-		return false;
-	b->culprit = (struct culprit){.client = w->client->key, .seq = w->client->mark + 1, .err = *err};
-	w->culprit = &b->culprit;
-	return true;
 }
 
 /* Fills a batch and commits it. -1: it was rolled back, or is to be. */
@@ -298,13 +189,46 @@ static int fill_and_commit(struct writer *w, struct batch *b, struct lanes *queu
 		give_back(w, &b->ops);
 		b->work.op = NULL;
 	}
+	if (entries_commit(w->cache, s->now_us(), &b->refusal) < 0) {
+		b->work.cache_refusal = &b->refusal;
+		return -1;
+	}
 	crash_point("before commit");
-	int64_t start = now_us();
+	int64_t start = batch_now_us();
 	if (store_commit(s, err) < 0)
 		return -1;
 	crash_point("after commit");
-	b->commit_us = now_us() - start;
+	b->commit_us = batch_now_us() - start;
 	return 0;
+}
+
+/* A cache that is damaged, or whose file was removed or replaced, is set aside, and a new one made when it is
+ * needed. */
+static bool mend_cache(struct writer *w)
+{
+	char aside[PATH_MAX + 64];
+	struct xt_err err;
+
+	bool damaged = atomic_load(&w->cache->damaged);
+	if (!damaged && cache_is_in_place(w->cache))
+		return false;
+	if (cache_set_aside(w->cache, damaged ? "damaged" : "replaced",
+			    damaged ? "it is damaged" : "its file was removed or replaced", aside, &err) == 0)
+		return true;
+	log_error("the cache cannot be used and cannot be set aside error=\"%s\"", err.message);
+	return false;
+}
+
+/* The batch's rows go on without its results; or with them, once a damaged cache has gone. */
+static int without_cache(struct writer *w, struct batch *b, struct lanes *queue)
+{
+	log_warn("results are not kept error=\"%s\"", b->refusal.message);
+	store_rollback(w->store);
+	batch_take_back(b, queue);
+	if (!b->mended && mend_cache(w))
+		b->work.cache_refusal = NULL;
+	b->mended = true;
+	return 1;
 }
 
 /* One try. 0: committed. 1: rolled back, try again. -1: this cannot go on. */
@@ -313,16 +237,19 @@ static int try_batch(struct writer *w, struct batch *b, struct lanes *queue)
 	struct store *s = w->store;
 	struct xt_err err = {0};
 
-	s->guard.deadline_ns = (now_us() + LONGEST_US) * 1000;
+	const struct xt_err *refusal = b->work.cache_refusal;
+	s->guard.deadline_ns = (batch_now_us() + LONGEST_US) * 1000;
 	s->guard.timed_out = false; /* of an earlier batch: it stops no other */
 	if (fill_and_commit(w, b, queue, &err) == 0)
 		return 0;
+	if (b->work.cache_refusal != refusal)
+		return without_cache(w, b, queue);
 	enum trouble trouble = s->trouble;
 	bool culprit = trouble == TROUBLE_NONE || trouble == TROUBLE_CULPRIT;
 	struct xt_err why = culprit ? err : s->why;
-	bool noted = culprit && note_culprit(b, &err);
+	bool noted = culprit && batch_note_culprit(b, &err);
 	store_rollback(s);
-	take_back(b, queue);
+	batch_take_back(b, queue);
 	if (noted && !atomic_load(&w->abandon))
 		return 1;
 	if (trouble == TROUBLE_RETRY && why.code == XT_E_disk_full && make_room(w) < 0) {
@@ -357,7 +284,7 @@ static void give_up(struct writer *w, struct batch *b, struct lanes *queue)
 {
 	struct xt_err why;
 
-	take_back(b, queue);
+	batch_take_back(b, queue);
 	op_splice(&b->ops, &queue->prompt);
 	op_splice(&b->ops, &queue->bulk);
 	writer_state(w, &why);
@@ -378,6 +305,8 @@ static int after_commit(struct writer *w, const struct op_list *ops)
 	bool tidy = false;
 
 	intake_committed(&w->intake, s);
+	entries_committed(w->cache);
+	cache_configure(w->cache, s);
 	for (struct op *op = ops->first; op; op = op->next) {
 		tidy = tidy || op->kind == OP_TIDY;
 		if (op->kind != OP_GONE)
@@ -419,31 +348,20 @@ static void look_around(struct writer *w)
 	}
 }
 
-/* How many rows the next batch may have: as many as keep acknowledgements prompt, but not so few that the
- * disk is waited for more than rows are stored. */
-static void adapt(struct batch *b, int64_t took_us)
-{
-	uint64_t rows = b->work.stored + b->work.rejected;
-	int64_t may_take = COMMIT_SHARE * b->commit_us;
-
-	if (rows < MIN_ROWS || took_us <= 0)
-		return;
-	may_take = may_take < BATCH_US ? BATCH_US : may_take > MAX_BATCH_US ? MAX_BATCH_US : may_take;
-	uint64_t limit = (3 * b->row_limit + rows * (uint64_t)may_take / (uint64_t)took_us) / 4;
-	b->row_limit = limit < MIN_ROWS ? MIN_ROWS : limit > MAX_ROWS ? MAX_ROWS : limit;
-}
-
 /* Stores the head of the queue. */
 static void run_batch(struct writer *w, struct batch *b, struct lanes *queue)
 {
-	int64_t start = now_us();
+	int64_t start = batch_now_us();
 	int r;
 
 	b->work.culprit = NULL;
+	b->work.cache_refusal = NULL;
+	b->mended = false;
+	mend_cache(w);
 	b->retry_ms = RETRY_MS;
-	take_back(b, queue);
+	batch_take_back(b, queue);
 	while ((r = try_batch(w, b, queue)) > 0)
-		start = now_us();
+		start = batch_now_us();
 	if (r == 0 && !store_is_in_place(w->store)) {
 		struct xt_err why;
 		xt_err_set(&why, XT_E_file_replaced, "database",
@@ -456,10 +374,10 @@ static void run_batch(struct writer *w, struct batch *b, struct lanes *queue)
 		give_up(w, b, queue);
 		return;
 	}
-	int64_t took = now_us() - start;
-	adapt(b, took);
+	int64_t took = batch_now_us() - start;
+	batch_adapt(b, took);
 	count(w, b, took);
-	resume_last(b, queue);
+	batch_resume_last(b, queue);
 	/* Only with no prompt ones left: those may have come before. */
 	b->bulk_turn = !b->bulk_us && !queue->prompt.first && queue->bulk.first;
 	struct op_list done = b->ops;
@@ -480,12 +398,13 @@ static void run_outside(struct writer *w, struct batch *b, struct lanes *queue)
 {
 	struct store *s = w->store;
 	struct op_list done = {0};
-	struct op *op = op_pop(next_lane(b, queue));
+	struct op *op = op_pop(batch_next_lane(b, queue));
 
 	b->bulk_turn = false;
 	s->guard.deadline_ns = 0;
 	s->guard.timed_out = false;
 	s->trouble = TROUBLE_NONE;
+	mend_cache(w);
 	work_outside(&b->work, op);
 	if (s->trouble == TROUBLE_FATAL)
 		set_state(w, WRITER_FAILED, &s->why);
@@ -520,14 +439,16 @@ static bool take_queue(struct writer *w, const struct batch *b, struct lanes *re
 	while (lanes_empty(&w->queue) && !w->stopping) {
 		struct timespec until = in_us(LOOK_MS * 1000);
 		bool warns = w->state == WRITER_WARNED || w->state == WRITER_SLOW;
-		int r = warns ? pthread_cond_timedwait(&w->cond, &w->lock, &until)
-			      : pthread_cond_wait(&w->cond, &w->lock);
+		bool uses = entries_has_uses(w->cache);
+		int r = warns || uses ? pthread_cond_timedwait(&w->cond, &w->lock, &until)
+				      : pthread_cond_wait(&w->cond, &w->lock);
 		if (r != ETIMEDOUT)
 			continue;
 		pthread_mutex_unlock(&w->lock);
-		if (store_checkpoint(w->store, false) < 0)
+		entries_flush(w->cache);
+		if (warns && store_checkpoint(w->store, false) < 0)
 			set_state(w, WRITER_FAILED, &w->store->why);
-		else
+		else if (warns)
 			look_around(w);
 		pthread_mutex_lock(&w->lock);
 	}
@@ -553,6 +474,8 @@ static void *writer_main(void *data)
 	if (!b || !b->work.names || !b->work.keys)
 		abort(); /* at the start, with nothing accepted yet */
 	b->work.store = w->store;
+	b->work.cache = w->cache;
+	cache_configure(w->cache, w->store);
 	b->work.intake = &w->intake;
 	intake_init(&w->intake, w->store->path);
 	if (!w->store->read_only)
@@ -567,7 +490,7 @@ static void *writer_main(void *data)
 		while (!lanes_empty(&queue)) {
 			if (writer_state(w, &why) == WRITER_FAILED)
 				give_up(w, b, &queue);
-			else if (outside(next_lane(b, &queue)->first))
+			else if (batch_outside(batch_next_lane(b, &queue)->first))
 				run_outside(w, b, &queue);
 			else
 				run_batch(w, b, &queue);
@@ -581,12 +504,14 @@ static void *writer_main(void *data)
 	return NULL;
 }
 
-int writer_start(struct writer *w, struct store *store, void (*wake)(void *data), void *data)
+int writer_start(struct writer *w, struct store *store, struct cache *cache, void (*wake)(void *data),
+		 void *data)
 {
 	pthread_condattr_t attr;
 	sigset_t all, old;
 
 	w->store = store;
+	w->cache = cache;
 	w->wake = wake;
 	w->data = data;
 	pthread_mutex_init(&w->lock, NULL);

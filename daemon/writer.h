@@ -29,8 +29,11 @@ enum writer_state {
 	WRITER_FAILED,	 /* nothing more is stored: the daemon has to leave */
 };
 
+struct cache;
+
 struct writer {
 	struct store *store;	  /* borrowed; belongs to the thread while it runs */
+	struct cache *cache;	  /* borrowed; written by the thread */
 	void (*wake)(void *data); /* called from the thread when there is something to take */
 	void *data;		  /* for wake */
 	struct writer_stats stats;
@@ -52,8 +55,8 @@ struct writer {
 };
 
 /* Starts the thread. 0 or -errno. */
-int writer_start(struct writer *w, struct store *store, void (*wake)(void *data), void *data)
-	__attribute__((warn_unused_result));
+int writer_start(struct writer *w, struct store *store, struct cache *cache, void (*wake)(void *data),
+		 void *data) __attribute__((warn_unused_result));
 
 /* Hands over messages, which belong to the writer until they are taken back. */
 void writer_submit(struct writer *w, struct lanes *ops);

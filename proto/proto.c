@@ -9,6 +9,7 @@
 #define SEQ	   METHOD_SEQ
 #define WRITE	   METHOD_WRITE
 #define FILES	   METHOD_FILES
+#define ROWS	   METHOD_ROWS
 #define REQUIRED   true
 #define OPTIONAL   false
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "apply.h"
+#include "entries.h"
 #include "intake.h"
 #include "temp_store.h"
 
@@ -159,17 +160,35 @@ static void apply_all(struct work *w, struct span in)
 					"SELECT integrity_check = 'ok' FROM pragma_integrity_check"));
 }
 
+/* As beside a database that is only read. */
+static struct cache *no_cache(void)
+{
+	static const uint8_t id[XT_CLIENT_ID];
+	static struct cache cache;
+
+	if (!cache.writes &&
+	    cache_open(&cache,
+		       &(struct cache_options){.database = "", .database_id = id, .read_only = true}) < 0)
+		abort();
+	return &cache;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct span names[XT_MAX_COLUMNS + 1], keys[XT_MAX_COLUMNS + 1];
 	static struct intake intake; /* of a directory that is not there */
-	struct work w = {.store = temp_store(tables), .intake = &intake, .names = names, .keys = keys};
+	struct work w = {.store = temp_store(tables),
+			 .intake = &intake,
+			 .cache = no_cache(),
+			 .names = names,
+			 .keys = keys};
 
 	intake_init(&intake, w.store->path);
 	temp_store_begin(w.store, LIMIT_MS);
 	apply_all(&w, span_of(data, size));
 	buf_done(&w.text);
 	intake_done(&intake);
+	entries_rolled_back(w.cache);
 	temp_store_undo(w.store);
 	temp_store_alone();
 	return 0;

@@ -1,0 +1,234 @@
+#include "client.h"
+
+#include <stdlib.h>
+
+#define MAX_ASKS 5 /* connections that may break while one answer is waited for */
+
+/* ---- looking ---------------------------------------------------------- */
+
+/* In the map. 1, 0: not there; -1: ask the daemon. */
+static int look_direct(struct xt_client *c, const uint8_t *key, struct entry *ret)
+{
+	int r = direct_get(&c->direct, key, ret);
+
+	return r > 0 && entry_is_expired(ret, c->cache_ttl_us, wall_us()) ? 0 : r;
+}
+
+static void take_answer(const struct result_cache_begin *a, struct entry *ret)
+{
+	*ret = (struct entry){.value = a->value,
+			      .encoding = a->encoding,
+			      .origin = a->origin,
+			      .uid = (uint32_t)a->uid,
+			      .created_us = a->created,
+			      .function_ns = a->function_ns};
+}
+
+int flight_look(struct xt_client *c, const uint8_t *key, struct entry *ret, struct call *call)
+{
+	struct params_cache_begin p = {.has = PARAM_BIT(cache_begin, read_only),
+				       .key = span_of(key, XT_CACHE_KEY),
+				       .read_only = true};
+	struct result_cache_begin answer = {0};
+	int r = look_direct(c, key, ret);
+
+	if (r >= 0)
+		return r ? XT_OK : XT_DONE;
+	for (int i = 0; i < MAX_ASKS; i++) {
+		call_done(call);
+		r = call_run(c, METHOD_cache_begin, &p, call, &answer, NEVER);
+		if (r != XT_ELOST)
+			break;
+	}
+	if (r != XT_OK)
+		return r;
+	if (!span_is(answer.state, "hit"))
+		return XT_DONE;
+	take_answer(&answer, ret);
+	return XT_OK;
+}
+
+/* ---- leases ----------------------------------------------------------- */
+
+static struct held *add_held(struct xt_client *c, const uint8_t *key, uint64_t token)
+{
+	struct held *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	memcpy(h->key, key, XT_CACHE_KEY);
+	h->token = token;
+	h->thread = pthread_self();
+	h->next = c->held;
+	c->held = h;
+	return h;
+}
+
+static void drop(struct xt_client *c, struct held *held)
+{
+	struct held **at = &c->held;
+
+	while (*at && *at != held)
+		at = &(*at)->next;
+	if (*at)
+		*at = held->next;
+	free(held);
+}
+
+static void put_abort(struct xt_client *c, const uint8_t *key, uint64_t token)
+{
+	struct params_cache_abort p = {.key = span_of(key, XT_CACHE_KEY), .token = token};
+
+	if (c->fd >= 0 && window_put(c, proto_method(METHOD_cache_abort), 0, &p, NULL) == XT_OK)
+		window_send(c);
+}
+
+void flight_abort(struct xt_client *c, struct held *held)
+{
+	put_abort(c, held->key, held->token); /* without a connection: the next hello does not name it */
+	drop(c, held);
+}
+
+static void forget_finished(struct xt_client *c)
+{
+	for (struct held *h = c->held, *next; h; h = next) {
+		next = h->next;
+		if (h->seq > 0 && h->seq <= c->acked)
+			drop(c, h);
+	}
+}
+
+size_t flight_tell(struct xt_client *c, struct buf *out)
+{
+	msgpack_packer pk = wire_packer(out);
+	size_t n = 0;
+
+	forget_finished(c);
+	for (const struct held *h = c->held; h; h = h->next)
+		n++;
+	msgpack_pack_array(&pk, 2 * n);
+	for (const struct held *h = c->held; h; h = h->next) {
+		msgpack_pack_bin(&pk, XT_CACHE_KEY);
+		msgpack_pack_bin_body(&pk, h->key, XT_CACHE_KEY);
+		msgpack_pack_uint64(&pk, h->token);
+	}
+	return n;
+}
+
+void flight_forget(struct xt_client *c)
+{
+	while (c->held)
+		drop(c, c->held);
+}
+
+/* ---- asking ----------------------------------------------------------- */
+
+/* The leases of the calls on this thread, which cannot end before the answer. */
+static void put_within(struct xt_client *c, struct buf *out)
+{
+	msgpack_packer pk = wire_packer(out);
+	size_t n = 0;
+
+	forget_finished(c);
+	for (const struct held *h = c->held; h; h = h->next)
+		n += h->seq == 0 && pthread_equal(h->thread, pthread_self());
+	msgpack_pack_array(&pk, n);
+	for (const struct held *h = c->held; h; h = h->next)
+		if (h->seq == 0 && pthread_equal(h->thread, pthread_self()))
+			msgpack_pack_uint64(&pk, h->token);
+}
+
+/* A signal came: the question is taken back. Its answer is waited for all the same, which takes no time, for
+ * it may be a lease by now. */
+static int take_back(struct xt_client *c, const uint8_t *key, struct call *call)
+{
+	struct params_cancel p = {.cursor = call->msgid};
+	struct result_cache_begin answer;
+	struct xt_err err;
+
+	if (window_put(c, proto_method(METHOD_cancel), ++c->msgid ? c->msgid : ++c->msgid, &p, NULL) == XT_OK)
+		window_send(c);
+	int r;
+	do
+		r = call_wait(c, call, deadline_in(c->opt.connect_timeout_ms));
+	while (r == XT_EINTR);
+	call_forget(c, call);
+	if (r == XT_OK &&
+	    wire_decode(&proto_method(METHOD_cache_begin)->result, buf_span(&call->result), &answer, &err) ==
+		    0 &&
+	    span_is(answer.state, "lease"))
+		put_abort(c, key, answer.token);
+	return client_fail(c, XT_EINTR, "a signal came while another worker computes this call");
+}
+
+static int ask(struct xt_client *c, struct params_cache_begin *p, struct call *call,
+	       struct result_cache_begin *ret)
+{
+	struct xt_err err;
+	int r = XT_ELOST;
+
+	for (int i = 0; i < MAX_ASKS && r == XT_ELOST; i++) {
+		call_done(call);
+		r = call_send(c, METHOD_cache_begin, p, call);
+		if (r == XT_OK)
+			r = call_wait(c, call, NEVER);
+		if (r == XT_EINTR && call->msgid)
+			r = take_back(c, p->key.data, call);
+	}
+	call_forget(c, call);
+	if (r == XT_OK &&
+	    wire_decode(&proto_method(METHOD_cache_begin)->result, buf_span(&call->result), ret, &err) < 0)
+		r = client_fail(c, XT_EPROTOCOL, "the daemon's answer: %s", err.message);
+	return r;
+}
+
+/* Nobody can be asked, or nothing can be kept there: the call is worth more than its result. */
+static bool goes_on_alone(const struct xt_client *c, int r)
+{
+	return r == XT_ECONNECT || r == XT_EDOWN || r == XT_ELOST ||
+	       (r == XT_EREQUEST && strcmp(c->code, "unknown_method") == 0);
+}
+
+int flight_begin(struct xt_client *c, const uint8_t *key, const xt_call_options *o, enum flight *ret,
+		 struct entry *ret_entry, struct held **ret_held, struct call *call)
+{
+	struct params_cache_begin p = {.key = span_of(key, XT_CACHE_KEY)};
+	struct result_cache_begin answer = {0};
+	struct buf within = {0};
+
+	*ret = FLIGHT_COMPUTE;
+	if (!o->force && look_direct(c, key, ret_entry) > 0) {
+		*ret = FLIGHT_HIT;
+		return XT_OK;
+	}
+	p.has = PARAM_BIT(cache_begin, within) | PARAM_BIT(cache_begin, force) |
+		PARAM_BIT(cache_begin, read_only);
+	p.force = o->force;
+	p.read_only = o->read_only;
+	if (o->wait_ms != 0) {
+		p.has |= PARAM_BIT(cache_begin, wait_ms);
+		p.wait_ms = o->wait_ms < 0 ? 0 : (uint64_t)o->wait_ms;
+	}
+	put_within(c, &within);
+	p.within = buf_span(&within);
+	int r = ask(c, &p, call, &answer);
+	buf_done(&within);
+	if (r != XT_OK)
+		return goes_on_alone(c, r) ? XT_OK : r;
+	if (span_is(answer.state, "held"))
+		return client_fail(c, XT_ETIMEOUT,
+				   "another worker computes this call, and was waited for %d ms",
+				   o->wait_ms < 0 ? 0 : o->wait_ms);
+	if (span_is(answer.state, "hit")) {
+		take_answer(&answer, ret_entry);
+		*ret = FLIGHT_HIT;
+	} else if (span_is(answer.state, "lease")) {
+		*ret_held = add_held(c, key, answer.token);
+		if (!*ret_held) {
+			put_abort(c, key, answer.token);
+			return client_fail(c, XT_ENOMEM, "out of memory");
+		}
+		*ret = FLIGHT_LEASE;
+	}
+	return XT_OK;
+}

@@ -1,0 +1,560 @@
+/* Function calls: xt_call_begin() to xt_call_end(). */
+#include "client.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "canon.h"
+#include "pairs.h"
+
+#define MAX_NESTING   10   /* of maps in an argument that become columns of their own */
+#define BLOB_SHOWN    1024 /* bytes of a blob that a row shows; a longer one is named by its hash */
+#define COLUMN_LENGTH 512  /* bytes of a key that is put together */
+
+struct xt_call {
+	struct xt_run *run;   /* borrowed */
+	pid_t pid;	      /* that began it: a child's lease would be its parent's */
+	struct pairs row;     /* run parameters, function columns, arguments */
+	struct pairs results; /* what it came to */
+	struct pairs params;  /* of the call: they win */
+	struct buf parts;     /* what the key is made from; empty: not cached */
+	uint8_t key[XT_CACHE_KEY];
+	struct held *held; /* in the client's list; NULL: nothing is kept */
+	bool keep;	   /* `held` was given */
+	uint64_t number;   /* of its call_begin; 0: none was sent */
+	struct timespec start;
+	bool hit;     /* it came from the cache, and is logged */
+	bool failed;  /* it has an error */
+	bool through; /* XT_TRACK: the block came to its end */
+	bool broken;  /* XT_TRACK: it could not be begun, and is not logged */
+};
+
+static int no_memory(struct xt_client *c)
+{
+	return client_fail(c, XT_ENOMEM, "out of memory");
+}
+
+static void call_discard(struct xt_call *call)
+{
+	pairs_done(&call->row);
+	pairs_done(&call->results);
+	pairs_done(&call->params);
+	buf_done(&call->parts);
+	free(call);
+}
+
+/* ---- what a row shows ------------------------------------------------- */
+
+/* Long blobs are named by their hash: a row is for people. */
+static xt_value shown(const xt_value *v, char text[128])
+{
+	uint8_t hash[8];
+	char hex[2 * sizeof(hash) + 1];
+
+	if (v->type != XT_T_BLOB || v->n <= BLOB_SHOWN)
+		return *v;
+	uint8_t digest[32];
+	crypto_generichash(digest, sizeof(digest), v->as.blob, v->n, NULL, 0);
+	memcpy(hash, digest, sizeof(hash));
+	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
+	snprintf(text, 128, "<%zu bytes, blake2b %s>", v->n, hex);
+	return xt_text(text);
+}
+
+static void add_shown(struct pairs *to, const char *key, const xt_value *v)
+{
+	char text[128];
+	xt_value short_v = shown(v, text);
+
+	pairs_add(to, span_str(key), &short_v);
+}
+
+/* An argument as columns: a map's fields as <argument>_<field>. */
+static void add_argument(struct pairs *to, const char *key, const xt_value *v, int depth)
+{
+	char name[COLUMN_LENGTH];
+
+	if (v->type != XT_T_MAP || depth == MAX_NESTING) {
+		add_shown(to, key, v);
+		return;
+	}
+	for (size_t i = 0; i < v->n; i++) {
+		snprintf(name, sizeof(name), "%s_%s", key, v->as.fields[i].key);
+		add_argument(to, name, &v->as.fields[i].value, depth + 1);
+	}
+}
+
+static int check_fields(struct xt_client *c, const char *what, const xt_field *fields, size_t n)
+{
+	size_t bytes = 0, items = 0;
+
+	if (n > XT_MAX_COLUMNS || (n > 0 && !fields))
+		return client_fail(c, XT_EINVAL, "%zu %s%s, a row holds %d", n, what,
+				   fields ? "" : " at NULL", XT_MAX_COLUMNS);
+	for (size_t i = 0; i < n; i++) {
+		if (!fields[i].key)
+			return client_fail(c, XT_EINVAL, "one of the %s has a NULL key", what);
+		const char *why = pack_measure(&fields[i].value, ROW_DEPTH - 1, &bytes, &items);
+		if (!why && bytes > XT_MAX_FRAME)
+			why = "and those before it have more bytes than a message holds";
+		if (!why && items > ROW_ITEMS)
+			why = "and those before it have more than 65,000 items";
+		if (why)
+			return client_fail(c, XT_EINVAL, "'%.200s' %s", fields[i].key, why);
+	}
+	return XT_OK;
+}
+
+/* run's parameters < function columns < arguments. What is computed since comes later. */
+static int put_row(struct xt_call *call, const char *function, const xt_field *args, size_t n_args)
+{
+	const struct xt_run *run = call->run;
+	struct pairs *row = &call->row;
+	struct pairs shown_args = {0};
+
+	for (size_t i = 0; i < run->n_params; i++) {
+		const struct param *p = &run->param[i];
+		pairs_add_raw(row, span_of(p->key, p->len),
+			      span_of(run->params.data + p->value, p->end - p->value));
+	}
+	xt_value text = xt_text(function), none = xt_array(NULL, 0), empty = xt_text(""), null = xt_null();
+	pairs_add(row, span_str("function_name"), &text);
+	pairs_add(row, span_str("args"), &none); /* in C all arguments have names */
+	for (size_t i = 0; i < n_args; i++)
+		add_shown(&shown_args, args[i].key, &args[i].value);
+	struct buf map = {0};
+	pairs_put_map(&shown_args, &map);
+	pairs_add_raw(row, span_str("kwargs"), buf_span(&map));
+	pairs_add(row, span_str("error"), &null);
+	pairs_add(row, span_str("error_type"), &null);
+	pairs_add(row, span_str("cache"), &empty);
+	for (size_t i = 0; i < n_args; i++)
+		add_argument(row, args[i].key, &args[i].value, 0);
+	bool failed = buf_failed(&map) || shown_args.failed || row->failed;
+	buf_done(&map);
+	pairs_done(&shown_args);
+	return failed ? no_memory(run->client) : XT_OK;
+}
+
+/* ---- the key ---------------------------------------------------------- */
+
+/* The parts of a call's key, from packed arguments and parameters, those of the run counted. */
+static int put_parts(struct xt_client *c, const struct xt_run *run, const char *function,
+		     const xt_field *args, size_t n_args, const xt_call_options *o, struct buf *out)
+{
+	struct canon_options how = {.round = o->round_digits > 0, .digits = o->round_digits - 1};
+	struct pairs a = {0}, p = {0};
+	struct buf packed_args = {0}, packed_params = {0};
+	struct xt_err err;
+	int r = XT_OK;
+
+	if (o->round_digits < 0 || how.digits > CANON_MAX_DIGITS)
+		return client_fail(c, XT_EINVAL, "round_digits is 0 to %d, not %d", CANON_MAX_DIGITS + 1,
+				   o->round_digits);
+	for (size_t i = 0; i < n_args; i++)
+		pairs_add(&a, span_str(args[i].key), &args[i].value);
+	for (size_t i = 0; run && i < run->n_params; i++)
+		pairs_add_raw(&p, span_of(run->param[i].key, run->param[i].len),
+			      span_of(run->params.data + run->param[i].value,
+				      run->param[i].end - run->param[i].value));
+	for (size_t i = 0; i < o->n_params; i++)
+		pairs_add(&p, span_str(o->params[i].key), &o->params[i].value);
+	pairs_put_map(&a, &packed_args);
+	pairs_put_map(&p, &packed_params);
+	if (a.failed || p.failed || buf_failed(&packed_args) || buf_failed(&packed_params))
+		r = no_memory(c);
+	else if (wire_scan(buf_span(&packed_args), &err) < 0 ||
+		 wire_scan(buf_span(&packed_params), &err) < 0 ||
+		 canon_parts(out, span_str(function), span_str(o->version), buf_span(&packed_args),
+			     buf_span(&packed_params), &how, &err) < 0)
+		r = client_fail_err(c, XT_EINVAL, &err);
+	pairs_done(&a);
+	pairs_done(&p);
+	buf_done(&packed_args);
+	buf_done(&packed_params);
+	return r;
+}
+
+static int check_call(struct xt_client *c, const char *function, const xt_field *args, size_t n_args,
+		      const xt_call_options *o)
+{
+	if (!function || !function[0] || strlen(function) > XT_MAX_KEY || !utf8_valid(span_str(function)))
+		return client_fail(c, XT_EINVAL, "a function's name is 1 to %d bytes of UTF-8", XT_MAX_KEY);
+	if (o->version && (strlen(o->version) > XT_MAX_KEY || !utf8_valid(span_str(o->version))))
+		return client_fail(c, XT_EINVAL, "a version is at most %d bytes of UTF-8", XT_MAX_KEY);
+	int r = check_fields(c, "arguments", args, n_args);
+	return r == XT_OK ? check_fields(c, "parameters", o->params, o->n_params) : r;
+}
+
+int xt_cache_key(xt_client *client, const char *function, const xt_field *args, size_t n_args,
+		 const xt_call_options *options, uint8_t ret_key[XT_KEY_BYTES])
+{
+	static const xt_call_options none;
+	const xt_call_options *o = options ? options : &none;
+	struct buf parts = {0};
+
+	client_enter(client);
+	int r = check_call(client, function, args, n_args, o);
+	if (r == XT_OK)
+		r = put_parts(client, NULL, function, args, n_args, o, &parts);
+	if (r == XT_OK)
+		canon_key(buf_span(&parts), ret_key);
+	buf_done(&parts);
+	return client_leave(client, r);
+}
+
+/* ---- rows ------------------------------------------------------------- */
+
+/* The row of a call: what it began with, what it came to, the call's own parameters. */
+static void put_whole_row(const struct xt_call *call, struct buf *out)
+{
+	struct pairs all = {0};
+
+	pairs_add_all(&all, &call->row);
+	pairs_add_all(&all, &call->results);
+	pairs_add_all(&all, &call->params);
+	pairs_put_map(&all, out);
+	out->failed = out->failed || all.failed;
+	pairs_done(&all);
+}
+
+static void set_time(struct xt_call *call)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	xt_value seconds = xt_real((double)(now.tv_sec - call->start.tv_sec) +
+				   (double)(now.tv_nsec - call->start.tv_nsec) / 1e9);
+	if (call->hit)
+		seconds = xt_real(0);
+	pairs_add(&call->row, span_str("function_time"), &seconds);
+}
+
+/* Numbered and pushed as every row is. */
+static int push(struct xt_client *c, enum method_id method, void *params, size_t bytes)
+{
+	uint64_t placeholder = UINT64_MAX;
+	const struct method_desc *m = proto_method(method);
+
+	memcpy((uint8_t *)params + m->params.fields[0].offset, &placeholder, sizeof(placeholder));
+	int r = client_writable(c);
+	if (r == XT_OK)
+		r = window_room(c, bytes + 1024);
+	if (r == XT_OK)
+		r = window_put(c, m, 0, params, NULL);
+	return r == XT_OK ? row_push(c) : r;
+}
+
+/* Logs the row: of a hit, of a failure, of a result that is not kept. */
+static int log_row(struct xt_call *call)
+{
+	const struct xt_run *run = call->run;
+	struct params_log p = {.has = PARAM_BIT(log, time), .track_id = span_str(run->id), .time = wall_us()};
+	struct buf rows = {0};
+	static const uint8_t one = 0x91; /* an array of one row */
+
+	if (run->table) {
+		p.has |= PARAM_BIT(log, table);
+		p.table = span_str(run->table);
+	}
+	if (call->number) {
+		p.has |= PARAM_BIT(log, call);
+		p.call = call->number;
+	}
+	if (call->hit) {
+		p.has |= PARAM_BIT(log, hit);
+		p.hit = span_of(call->key, XT_CACHE_KEY);
+	}
+	buf_add(&rows, &one, 1);
+	put_whole_row(call, &rows);
+	p.rows = buf_span(&rows);
+	int r = buf_failed(&rows) ? no_memory(run->client) : push(run->client, METHOD_log, &p, rows.len);
+	buf_done(&rows);
+	return r;
+}
+
+/* ---- begin ------------------------------------------------------------ */
+
+/* Tells that it has begun, so that it is known should this process die. */
+static int tell_begun(struct xt_call *call)
+{
+	const struct xt_run *run = call->run;
+	struct xt_client *c = run->client;
+	struct params_call_begin p = {.has = PARAM_BIT(call_begin, time),
+				      .call = c->last_call + 1,
+				      .track_id = span_str(run->id),
+				      .time = wall_us()};
+	struct buf row = {0};
+
+	if (run->table) {
+		p.has |= PARAM_BIT(call_begin, table);
+		p.table = span_str(run->table);
+	}
+	pairs_put_map(&call->row, &row);
+	p.row = buf_span(&row);
+	int r = buf_failed(&row) ? no_memory(c) : push(c, METHOD_call_begin, &p, row.len);
+	buf_done(&row);
+	if (r == XT_OK)
+		call->number = ++c->last_call;
+	return r;
+}
+
+/* The cached results become the row's, and where they are from. */
+static int take_hit(struct xt_call *call, const struct entry *e)
+{
+	xt_value origin = xt_textn((const char *)e->origin.data, e->origin.len);
+
+	call->hit = true;
+	pairs_add(&call->row, span_str("cache"), &origin);
+	if (e->encoding.len == 0)
+		pairs_add_map(&call->results, e->value);
+	set_time(call);
+	if (call->row.failed || call->results.failed)
+		return no_memory(call->run->client);
+	int r = log_row(call);
+	return r == XT_OK ? XT_HIT : r;
+}
+
+/* From the cache, or with a lease, or without either. */
+static int look_up(struct xt_call *call, const xt_call_options *o)
+{
+	struct xt_client *c = call->run->client;
+	enum flight flight = FLIGHT_COMPUTE;
+	struct call rpc = {0};
+	struct entry e = {0};
+
+	canon_key(buf_span(&call->parts), call->key);
+	int r = flight_begin(c, call->key, o, &flight, &e, &call->held, &rpc);
+	call->keep = call->held != NULL;
+	if (r == XT_OK && flight == FLIGHT_HIT)
+		r = take_hit(call, &e);
+	call_done(&rpc);
+	return r;
+}
+
+static int begin(struct xt_call *call, const char *function, const xt_field *args, size_t n_args,
+		 const xt_call_options *o)
+{
+	struct xt_client *c = call->run->client;
+
+	int r = check_call(c, function, args, n_args, o);
+	if (r == XT_OK)
+		r = put_row(call, function, args, n_args);
+	for (size_t i = 0; i < o->n_params && r == XT_OK; i++)
+		pairs_add(&call->params, span_str(o->params[i].key), &o->params[i].value);
+	if (r == XT_OK && call->params.failed)
+		r = no_memory(c);
+	if (r == XT_OK && o->cache)
+		r = put_parts(c, call->run, function, args, n_args, o, &call->parts);
+	if (r == XT_OK && o->cache)
+		r = look_up(call, o);
+	if (r == XT_OK)
+		r = tell_begun(call);
+	if (r < 0 && call->held)
+		flight_abort(c, call->held);
+	clock_gettime(CLOCK_MONOTONIC, &call->start);
+	return r;
+}
+
+int xt_call_begin(xt_call **ret_call, xt_run *run, const char *function, const xt_field *args, size_t n_args,
+		  const xt_call_options *options)
+{
+	static const xt_call_options none;
+	struct xt_client *c = run->client;
+
+	*ret_call = NULL;
+	client_enter(c);
+	struct xt_call *call = calloc(1, sizeof(*call));
+	if (!call)
+		return client_leave(c, no_memory(c));
+	call->run = run;
+	call->pid = c->pid;
+	int r = begin(call, function, args, n_args, options ? options : &none);
+	if (r < 0)
+		call_discard(call);
+	else
+		*ret_call = call;
+	return client_leave(c, r);
+}
+
+/* ---- results ---------------------------------------------------------- */
+
+int xt_call_result_fields(xt_call *call, const xt_field *fields, size_t n_fields)
+{
+	if (!call || call->hit)
+		return XT_OK;
+	struct xt_client *c = call->run->client;
+	client_enter(c);
+	int r = check_fields(c, "results", fields, n_fields);
+	for (size_t i = 0; i < n_fields && r == XT_OK; i++)
+		pairs_add(&call->results, span_str(fields[i].key), &fields[i].value);
+	if (r == XT_OK && call->results.failed)
+		r = no_memory(c);
+	return client_leave(c, r);
+}
+
+int xt_call_get(xt_call *call, const char *key, xt_value *ret_value)
+{
+	return call && pairs_get(&call->results, span_str(key), ret_value) ? XT_OK : XT_DONE;
+}
+
+static void fail(struct xt_call *call, const char *error_type, const char *error)
+{
+	xt_value type = xt_text(error_type && error_type[0] ? error_type : "Error");
+	xt_value text = xt_text(error ? error : "");
+
+	call->failed = true;
+	pairs_add(&call->results, span_str("error"), &text);
+	pairs_add(&call->results, span_str("error_type"), &type);
+}
+
+void xt_call_fail(xt_call *call, const char *error_type, const char *error)
+{
+	if (!call || call->hit)
+		return;
+	client_enter(call->run->client);
+	fail(call, error_type, error);
+	client_leave(call->run->client, XT_OK);
+}
+
+/* ---- end -------------------------------------------------------------- */
+
+/* Row and result in one message: both are stored, or neither. */
+static int finish(struct xt_call *call, struct span value)
+{
+	const struct xt_run *run = call->run;
+	struct xt_client *c = run->client;
+	struct params_cache_finish p = {.has = PARAM_BIT(cache_finish, time) |
+					       PARAM_BIT(cache_finish, parts) |
+					       PARAM_BIT(cache_finish, function_ns),
+					.track_id = span_str(run->id),
+					.time = wall_us(),
+					.key = span_of(call->key, XT_CACHE_KEY),
+					.token = call->held->token,
+					.value = value,
+					.parts = buf_span(&call->parts)};
+	struct timespec now;
+	struct buf row = {0};
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	p.function_ns = (uint64_t)(now.tv_sec - call->start.tv_sec) * 1000000000u +
+			(uint64_t)(now.tv_nsec - call->start.tv_nsec);
+	if (run->table) {
+		p.has |= PARAM_BIT(cache_finish, table);
+		p.table = span_str(run->table);
+	}
+	if (call->number) {
+		p.has |= PARAM_BIT(cache_finish, call);
+		p.call = call->number;
+	}
+	put_whole_row(call, &row);
+	p.row = buf_span(&row);
+	int r = buf_failed(&row) ? no_memory(c)
+				 : push(c, METHOD_cache_finish, &p, row.len + value.len + call->parts.len);
+	if (r == XT_OK)
+		call->held->seq = c->last_seq; /* held until it is acknowledged */
+	buf_done(&row);
+	return r;
+}
+
+static void warn_too_large(struct xt_client *c, size_t size)
+{
+	char message[200];
+
+	snprintf(message, sizeof(message),
+		 "a result of %zu bytes is not cached, %d are allowed: make it an asset", size,
+		 XT_MAX_CACHE_VALUE);
+	if (c->opt.on_warning)
+		c->opt.on_warning("too_large", message, c->opt.user);
+}
+
+static int end(struct xt_call *call)
+{
+	struct xt_client *c = call->run->client;
+	struct buf value = {0};
+	int r = XT_EINVAL;
+
+	if (call->pid != c->pid) { /* begun by the parent, whose call and lease it is */
+		call->held = NULL;
+		call->keep = false;
+		call->number = 0;
+	}
+	set_time(call);
+	bool keep = call->keep && !call->failed;
+	if (keep)
+		pairs_put_map(&call->results, &value);
+	if (keep && value.len > XT_MAX_CACHE_VALUE) {
+		warn_too_large(c, value.len);
+		keep = false;
+	}
+	if (keep && !buf_failed(&value))
+		r = finish(call, buf_span(&value));
+	if (call->keep && r != XT_OK) /* also a row with its result may be too large for a message */
+		flight_abort(c, call->held);
+	if (!keep || r == XT_EINVAL)
+		r = log_row(call);
+	buf_done(&value);
+	return r;
+}
+
+int xt_call_end(xt_call *call)
+{
+	if (!call)
+		return XT_OK;
+	struct xt_client *c = call->run->client;
+	client_enter(c);
+	int r = call->hit || call->broken ? XT_OK : end(call);
+	call_discard(call);
+	return client_leave(c, r);
+}
+
+void xt_call_free(xt_call *call)
+{
+	if (!call)
+		return;
+	struct xt_client *c = call->run->client;
+	client_enter(c);
+	if (!call->hit && !call->broken && !call->failed)
+		fail(call, "Abandoned", "the call was left before its end");
+	client_leave(c, XT_OK);
+	(void)xt_call_end(call);
+}
+
+/* ---- XT_TRACK --------------------------------------------------------- */
+
+xt_call *xt_call_enter_(xt_run *run, const char *function, const xt_field *args, size_t n_args,
+			const xt_call_options *options)
+{
+	xt_call *call;
+
+	if (xt_call_begin(&call, run, function, args, n_args, options) >= XT_OK)
+		return call;
+	call = calloc(1, sizeof(*call)); /* the block is run all the same */
+	if (call) {
+		call->run = run;
+		call->broken = true;
+		if (run->client->opt.on_warning)
+			run->client->opt.on_warning("untracked", run->client->error, run->client->opt.user);
+	}
+	return call;
+}
+
+xt_call *xt_call_first_(xt_call *call)
+{
+	return call && call->hit ? NULL : call;
+}
+
+xt_call *xt_call_through_(xt_call *call)
+{
+	call->through = true;
+	return NULL;
+}
+
+void xt_call_leave_(xt_call **call)
+{
+	if (*call && (*call)->through)
+		(void)xt_call_end(*call);
+	else
+		xt_call_free(*call);
+}
