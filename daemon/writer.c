@@ -153,6 +153,7 @@ static bool hold(struct writer *w, struct batch *b, struct lanes *queue)
 	b->retry_ms = 2 * b->retry_ms < MAX_RETRY_MS ? 2 * b->retry_ms : MAX_RETRY_MS;
 	do {
 		serve_held(w, b, queue);
+		assets_settle(w->store->assets, w->store); /* which may make room */
 		int64_t left = (until - batch_now_us()) / 1000;
 		go_on = nap(w, left > 0 ? left : 0, false);
 	} while (go_on && batch_now_us() < until);

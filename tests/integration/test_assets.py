@@ -540,6 +540,25 @@ def test_full_disk(daemon, small_disk):
         assert get(c, digest(RANDOM)) == RANDOM
 
 
+def test_abandoned_upload_gives_its_room_back(daemon, small_disk):
+    """Also while nothing can be stored, which it may be the reason for."""
+    d = daemon(small_disk / "b.db")
+    with d.client() as b:
+        with d.client() as a:
+            upload(a, RANDOM)
+            with open(small_disk / "filler", "ab", buffering=0) as f:
+                for size in (1 << 20, 4096):
+                    try:
+                        while f.write(bytes(size)):
+                            pass
+                    except OSError:
+                        pass
+            seq = b.log({"text": "x" * 500000})
+            until(lambda: b.call("status")["state"].startswith("degraded"))
+        b.until_ack(seq)
+    assert files(d.db) == []
+
+
 # ---- xtctl and libxetrack
 
 
