@@ -65,6 +65,7 @@ struct server {
 	struct watch_list watches;	   /* the peers' processes */
 	struct departed *departed;	   /* clients that may come back */
 	bool spooling;			   /* a look for spool files is under way */
+	bool settling;			   /* files of assets are being put where they belong */
 
 	struct cursor *cursors; /* open queries */
 	size_t n_cursors;

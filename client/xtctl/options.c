@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_OPTIONS 24
+#define MAX_OPTIONS 28
 #define LETTERS	    "-:hn:" /* -: other arguments come in their order; : a missing value is told apart */
 
 enum kind { FLAG, TEXT, SPECIAL };
@@ -36,6 +36,13 @@ static const struct {
 	{"force", NULL, OPT_FORCE, FLAG, offsetof(struct options, force),
 	 "although something speaks against it: a run that is running, messages that wait"},
 	{"force", NULL, OPT_REPLACE, FLAG, offsetof(struct options, force), "replace a file that is there"},
+	{"name", "NAME", OPT_ASSET, TEXT, offsetof(struct options, name),
+	 "what the run calls the asset; of put, else the file's name"},
+	{"column", "COLUMN", OPT_ASSET, TEXT, offsetof(struct options, column),
+	 "of delete: set it NULL where it has the hash"},
+	{"remove-keys", NULL, OPT_ASSET, FLAG, offsetof(struct options, remove_keys),
+	 "accepted and ignored: references of what is deleted always go"},
+	{"no-remove-keys", NULL, OPT_ASSET, FLAG, offsetof(struct options, remove_keys), "the same"},
 	{"rate", "MIB", OPT_RATE, SPECIAL, 0, "copy no more MiB in a second"},
 	{"yes", NULL, OPT_YES, FLAG, offsetof(struct options, yes), "do not ask"},
 	{"format", "FORMAT", OPT_FORMAT, SPECIAL, 0, FORMAT_NAMES " (table)"},

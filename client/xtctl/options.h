@@ -33,6 +33,7 @@ enum opt {
 	OPT_RATE = 1 << 17,
 	OPT_QUICK = 1 << 18,
 	OPT_REPLACE = 1 << 19,
+	OPT_ASSET = 1 << 20, /* --name, --column, and the seed's --remove-keys and --no-remove-keys */
 
 	OPT_ROWS = OPT_FORMAT | OPT_JSON | OPT_NO_HEADER, /* of every command that prints rows */
 	OPT_ALWAYS = OPT_ENGINE | OPT_HELP,		  /* of every command */
@@ -44,6 +45,8 @@ struct options {
 	const char *table;	 /* NULL: not given */
 	const char *track_id;	 /* NULL: not given */
 	const char *where;	 /* KEY=VALUE; NULL: not given */
+	const char *name;	 /* of references to an asset; NULL: not given */
+	const char *column;	 /* that names an asset; NULL: not given */
 	const char *engine;	 /* accepted and ignored; NULL: not given */
 	enum format_kind format; /* table when not given */
 	bool json;		 /* --json: one object for a command that answers with one */
@@ -55,6 +58,7 @@ struct options {
 	bool yes;
 	bool jsonl;
 	bool skip_bad;
+	bool remove_keys; /* accepted: the keys are the references, which always go */
 	bool help;
 	int timeout_ms;	   /* 0: not given */
 	int64_t rate;	   /* MiB in a second; 0: not given */

@@ -26,7 +26,8 @@ struct command {
 	int least, most;     /* arguments after the database; most -1: any number */
 	bool (*is_arg)(
 		const char *word); /* tells a first argument from a database where counting cannot; or NULL */
-	int (*run)(struct ctl *ctl); /* the exit status; says itself what went wrong */
+	size_t (*wants)(const char *word); /* how many more such an argument needs; NULL: none */
+	int (*run)(struct ctl *ctl);	   /* the exit status; says itself what went wrong */
 };
 
 /* One invocation. Texts are borrowed from argv and the environment. */
@@ -144,10 +145,13 @@ int cmd_backup(struct ctl *ctl);
 int cmd_snapshot(struct ctl *ctl);
 int cmd_check(struct ctl *ctl);
 int cmd_compact(struct ctl *ctl);
+int cmd_assets(struct ctl *ctl);
 
 bool cmd_ls_is_arg(const char *word);
 bool cmd_log_is_arg(const char *word);
 bool cmd_spool_is_arg(const char *word);
+bool cmd_assets_is_arg(const char *word);
+size_t cmd_assets_wants(const char *word);
 
 /* Prints the daemon's status; brief: only who it is. From cmd_status.c. */
 int status_print(struct ctl *ctl, xt_client *client, bool brief);
