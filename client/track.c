@@ -18,7 +18,7 @@ struct xt_call {
 	pid_t pid;	      /* that began it: a child's lease would be its parent's */
 	struct pairs row;     /* run parameters, function columns, arguments */
 	struct pairs results; /* what it came to */
-	struct pairs params;  /* of the call: they win */
+	struct pairs params;  /* of the call, and labels: they win */
 	struct buf parts;     /* what the key is made from; empty: not cached */
 	uint8_t key[XT_CACHE_KEY];
 	struct held *held; /* in the client's list; NULL: nothing is kept */
@@ -185,7 +185,9 @@ static int check_call(struct xt_client *c, const char *function, const xt_field 
 	if (o->version && (strlen(o->version) > XT_MAX_KEY || !utf8_valid(span_str(o->version))))
 		return client_fail(c, XT_EINVAL, "a version is at most %d bytes of UTF-8", XT_MAX_KEY);
 	int r = check_fields(c, "arguments", args, n_args);
-	return r == XT_OK ? check_fields(c, "parameters", o->params, o->n_params) : r;
+	if (r == XT_OK)
+		r = check_fields(c, "parameters", o->params, o->n_params);
+	return r == XT_OK ? check_fields(c, "labels", o->labels, o->n_labels) : r;
 }
 
 int xt_cache_key(xt_client *client, const char *function, const xt_field *args, size_t n_args,
@@ -292,7 +294,7 @@ static int tell_begun(struct xt_call *call)
 		p.has |= PARAM_BIT(call_begin, table);
 		p.table = span_str(run->table);
 	}
-	pairs_put_map(&call->row, &row);
+	put_whole_row(call, &row); /* without results as yet */
 	p.row = buf_span(&row);
 	int r = buf_failed(&row) ? no_memory(c) : push(c, METHOD_call_begin, &p, row.len);
 	buf_done(&row);
@@ -359,6 +361,8 @@ static int begin(struct xt_call *call, const char *function, const xt_field *arg
 		r = put_row(call, function, args, n_args);
 	for (size_t i = 0; i < o->n_params && r == XT_OK; i++)
 		pairs_add(&call->params, span_str(o->params[i].key), &o->params[i].value);
+	for (size_t i = 0; i < o->n_labels && r == XT_OK; i++)
+		pairs_add(&call->params, span_str(o->labels[i].key), &o->labels[i].value);
 	if (r == XT_OK && call->params.failed)
 		r = no_memory(c);
 	if (r == XT_OK && o->cache)

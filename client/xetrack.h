@@ -410,16 +410,16 @@ XT_API int xt_run_set(xt_run *run, const char *key, xt_value value, uint64_t *re
 
 /* Options of xt_call_begin; a zeroed struct, or NULL, has the defaults. */
 typedef struct xt_call_options {
-	bool cache;	     /* take the result from the cache, and keep it there */
-	const char *version; /* of the function, part of the key; NULL: none */
-	bool force;	     /* compute anew and overwrite what is in the cache */
-	bool read_only;	     /* take what is there; else compute, and keep nothing */
-	int wait_ms; /* how long to wait for another worker that computes it; 0: for ever; below 0: not */
-	int round_digits; /* round reals in the key to so many decimals, plus 1 (3: two decimals); 0: do not
-			   */
-	const xt_field
-		*params; /* parameters besides the run's, which both are part of the key, and of the row */
+	bool cache;		/* take the result from the cache, and keep it there */
+	const char *version;	/* of the function, part of the key; NULL: none */
+	bool force;		/* compute anew and overwrite what is in the cache */
+	bool read_only;		/* take what is there; else compute, and keep nothing */
+	int wait_ms;		/* for another worker that computes it; 0: for ever; below 0: do not wait */
+	int round_digits;	/* round reals in the key to so many decimals plus 1 (3: two); 0: do not */
+	const xt_field *params; /* besides the run's; both are part of the key, and of the row */
 	size_t n_params;
+	const xt_field *labels; /* columns of this row only: neither in the key nor kept with the result */
+	size_t n_labels;
 } xt_call_options;
 
 /*
