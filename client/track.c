@@ -8,10 +8,9 @@
 #include "canon.h"
 #include "pairs.h"
 
-#define MAX_NESTING   10   /* of maps in an argument that become columns of their own */
-#define BLOB_SHOWN    1024 /* bytes of a blob that a row shows; a longer one is named by its hash */
-#define SETTLE_MS     1000 /* for the daemon to have the run on disk */
-#define COLUMN_LENGTH 512  /* bytes of a key that is put together */
+#define MAX_NESTING 10	 /* of maps in an argument that become columns of their own */
+#define BLOB_SHOWN  1024 /* bytes of a blob that a row shows; a longer one is named by its hash */
+#define SETTLE_MS   1000 /* for the daemon to have the run on disk */
 
 struct xt_call {
 	struct xt_run *run;   /* borrowed */
@@ -71,18 +70,21 @@ static void add_shown(struct pairs *to, const char *key, const xt_value *v)
 	pairs_add(to, span_str(key), &short_v);
 }
 
-/* An argument as columns: a map's fields as <argument>_<field>. */
-static void add_argument(struct pairs *to, const char *key, const xt_value *v, int depth)
+/* An argument as columns: a map's fields as <argument>_<field>. name: the column's so far. */
+static void add_argument(struct pairs *to, struct buf *name, const xt_value *v, int depth)
 {
-	char name[COLUMN_LENGTH];
+	char text[128];
+	xt_value short_v = shown(v, text);
 
 	if (v->type != XT_T_MAP || depth == MAX_NESTING) {
-		add_shown(to, key, v);
+		pairs_add(to, buf_span(name), &short_v);
 		return;
 	}
-	for (size_t i = 0; i < v->n; i++) {
-		snprintf(name, sizeof(name), "%s_%s", key, v->as.fields[i].key);
+	for (size_t i = 0, len = name->len; i < v->n; i++) {
+		buf_add_str(name, "_");
+		buf_add_str(name, v->as.fields[i].key);
 		add_argument(to, name, &v->as.fields[i].value, depth + 1);
+		name->len = len;
 	}
 }
 
@@ -130,9 +132,14 @@ static int put_row(struct xt_call *call, const char *function, const xt_field *a
 	pairs_add(row, span_str("error"), &null);
 	pairs_add(row, span_str("error_type"), &null);
 	pairs_add(row, span_str("cache"), &empty);
-	for (size_t i = 0; i < n_args; i++)
-		add_argument(row, args[i].key, &args[i].value, 0);
-	bool failed = buf_failed(&map) || shown_args.failed || row->failed;
+	struct buf name = {0};
+	for (size_t i = 0; i < n_args; i++) {
+		buf_clear(&name);
+		buf_add_str(&name, args[i].key);
+		add_argument(row, &name, &args[i].value, 0);
+	}
+	bool failed = buf_failed(&map) || buf_failed(&name) || shown_args.failed || row->failed;
+	buf_done(&name);
 	buf_done(&map);
 	pairs_done(&shown_args);
 	return failed ? no_memory(run->client) : XT_OK;
@@ -296,6 +303,11 @@ static int tell_begun(struct xt_call *call)
 	}
 	put_whole_row(call, &row); /* without results as yet */
 	p.row = buf_span(&row);
+	if (call->held) {
+		p.has |= PARAM_BIT(call_begin, key) | PARAM_BIT(call_begin, token);
+		p.key = span_of(call->key, XT_CACHE_KEY);
+		p.token = call->held->token;
+	}
 	int r = buf_failed(&row) ? no_memory(c) : push(c, METHOD_call_begin, &p, row.len);
 	buf_done(&row);
 	if (r == XT_OK)

@@ -288,7 +288,7 @@ int work_apply(struct work *w, struct op *op, struct xt_err *err)
 	if (op->kind == OP_TIDY)
 		return 0;
 	if (op->kind == OP_JUDGE)
-		return fate_judge(w, err) < 0 ? -1 : clients_forget_old(w->store, err);
+		return fate_judge(w, &op->again, err) < 0 ? -1 : clients_forget_old(w->store, err);
 	if (op->kind == OP_SPOOL)
 		return apply_spool(w, err);
 	w->client = clients_find(w->store, &op->client, err);

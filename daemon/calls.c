@@ -29,7 +29,35 @@ int calls_begin(struct work *w, const struct params_call_begin *p, struct xt_err
 	store_bind(st, 5, HAS_PARAM(p, call_begin, table) ? p->table : span_str("events"));
 	sqlite3_bind_int64(st, 6, HAS_PARAM(p, call_begin, time) ? p->time : w->store->now_us());
 	sqlite3_bind_blob64(st, 7, p->row.data, p->row.len, SQLITE_STATIC);
+	if (HAS_PARAM(p, call_begin, key) && HAS_PARAM(p, call_begin, token)) {
+		sqlite3_bind_blob64(st, 8, p->key.data, p->key.len, SQLITE_STATIC);
+		sqlite3_bind_int64(st, 9, (int64_t)p->token);
+	}
+	if (w->op->pid)
+		sqlite3_bind_int64(st, 10, w->op->pid);
 	return store_run(w->store, st, err);
+}
+
+int calls_held(struct store *s, void (*each)(void *data, const struct call_held *held), void *data,
+	       struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(s, STMT_CALLS_HELD, err);
+	int r;
+
+	if (!st)
+		return -1;
+	while ((r = store_step(s, st, err)) > 0) {
+		struct call_held h = {.client = {.uid = (uint32_t)sqlite3_column_int64(st, 0)},
+				      .pid = (pid_t)sqlite3_column_int64(st, 2),
+				      .token = (uint64_t)sqlite3_column_int64(st, 4)};
+		if (sqlite3_column_bytes(st, 1) != XT_CLIENT_ID ||
+		    sqlite3_column_bytes(st, 3) != XT_CACHE_KEY)
+			continue;
+		memcpy(h.client.id, sqlite3_column_blob(st, 1), XT_CLIENT_ID);
+		memcpy(h.key, sqlite3_column_blob(st, 3), XT_CACHE_KEY);
+		each(data, &h);
+	}
+	return r;
 }
 
 /* Deletes the row that stood for a call whose client was thought dead. It is looked at before: users may have

@@ -11,6 +11,18 @@
 int calls_begin(struct work *w, const struct params_call_begin *p, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
+/* A call that has begun under a lease, as far as is known. */
+struct call_held {
+	struct client_key client;
+	pid_t pid; /* of its process */
+	uint8_t key[XT_CACHE_KEY];
+	uint64_t token;
+};
+
+/* At the start: those that have not ended. */
+int calls_held(struct store *s, void (*each)(void *data, const struct call_held *held), void *data,
+	       struct xt_err *err) __attribute__((warn_unused_result));
+
 /* And ends: the row it had been given is deleted. One that never began is no matter. */
 int calls_end(struct work *w, uint64_t call, struct xt_err *err) __attribute__((warn_unused_result));
 

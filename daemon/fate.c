@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "calls.h"
+#include "peer.h"
 #include "runs.h"
 
 int fate_crashed(struct work *w, const struct client_key *client, const char *cause, struct xt_err *err)
@@ -32,26 +33,32 @@ int fate_returned(struct work *w, const struct client_key *client, struct xt_err
 	return runs_of_client(w->store, client, &back, err);
 }
 
-static int judge(struct work *w, const struct client_key *key, struct xt_err *err)
+/* again: its process lives, so it is looked at later. */
+static int judge(struct work *w, const struct runs_client *k, bool *again, struct xt_err *err)
 {
-	struct client *c = clients_find(w->store, key, err);
+	struct client *c = clients_find(w->store, &k->key, err);
 
 	if (!c)
 		return -1;
-	if (c->connected || clients_spool(w->store, key)) /* how that one ended its file tells */
+	if (c->connected || clients_spool(w->store, &k->key)) /* how that one ended its file tells */
 		return 0;
 	clients_drop(w->store, c);
-	return fate_crashed(w, key, FATE_AWAY, err);
+	if (peer_outlived_us(k->pid)) { /* it computes, and will come when it has something to say */
+		*again = true;
+		return 0;
+	}
+	return fate_crashed(w, &k->key, FATE_AWAY, err);
 }
 
-int fate_judge(struct work *w, struct xt_err *err)
+int fate_judge(struct work *w, bool *ret_again, struct xt_err *err)
 {
-	struct client_key *keys = NULL;
+	struct runs_client *list = NULL;
 	size_t n = 0;
-	int r = runs_running(w->store, false, &keys, &n, err);
+	int r = runs_running(w->store, &list, &n, err);
 
+	*ret_again = false;
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = judge(w, &keys[i], err);
-	free(keys);
+		r = judge(w, &list[i], ret_again, err);
+	free(list);
 	return r;
 }

@@ -19,7 +19,8 @@ int fate_left(struct work *w, const struct client_key *client, bool failed, stru
 int fate_returned(struct work *w, const struct client_key *client, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
-/* The time to come back is over: clients that have running runs and are not connected have crashed. */
-int fate_judge(struct work *w, struct xt_err *err) __attribute__((warn_unused_result));
+/* The time to come back is over: clients that have running runs and are not connected have crashed, unless
+ * their process lives. ret_again: there are such, to be looked at later. */
+int fate_judge(struct work *w, bool *ret_again, struct xt_err *err) __attribute__((warn_unused_result));
 
 #endif

@@ -1,6 +1,7 @@
 /* Single flight: the leases, wired to connections, cache and writer. Part of server.h. */
 #include <stdlib.h>
 
+#include "calls.h"
 #include "crash.h"
 #include "entries.h"
 #include "handle.h"
@@ -9,6 +10,7 @@
 #include "server.h"
 
 #define GRACE_MS 5000u /* for holders of leases to come, after a start */
+#define LOOK_MS	 500u  /* between two looks whether those that have not come live */
 
 struct cache *server_cache(struct server *s)
 {
@@ -83,6 +85,8 @@ static uint64_t epoch(void *data)
 	return n;
 }
 
+static void look_at_absent(struct server *s);
+
 /* ---- time ------------------------------------------------------------- */
 
 static void on_lease_timer(uv_timer_t *t)
@@ -90,6 +94,9 @@ static void on_lease_timer(uv_timer_t *t)
 	struct server *s = t->data;
 
 	s->lease_due = LEASE_NEVER;
+	look_at_absent(s);
+	if (s->absent)
+		server_lease_timer(s, uv_now(&s->loop) + LOOK_MS);
 	server_lease_timer(s, leases_tick(s->leases, uv_now(&s->loop)));
 }
 
@@ -103,11 +110,102 @@ void server_lease_timer(struct server *s, uint64_t until_ms)
 	uv_timer_start(&s->lease_timer, on_lease_timer, until_ms > now ? until_ms - now : 0, 0);
 }
 
+/* ---- holders that have not come back ----------------------------------- */
+
+/* One whose call had begun when the last daemon ended, and whose process lives. */
+struct absent {
+	struct client_key client;
+	pid_t pid;
+	struct absent *next;
+};
+
+static void claim_absent(void *data, const struct call_held *h)
+{
+	struct server *s = data;
+	struct absent *a = peer_outlived_us(h->pid) ? malloc(sizeof(*a)) : NULL;
+	struct entry e = {0};
+
+	if (!a)
+		return;
+	if (entries_read_begin(s->cache)) {
+		if (!entries_find(s->cache, h->key, server_wall_us(s), &e, NULL, NULL))
+			e.token = 0;
+		entries_read_end(s->cache);
+	}
+	lease_claim(s->leases, h->key, h->token, &h->client, e.token);
+	*a = (struct absent){.client = h->client, .pid = h->pid, .next = s->absent};
+	s->absent = a;
+}
+
+static bool same(const struct client_key *a, const struct client_key *b)
+{
+	return a->uid == b->uid && memcmp(a->id, b->id, XT_CLIENT_ID) == 0;
+}
+
+/* Takes a client's entries out of the list. */
+static void forget_absent(struct server *s, const struct client_key *client)
+{
+	for (struct absent **at = &s->absent; *at;) {
+		struct absent *a = *at;
+		if (same(&a->client, client)) {
+			*at = a->next;
+			free(a);
+		} else {
+			at = &a->next;
+		}
+	}
+}
+
+/* Those that have died meanwhile are gone, and with them their leases. */
+static void look_at_absent(struct server *s)
+{
+	for (struct absent *a = s->absent; a;) {
+		struct client_key client = a->client;
+		bool lives = peer_outlived_us(a->pid);
+		a = a->next;
+		if (lives)
+			continue;
+		forget_absent(s, &client);
+		server_tell_gone(s, &client, false, "its process has ended");
+		a = s->absent; /* others of its entries may have been next */
+	}
+}
+
+void flight_done(struct server *s)
+{
+	while (s->absent)
+		forget_absent(s, &s->absent->client);
+	leases_free(s->leases);
+}
+
+/* ---- the start -------------------------------------------------------- */
+
+/* Whom to wait for: who had part in a run, unless its process is known to be dead or its leases are known. */
+static int expect_clients(struct server *s, struct xt_err *err)
+{
+	struct runs_client *list = NULL;
+	size_t n = 0, expected = 0;
+
+	if (runs_running(s->store, &list, &n, err) < 0)
+		return -1;
+	struct client_key *keys = calloc(n + 1, sizeof(*keys));
+	for (size_t i = 0; keys && i < n; i++)
+		if (list[i].pid == 0 || peer_outlived_us(list[i].pid))
+			keys[expected++] = list[i].key;
+	uint64_t until = uv_now(&s->loop) + GRACE_MS;
+	int r = keys ? leases_expect(s->leases, keys, expected, until) : -1;
+	free(keys);
+	free(list);
+	if (r < 0)
+		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
+	if (expected > 0)
+		server_lease_timer(s, until);
+	return 0;
+}
+
 int flight_init(struct server *s, struct xt_err *err)
 {
 	struct leases_options o = {.answer = answer, .has = has, .epoch = epoch, .data = s};
-	struct client_key *clients = NULL;
-	size_t n = 0;
 
 	s->lease_due = LEASE_NEVER;
 	s->leases = leases_new(&o);
@@ -115,16 +213,11 @@ int flight_init(struct server *s, struct xt_err *err)
 		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	if (s->store->read_only || !cache_has_epoch(s->cache) || crash_defect("no grace time"))
 		return 0;
-	if (runs_running(s->store, true, &clients, &n, err) < 0)
+	if (calls_held(s->store, claim_absent, s, err) < 0)
 		return -1;
-	uint64_t until = uv_now(&s->loop) + GRACE_MS;
-	int r = leases_expect(s->leases, clients, n, until);
-	free(clients);
-	if (r < 0)
-		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
-	if (n > 0)
-		server_lease_timer(s, until);
-	return 0;
+	if (s->absent)
+		server_lease_timer(s, uv_now(&s->loop) + LOOK_MS);
+	return expect_clients(s, err);
 }
 
 /* ---- holders ---------------------------------------------------------- */
@@ -138,6 +231,7 @@ void server_claim_leases(struct server *s, const struct conn *c, struct span lea
 
 	if (c->peer.role != ROLE_WRITER)
 		return;
+	forget_absent(s, &c->client);
 	if (leases.len > 0 && (reader_next(&r, &head) < 0 || head.type != TOKEN_ARRAY))
 		return;
 	for (uint32_t i = 0; i + 1 < head.count && i < 2 * XT_MAX_LEASES; i += 2) {

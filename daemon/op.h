@@ -74,8 +74,8 @@ struct op {
 	uint64_t kept_stored, kept_rejected; /* of them alone */
 	bool refused;			     /* OP_BARRIER: answered already */
 	enum op_result result;		     /* of cache_finish */
-	bool again;			     /* OP_SPOOL: there is more to take in */
-	bool waiting;			     /* OP_SPOOL: files whose owners live were seen */
+	bool again;   /* OP_SPOOL: there is more to take in; OP_JUDGE: look again before long */
+	bool waiting; /* OP_SPOOL: files whose owners live were seen */
 
 	_Alignas(16) unsigned char params[]; /* struct params_<method> */
 };

@@ -83,3 +83,32 @@ void peer_read_process(pid_t pid, struct peer_process *ret)
 	if (!utf8_valid(span_str(ret->command_line)))
 		ret->command_line[0] = '\0';
 }
+
+/* When a process started, in ticks since the machine did: field 22 of /proc/PID/stat. 0: there is none. */
+static unsigned long long start_time(pid_t pid)
+{
+	char path[64], text[2048];
+	unsigned long long ticks = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	const char *at = strrchr(text, ')'); /* the name before it may hold anything */
+	if (!at || at[1] != ' ' || at[2] == 'Z')
+		return 0; /* a zombie has ended */
+	at++;
+	for (int field = 2; at && field < 21; field++)
+		at = strchr(at + 1, ' ');
+	return at && sscanf(at, "%llu", &ticks) == 1 ? ticks : 0;
+}
+
+bool peer_outlived_us(pid_t pid)
+{
+	unsigned long long theirs = pid > 0 ? start_time(pid) : 0;
+
+	return theirs > 0 && theirs <= start_time(getpid());
+}

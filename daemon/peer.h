@@ -37,6 +37,10 @@ struct peer_process {
 	char directory[512];
 };
 
+/* Whether a process of that number lives that is older than this one: so it is the one that had it before we
+ * started, and not another that was given its number since. */
+bool peer_outlived_us(pid_t pid);
+
 /* Leaves empty what cannot be read. */
 void peer_read_process(pid_t pid, struct peer_process *ret);
 

@@ -1,7 +1,5 @@
 #include "runs.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -257,17 +255,9 @@ int runs_join(struct store *s, const struct run *run, const struct run_start *st
 	return store_run(s, st, err);
 }
 
-/* A process that is known to be dead: not one whose number could not be told. */
-static bool is_dead(sqlite3_stmt *st, int i)
+int runs_running(struct store *s, struct runs_client **ret, size_t *ret_n, struct xt_err *err)
 {
-	pid_t pid = (pid_t)sqlite3_column_int64(st, i);
-
-	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
-}
-
-int runs_running(struct store *s, bool alive, struct client_key **ret, size_t *ret_n, struct xt_err *err)
-{
-	struct client_key *keys = NULL;
+	struct runs_client *list = NULL;
 	size_t n = 0, cap = 0;
 	int r;
 	sqlite3_stmt *st = store_stmt(s, STMT_RUNS_RUNNING, err);
@@ -275,26 +265,26 @@ int runs_running(struct store *s, bool alive, struct client_key **ret, size_t *r
 	if (!st)
 		return -1;
 	while ((r = store_step(s, st, err)) > 0) {
-		struct client_key key = {.uid = (uint32_t)sqlite3_column_int64(st, 0)};
-		if (sqlite3_column_bytes(st, 1) != XT_CLIENT_ID || (alive && is_dead(st, 2)))
+		if (sqlite3_column_bytes(st, 1) != XT_CLIENT_ID)
 			continue;
-		memcpy(key.id, sqlite3_column_blob(st, 1), XT_CLIENT_ID);
 		if (n == cap) {
-			struct client_key *more = realloc(keys, (cap = cap ? 2 * cap : 64) * sizeof(*keys));
+			struct runs_client *more = realloc(list, (cap = cap ? 2 * cap : 64) * sizeof(*list));
 			if (!more) {
 				r = xt_err_set(err, XT_E_internal, NULL, "out of memory");
 				break;
 			}
-			keys = more;
+			list = more;
 		}
-		keys[n++] = key;
+		list[n] = (struct runs_client){.key = {.uid = (uint32_t)sqlite3_column_int64(st, 0)},
+					       .pid = (pid_t)sqlite3_column_int64(st, 2)};
+		memcpy(list[n++].key.id, sqlite3_column_blob(st, 1), XT_CLIENT_ID);
 	}
 	sqlite3_reset(st);
 	if (r < 0) {
-		free(keys);
+		free(list);
 		return -1;
 	}
-	*ret = keys;
+	*ret = list;
 	*ret_n = n;
 	return 0;
 }

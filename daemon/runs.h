@@ -65,9 +65,14 @@ int runs_of_client(struct store *s, const struct client_key *key, const struct r
 int runs_join(struct store *s, const struct run *run, const struct run_start *start, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
-/* Clients that have part in a run that is `running`; alive: without those whose process is known to be dead.
- * The list is the caller's to free. */
-int runs_running(struct store *s, bool alive, struct client_key **ret, size_t *ret_n, struct xt_err *err)
+/* A client that has part in a run that is `running`. */
+struct runs_client {
+	struct client_key key;
+	pid_t pid; /* of its process; 0: unknown */
+};
+
+/* All of them. The list is the caller's to free. */
+int runs_running(struct store *s, struct runs_client **ret, size_t *ret_n, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
 /* Sets status and end of one run. */

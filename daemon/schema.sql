@@ -29,6 +29,7 @@ CREATE INDEX IF NOT EXISTS xt_workers_client ON xt_workers(client);
 CREATE TABLE IF NOT EXISTS xt_calls(
   uid INTEGER NOT NULL, client BLOB NOT NULL, call INTEGER NOT NULL,
   track_id TEXT NOT NULL, table_name TEXT NOT NULL, time INTEGER NOT NULL, row BLOB, row_id INTEGER,
+  key BLOB, token INTEGER, pid INTEGER,
   PRIMARY KEY(uid, client, call)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS xt_calls_run ON xt_calls(track_id);
 CREATE TABLE IF NOT EXISTS xt_columns(

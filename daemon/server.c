@@ -10,9 +10,8 @@
 #include "trace.h"
 
 #define BACKLOG	    4096
-#define CALM_MS	    1000     /* that a better state must last before it is told */
-#define DAY_MS	    86400000 /* between two looks at what may be forgotten */
-#define DRAIN_MS    10000    /* longest wait for senders to be quiet */
+#define CALM_MS	    1000  /* that a better state must last before it is told */
+#define DRAIN_MS    10000 /* longest wait for senders to be quiet */
 #define QUIET_TURNS 3
 #define COMPLAIN_MS 10000 /* between two log lines about the same trouble */
 #define SPARE_FDS   1024  /* at most, that are no connections */
@@ -574,7 +573,7 @@ void server_done(struct server *s)
 		cursor_free(s->cursors);
 		s->cursors = next;
 	}
-	leases_free(s->leases);
+	flight_done(s);
 	free(s->slots);
 	uv_loop_close(&s->loop);
 }

@@ -17,6 +17,7 @@
 #include "writer.h"
 
 #define SERVER_BUCKETS 1024
+#define DAY_MS	       86400000 /* between two looks at what may be forgotten */
 
 struct server_options {
 	const char *socket;	   /* its path, for `status` */
@@ -50,6 +51,7 @@ struct server {
 	unsigned told_cache;   /* its generation that clients were told */
 	bool mending;	       /* the writer was told that it is damaged */
 	struct leases *leases; /* owned */
+	struct absent *absent; /* owned: holders of leases that have not come back since the start */
 	uint64_t lease_due;    /* loop time at which lease_timer fires; LEASE_NEVER: it does not */
 	struct writer writer;
 	struct reader_pool readers;
@@ -167,6 +169,9 @@ void server_mend_cache(struct server *s);
 
 /* Prepares the leases: after a start holders of earlier ones have time to come. */
 int flight_init(struct server *s, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Forgets who is absent. */
+void flight_done(struct server *s);
 
 /* A client that comes again holds these leases: key, token, key, token … */
 void server_claim_leases(struct server *s, const struct conn *c, struct span leases);

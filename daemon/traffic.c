@@ -17,6 +17,7 @@
 #define CURSOR_LATE	 60000u /* ms it may be open, whatever it does, while the WAL is huge */
 #define HUGE_WAL	 (UINT64_C(4) << 30)
 #define WATCH_MS	 1000u
+#define JUDGE_MS	 30000u /* between two looks at clients that are not there but live */
 
 /* ---- messages --------------------------------------------------------- */
 
@@ -178,6 +179,11 @@ void server_mend_cache(struct server *s)
 void server_judge(struct server *s)
 {
 	queue_internal(s, OP_JUDGE, NULL, NULL);
+}
+
+static void on_judge_timer(uv_timer_t *t)
+{
+	server_judge(t->data);
 }
 
 struct conn *server_conn(struct server *s, uint64_t id)
@@ -392,6 +398,8 @@ static void take_back(struct server *s, struct op *op)
 		s->settling = false;
 	if (op->kind == OP_CACHE)
 		s->mending = false;
+	if (op->kind == OP_JUDGE && op->again && !s->draining)
+		uv_timer_start(&s->judge_timer, on_judge_timer, JUDGE_MS, DAY_MS);
 	if (op->method && op->method->id == METHOD_cache_finish)
 		server_finished(s, op);
 	if (c)

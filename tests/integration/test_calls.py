@@ -144,13 +144,38 @@ def test_the_audit_adds_up_after_all_that(served, db):
     assert r.returncode == 0, r.stdout + r.stderr
 
 
+def in_child(f):
+    """Calls f in a child of fork, which then waits to be killed: its process id."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            f()
+            os.write(w, b"done")
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(w)
+    assert os.read(r, 10) == b"done"
+    os.close(r)
+    return pid
+
+
 def test_a_late_end_takes_the_place_of_the_row(daemon, db):
-    """The daemon was away when the worker was judged dead, and the worker comes back."""
+    """The worker's process was judged dead when the daemon came again; its rows come all the same, as from
+    another machine's process that the daemon cannot see."""
     d = daemon(db, "--grace-ms", 1)
-    a = d.client()
-    a.change("run_start", track_id="r")
-    a.change("call_begin", call=1, track_id="r", row={"function_name": "f", "x": 7})
+    identity = os.urandom(16)
+
+    def begin():
+        a = d.client(identity)
+        a.change("run_start", track_id="r")
+        a.change("call_begin", call=1, track_id="r", row={"function_name": "f", "x": 7})
+
+    child = in_child(begin)
     d.kill()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
     d = daemon(db, "--grace-ms", 1)
     with d.client() as c:
         while not c.rows("SELECT name FROM sqlite_schema WHERE name = 'events'"):
@@ -158,7 +183,7 @@ def test_a_late_end_takes_the_place_of_the_row(daemon, db):
         dead = c.rows("SELECT x, error, error_type FROM events")
         assert dead == [[7, "the worker died: gone while the daemon was away", "WorkerDied"]]
         assert c.value("SELECT status FROM xt_runs") == "crashed"
-        with d.client(a.id, last_seq=a.seq) as b:
+        with d.client(identity, last_seq=2) as b:
             b.store({"function_name": "f", "x": 7, "y": 49}, track_id="r", call=1)
             assert b.rows("SELECT x, y, error FROM events") == [[7, 49, None]]
             assert b.value("SELECT count(*) FROM xt_calls") == 0
@@ -265,6 +290,29 @@ def test_a_lease_outlives_a_restart(served, daemon, db):
     assert slow.returncode == 0 and all(p.returncode == 0 for p in others)
     with d.client() as c:
         assert c.call("cache_stats")["lost"] == 0
+
+
+def test_a_lease_is_kept_for_a_process_that_computes_for_long(served, daemon, db):
+    """Longer than holders are waited for: it is known by its call, and its process lives."""
+    pool = Pool(db)
+    holder = pool.start(1, "--hang")
+    while not pool.begun() or not rows(db, "SELECT 1 FROM xt_calls WHERE token IS NOT NULL AND pid = ?", holder.pid):
+        pass
+    served.kill()
+    d = daemon(db, "--grace-ms", 100)
+    with d.client() as b:
+        while b.call("cache_stats")["grace_ms"]:
+            pass
+        key = rows(db, "SELECT key FROM xt_calls")[0][0]
+        assert b.call("cache_begin", key=key, wait_ms=300)["state"] == "held"
+        assert b.value("SELECT status FROM xt_runs") == "running"  # it is not called crashed either
+        waits = b.request("cache_begin", key=key)
+        holder.kill()
+        holder.communicate()
+        assert b.response(waits)["state"] == "lease"
+        while not b.rows("SELECT 1 FROM xt_runs WHERE status = 'crashed'"):
+            pass
+        assert b.rows("SELECT x, error_type FROM events") == [[0, "WorkerDied"]]
 
 
 def test_without_a_daemon_calls_go_on_and_are_rows_later(runtime, db, daemon, monkeypatch):
