@@ -6,6 +6,8 @@
 #include "cached.h"
 #include "canon.h"
 
+#define MOST_TRIES 3 /* to count entries while others come and go */
+
 struct check {
 	struct ctl *ctl;
 	xt_client *client;
@@ -90,7 +92,74 @@ static void note_aside(struct ctl *ctl, const char *path)
 		closedir(dir);
 }
 
-static int conclude(struct check *c)
+/* ---- the whole -------------------------------------------------------- */
+
+static bool count_entry(const xt_cache_item *item, void *data)
+{
+	(void)item;
+	++*(uint64_t *)data;
+	return !ctl_interrupted();
+}
+
+/* How many entries a walk does not find: then the tree that leads to them is damaged. What comes and goes
+ * meanwhile can look so once, hardly again and again; those that are too old are never found. CTL_OK, or the
+ * failure is reported. */
+static int count_missing(struct check *c, const struct cache_facts *facts, uint64_t *ret_missing)
+{
+	uint64_t before = facts->entries, found = c->entries;
+	struct cache_facts after;
+
+	*ret_missing = 0;
+	for (int tries = 0;; tries++) {
+		int status = cached_facts(c->ctl, c->client, &after);
+		if (status != CTL_OK)
+			return status;
+		uint64_t least = before < after.entries ? before : after.entries;
+		if (found >= least || after.ttl_ms > 0)
+			return CTL_OK;
+		if (tries == MOST_TRIES) {
+			*ret_missing = least - found;
+			return CTL_OK;
+		}
+		before = after.entries;
+		found = 0;
+		int r = xt_cache_each(c->client, NULL, count_entry, &found);
+		if (r != XT_OK || ctl_interrupted())
+			return ctl_fail(c->ctl, c->client, r);
+	}
+}
+
+/* What is wrong with the whole, once its entries are read. CTL_OK: nothing. */
+static int check_whole(struct check *c, const struct cache_facts *before)
+{
+	struct ctl *ctl = c->ctl;
+	char count[COUNT_BYTES];
+	struct cache_facts after;
+	uint64_t missing;
+
+	int status = cached_facts(ctl, c->client, &after);
+	if (status != CTL_OK || cached_is_off(ctl, &after))
+		return CTL_FAILED;
+	/* Damage that the daemon comes upon makes it set the whole aside, with what was not read yet. */
+	if (strcmp(before->path, after.path) != 0 && strcmp(before->state, "empty") != 0)
+		return ctl_error(ctl,
+				 "the cache '%s' is damaged, or was set aside while it was read: '%s cache "
+				 "verify %s' again tells more",
+				 before->path, ctl->program, ctl->database);
+	status = count_missing(c, before, &missing);
+	if (status != CTL_OK)
+		return status;
+	if (missing > 0)
+		return ctl_error(
+			ctl, "%s entries cannot be found: '%s' is damaged; '%s cache reset %s' sets it aside",
+			text_count(count, missing), before->path, ctl->program, ctl->database);
+	return CTL_OK;
+}
+
+/* ---- the command ------------------------------------------------------ */
+
+/* The answer. status: of the whole. */
+static int conclude(const struct check *c, int status)
 {
 	char entries[COUNT_BYTES], bad[COUNT_BYTES], bytes[COUNT_BYTES];
 	struct ctl *ctl = c->ctl;
@@ -99,11 +168,11 @@ static int conclude(struct check *c)
 		fprintf(ctl->out.file,
 			"], \"entries\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"bad\": %" PRIu64 "}\n",
 			c->entries, c->bytes, c->bad);
-	else if (c->bad == 0)
+	else if (c->bad == 0 && status == CTL_OK)
 		fprintf(ctl->out.file, "ok: %s %s, %s of values\n", text_count(entries, c->entries),
 			c->entries == 1 ? "entry" : "entries", text_bytes(bytes, c->bytes));
 	if (c->bad == 0)
-		return CTL_OK;
+		return status;
 	return ctl_error(
 		ctl,
 		"%s of %s entries are damaged; '%s cache delete %s KEY' deletes one, '%s cache reset "
@@ -115,7 +184,7 @@ static int conclude(struct check *c)
 static int verify(struct ctl *ctl, xt_client *client)
 {
 	struct check c = {.ctl = ctl, .client = client};
-	struct cache_facts facts, after;
+	struct cache_facts facts;
 
 	int status = cached_facts(ctl, client, &facts);
 	if (status != CTL_OK)
@@ -129,16 +198,7 @@ static int verify(struct ctl *ctl, xt_client *client)
 	r = r == XT_OK ? c.status : r;
 	if (r != XT_OK || ctl_interrupted())
 		return ctl_fail(ctl, client, r);
-	status = conclude(&c);
-	/* Damage below the entries makes the daemon set the whole aside, with what was not read yet. */
-	if (cached_facts(ctl, client, &after) != CTL_OK || cached_is_off(ctl, &after))
-		return CTL_FAILED;
-	return strcmp(facts.path, after.path) == 0 || strcmp(facts.state, "empty") == 0
-		       ? status
-		       : ctl_error(ctl,
-				   "the cache '%s' is damaged, or was set aside while it was read: '%s cache "
-				   "verify %s' again tells more",
-				   facts.path, ctl->program, ctl->database);
+	return conclude(&c, check_whole(&c, &facts));
 }
 
 int cache_verify(struct ctl *ctl)

@@ -284,8 +284,9 @@ const struct command cache_commands[] = {
 	 OPT_JSON | OPT_TRACK_ID | OPT_FUNCTION | OPT_OLDER_THAN | OPT_EVERY | OPT_YES, 0, -1, is_no_file,
 	 cache_delete},
 	{"cache gc", "", "delete what is too old, and what is above the bound, now",
-	 "cache_ttl_s and cache_max_mib of 'config' say what is; the daemon does it by itself too.", OPT_JSON,
-	 0, 0, NULL, cache_gc},
+	 "cache_ttl_s and cache_max_mib of 'config' say what is. What is above the bound goes by itself when "
+	 "there is more;\nwhat is too old is not taken any more, but stays until then.",
+	 OPT_JSON, 0, 0, NULL, cache_gc},
 	{"cache reset", "", "set the cache aside and begin an empty one",
 	 "Prints where the old one lies; nothing is deleted. Asks on a terminal, unless --yes is given.",
 	 OPT_JSON | OPT_YES, 0, 0, NULL, cache_reset},
