@@ -76,7 +76,7 @@ static void print_count(struct ctl *ctl, const char *label, enum fact_unit unit,
 static void print_components(struct ctl *ctl, const char *what, struct span map)
 {
 	struct reader r = reader_of(map);
-	struct token head, key;
+	struct token head = {0}, key = {0};
 
 	if (reader_next(&r, &head) < 0)
 		return;

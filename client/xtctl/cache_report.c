@@ -14,11 +14,6 @@
 #define MISSES "count(CASE WHEN cache = '' THEN 1 END)"
 #define RATE   "round(100.0 * " HITS " / count(*), 2)"
 
-struct column {
-	char *name; /* owned */
-	bool is_parameter;
-};
-
 struct report {
 	struct ctl *ctl;
 	xt_client *client;
@@ -27,8 +22,9 @@ struct report {
 	const char *where; /* what is reported on, with ?1 and ?2 */
 	xt_value args[2];  /* of them */
 	size_t n_args;
-	struct column *columns; /* owned: n of them */
+	xt_cursor *cursor; /* owned: without rows; its n columns are the table's */
 	size_t n;
+	bool *is_parameter;    /* owned: of each column */
 	struct format *format; /* of the rows by parameter */
 	bool began;	       /* there was one */
 	int64_t hits, misses, others;
@@ -72,46 +68,31 @@ static char *print_sql(const char *fmt, ...)
 	return n < 0 ? NULL : sql;
 }
 
-static struct column *find_column(const struct report *r, const char *name)
+/* The column's name as it is written; NULL: there is none. */
+static const char *find_column(const struct report *r, const char *name)
 {
 	for (size_t i = 0; i < r->n; i++)
-		if (strcasecmp(r->columns[i].name, name) == 0)
-			return &r->columns[i];
+		if (strcasecmp(xt_cursor_name(r->cursor, i), name) == 0)
+			return xt_cursor_name(r->cursor, i);
 	return NULL;
 }
 
 /* ---- the table -------------------------------------------------------- */
 
-static int take_columns(struct report *r, const xt_cursor *cursor)
-{
-	size_t n = xt_cursor_columns(cursor);
-
-	r->columns = calloc(n + 1, sizeof(*r->columns));
-	for (; r->columns && r->n < n; r->n++) {
-		struct column *c = &r->columns[r->n];
-		c->name = strdup(xt_cursor_name(cursor, r->n));
-		if (!c->name)
-			return XT_ENOMEM;
-		c->is_parameter = strncmp(c->name, "params_", 7) == 0;
-	}
-	return r->columns ? XT_OK : XT_ENOMEM;
-}
-
 static int open_table(struct report *r, const char *name)
 {
-	xt_cursor *cursor = NULL;
-
 	free(r->table);
 	free(r->quoted);
 	r->table = strdup(name);
 	r->quoted = ctl_quote(name);
 	char *sql = r->table && r->quoted ? print_sql("SELECT * FROM %s LIMIT 0", r->quoted) : NULL;
-	int status = sql ? ctl_query(r->client, sql, NULL, 0, 0, &cursor) : XT_ENOMEM;
-	if (status == XT_OK)
-		status = take_columns(r, cursor);
-	xt_cursor_close(cursor);
+	int status = sql ? ctl_query(r->client, sql, NULL, 0, 0, &r->cursor) : XT_ENOMEM;
 	free(sql);
-	return status;
+	if (status != XT_OK)
+		return status;
+	r->n = xt_cursor_columns(r->cursor);
+	r->is_parameter = calloc(r->n + 1, sizeof(*r->is_parameter));
+	return r->is_parameter ? XT_OK : XT_ENOMEM;
 }
 
 /* The table, or the one with the most rows where nobody named one. CTL_OK, or it is reported. */
@@ -208,37 +189,36 @@ static int sum_saved(struct report *r)
 static void mark(struct report *r, const char *key, size_t len, bool has_fields)
 {
 	for (size_t i = 0; i < r->n; i++) {
-		const char *name = r->columns[i].name;
+		const char *name = xt_cursor_name(r->cursor, i);
 		if (strncasecmp(name, key, len) == 0 && (!name[len] || (has_fields && name[len] == '_')))
-			r->columns[i].is_parameter = true;
+			r->is_parameter[i] = true;
 	}
 }
+
+/* Names of arguments, and of parameters of the runs, of a table and what is reported on of it. */
+#define ARGUMENTS                                                                                      \
+	"SELECT DISTINCT j.key, j.type FROM (SELECT kwargs FROM %s WHERE %s AND cache IS NOT NULL) t," \
+	" json_each(CASE WHEN json_valid(t.kwargs) THEN t.kwargs END) j UNION "
+#define PARAMETERS                                                       \
+	"SELECT DISTINCT j.key, 'parameter' FROM xt_runs r,"             \
+	" json_each(CASE WHEN json_valid(r.params) THEN r.params END) j" \
+	" WHERE r.track_id IN (SELECT track_id FROM %s WHERE %s AND cache IS NOT NULL)"
 
 static int mark_parameters(struct report *r)
 {
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	char *args = find_column(r, "kwargs") ? print_sql("SELECT DISTINCT j.key, j.type FROM (SELECT kwargs "
-							  "FROM %s WHERE %s AND cache IS "
-							  "NOT NULL) t, json_each(CASE WHEN "
-							  "json_valid(t.kwargs) THEN t.kwargs END) j "
-							  "UNION ",
-							  r->quoted, r->where)
-					      : strdup("");
-	char *sql = args ? print_sql("%sSELECT DISTINCT j.key, 'parameter' FROM xt_runs, json_each(CASE WHEN "
-				     "json_valid(params) THEN params END) j WHERE xt_runs.track_id IN "
-				     "(SELECT track_id "
-				     "FROM %s WHERE %s AND cache IS NOT NULL)",
-				     args, r->quoted, r->where)
-			 : NULL;
+	mark(r, "params", 6, true);
+	char *sql = find_column(r, "kwargs")
+			    ? print_sql(ARGUMENTS PARAMETERS, r->quoted, r->where, r->quoted, r->where)
+			    : print_sql(PARAMETERS, r->quoted, r->where);
 	int status = sql ? ctl_query(r->client, sql, r->args, r->n_args, 0, &cursor) : XT_ENOMEM;
 	while (status == XT_OK && (status = ctl_next(cursor, &row)) == XT_OK)
 		if (row[0].type == XT_T_TEXT && row[1].type == XT_T_TEXT)
 			mark(r, row[0].as.text, row[0].n,
 			     row[1].n == 6 && memcmp(row[1].as.text, "object", 6) == 0);
 	xt_cursor_close(cursor);
-	free(args);
 	free(sql);
 	return status == XT_DONE ? XT_OK : status;
 }
@@ -301,12 +281,12 @@ static int print_parameters(struct report *r)
 	if (!r->format)
 		return XT_ENOMEM;
 	if (by)
-		status = print_by(r, find_column(r, by)->name, true);
+		status = print_by(r, find_column(r, by), true);
 	else
 		status = mark_parameters(r);
 	for (size_t i = 0; i < r->n && !by && status == XT_OK; i++)
-		if (r->columns[i].is_parameter)
-			status = print_by(r, r->columns[i].name, false);
+		if (r->is_parameter[i])
+			status = print_by(r, xt_cursor_name(r->cursor, i), false);
 	if ((r->began || how.kind != FORMAT_TABLE) &&
 	    ctl_format_end(r->ctl, &r->ctl->out, r->format, 6, status == XT_OK) < 0)
 		status = XT_ENOMEM;
@@ -404,9 +384,8 @@ static int print(struct report *r)
 
 static void report_done(struct report *r)
 {
-	for (size_t i = 0; i < r->n; i++)
-		free(r->columns[i].name);
-	free(r->columns);
+	xt_cursor_close(r->cursor);
+	free(r->is_parameter);
 	free(r->table);
 	free(r->quoted);
 	format_free(r->format);

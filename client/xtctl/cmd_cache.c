@@ -251,7 +251,7 @@ static bool is_no_file(const char *word)
 }
 
 const struct command cache_commands[] = {
-	{"cache ls", "", "entries, in the order of their keys",
+	{"cache ls", "", "entries: in the order of their keys, of one function or run in that of time",
 	 "size is in bytes, function_time in seconds, times are UTC. Keys are whole but in tables.",
 	 OPT_ROWS | OPT_FUNCTION | OPT_TRACK_ID | OPT_OLDER_THAN, 0, 0, NULL, cache_ls},
 	{"cache get", "KEY [FILE]", "all about one entry, and its value",

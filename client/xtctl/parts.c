@@ -92,7 +92,7 @@ static void walk_next(struct walk *w)
 static struct walk walk_of(struct span map)
 {
 	struct walk w = {.r = reader_of(map)};
-	struct token head;
+	struct token head = {0};
 
 	w.left = reader_next(&w.r, &head) == 0 ? head.count : 0;
 	walk_next(&w);
