@@ -152,10 +152,8 @@ static void put_json(struct ctl *ctl, const char *name, const struct buf *json, 
 	fprintf(ctl->out.file, "\"%s\": ", name);
 	if (json->len == 0)
 		fputs("null", ctl->out.file);
-	else if (ctl->out.terminal)
-		text_put(ctl->out.file, (const char *)json->data, json->len, SIZE_MAX);
 	else
-		fwrite(json->data, 1, json->len, ctl->out.file);
+		cached_put_json(ctl, json->data, json->len);
 	fputs(after, ctl->out.file);
 }
 

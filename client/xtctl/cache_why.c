@@ -177,7 +177,7 @@ static void put_member(struct output *o, const char *name, struct span component
 	if (buf_failed(&text))
 		o->failed = true;
 	else
-		fwrite(text.data, 1, text.len, o->ctl->out.file);
+		cached_put_json(o->ctl, text.data, text.len);
 	buf_done(&text);
 }
 

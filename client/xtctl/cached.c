@@ -121,6 +121,14 @@ int key_find_one(struct ctl *ctl, xt_client *client, const char *word, uint8_t r
 					      word, ctl->program, ctl->database);
 }
 
+void cached_put_json(struct ctl *ctl, const void *json, size_t n)
+{
+	if (ctl->out.terminal)
+		text_put(ctl->out.file, json, n, SIZE_MAX);
+	else
+		fwrite(json, 1, n, ctl->out.file);
+}
+
 /* ---- ages ------------------------------------------------------------- */
 
 int64_t cached_now(void)

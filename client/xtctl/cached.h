@@ -37,6 +37,9 @@ int key_find(xt_client *client, const struct prefix *p, uint8_t ret_key[XT_KEY_B
 /* The one key that begins as the word says. CTL_OK, or the failure is reported, with what to do. */
 int key_find_one(struct ctl *ctl, xt_client *client, const char *word, uint8_t ret_key[XT_KEY_BYTES]);
 
+/* Writes JSON that is made already: as it is, but to a terminal with what could drive it escaped. */
+void cached_put_json(struct ctl *ctl, const void *json, size_t n);
+
 /* Now, in microseconds since 1970-01-01 UTC. */
 int64_t cached_now(void);
 

@@ -1,7 +1,7 @@
 /* The group `cache`: its commands, and the short ones of them. */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "cached.h"
 #include "facts.h"
@@ -244,10 +244,12 @@ static int cache_reset(struct ctl *ctl)
 	return ctl_with_client(ctl, reset);
 }
 
-/* A first argument that is no file is none's database. */
-static bool is_no_file(const char *word)
+/* A first argument that is no file, or a directory as runs may have one, is no database. */
+static bool is_no_database(const char *word)
 {
-	return access(word, F_OK) != 0;
+	struct stat st;
+
+	return stat(word, &st) < 0 || S_ISDIR(st.st_mode);
 }
 
 const struct command cache_commands[] = {
@@ -265,7 +267,7 @@ const struct command cache_commands[] = {
 	 "does\n"
 	 "it differ from the entry of that function which is most like it? Values are typed as by 'log',\n"
 	 "ARGUMENT:=JSON gives one exactly. A run's parameters are part of its keys: --param.",
-	 OPT_ROWS | OPT_PARAM | OPT_VERSION | OPT_ROUND, 1, -1, is_no_file, cache_why},
+	 OPT_ROWS | OPT_PARAM | OPT_VERSION | OPT_ROUND, 1, -1, is_no_database, cache_why},
 	{"cache stats", "", "what the cache holds and does", "", OPT_JSON, 0, 0, NULL, cache_stats},
 	{"cache report", "", "what the cache was worth, from the rows",
 	 "Calls, hits and misses of a table; rows whose cache is NULL are neither. Then the hit rate by "
@@ -281,7 +283,7 @@ const struct command cache_commands[] = {
 	 "Of a run, of a function, by age, by the beginnings of keys, or --all; together they narrow. Asks "
 	 "on a\n"
 	 "terminal, unless --yes is given or it is called as xt.",
-	 OPT_JSON | OPT_TRACK_ID | OPT_FUNCTION | OPT_OLDER_THAN | OPT_EVERY | OPT_YES, 0, -1, is_no_file,
+	 OPT_JSON | OPT_TRACK_ID | OPT_FUNCTION | OPT_OLDER_THAN | OPT_EVERY | OPT_YES, 0, -1, is_no_database,
 	 cache_delete},
 	{"cache gc", "", "delete what is too old, and what is above the bound, now",
 	 "cache_ttl_s and cache_max_mib of 'config' say what is. What is above the bound goes by itself when "

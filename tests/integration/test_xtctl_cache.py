@@ -107,7 +107,8 @@ def test_the_database_from_the_environment(client, db, runtime):
     assert out.read_bytes() == b"\x81\xa1y\x07"
     assert "in the cache" in ok("cache", "why", "f", "x=1", env=env)
     assert "in the cache" in ok("cache", "why", db, "f", "x=1", env=env)
-    assert ok("cache", "delete", "a-run", env=env) == "Deleted 1 cache entries for track_id 'a-run'\n"
+    (runtime / "a-run").mkdir()
+    assert ok("cache", "delete", "a-run", env=env, cwd=runtime) == "Deleted 1 cache entries for track_id 'a-run'\n"
 
 
 def test_an_empty_cache(served, db):
@@ -287,6 +288,13 @@ def test_why_of_an_entry(client, db):
     assert r["nearest"]["key"] == newer and r["nearest"]["track_id"] == "newer"
     assert r["differences"] == [{"part": "argument", "name": "y", "this": 1, "nearest": 2}]
     assert "nearest of 3 other entries" in ok("cache", "why", db, first)
+
+
+def test_what_is_more_makes_an_entry_less_near(client, db):
+    near = keep(client, {"x": 1, "a": 1})
+    keep(client, {"x": 1, "a": 1, "b": 2})
+    r = why(db, "f", "x=1")
+    assert r["nearest"]["key"] == near and [d["name"] for d in r["differences"]] == ["a"]
 
 
 def test_why_of_an_only_entry(client, db):
