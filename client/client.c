@@ -296,7 +296,7 @@ static int not_acknowledged(struct xt_client *c, int status, uint64_t n)
 
 /* Waits until `target` is acknowledged. The daemon commits what it has as soon as it can and
  * acknowledges unasked: a request would only come behind. */
-static int flush_to(struct xt_client *c, uint64_t target, int64_t deadline)
+int client_await(struct xt_client *c, uint64_t target, int64_t deadline)
 {
 	while (c->acked < target) {
 		if (c->fd < 0 && !link_try(c)) {
@@ -326,7 +326,7 @@ static int flush(struct xt_client *c, int64_t deadline)
 {
 	if (c->fd >= 0)
 		pump_read(c);
-	int r = flush_to(c, c->last_seq, deadline);
+	int r = client_await(c, c->last_seq, deadline);
 	window_trim(c);
 	window_send(c);
 	if (r != XT_OK)

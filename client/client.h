@@ -147,6 +147,9 @@ int client_new_id(struct xt_client *c) __attribute__((warn_unused_result));
 /* How long a call may wait for room, by the options: a deadline. */
 int64_t client_full_deadline(const struct xt_client *c);
 
+/* Waits until that number is acknowledged. */
+int client_await(struct xt_client *c, uint64_t seq, int64_t deadline) __attribute__((warn_unused_result));
+
 /* CLOCK_MONOTONIC in milliseconds; a deadline from a timeout, XT_FOREVER being NEVER; and back, for poll. */
 int64_t now_ms(void);
 int64_t deadline_in(int timeout_ms);
@@ -328,6 +331,7 @@ struct param {
 struct xt_run {
 	struct xt_client *client; /* borrowed */
 	struct xt_run *next;	  /* in client->runs */
+	uint64_t joined;	  /* number of its run_join; 0: it was started, or joined before */
 	char *id;		  /* owned: track_id */
 	char *table;		  /* owned; NULL: events */
 	uint8_t *head;		  /* owned: a `log` frame up to its time */

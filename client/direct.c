@@ -140,9 +140,12 @@ void direct_open(struct direct *d, const char *path)
 {
 	struct stat st;
 
-	direct_close(d);
 	pthread_once(&once, make_table);
-	if (!table || !is_ours(path, &st))
+	bool good = table && is_ours(path, &st);
+	if (good && d->env && d->env->dev == st.st_dev && d->env->ino == st.st_ino)
+		return; /* it is open */
+	direct_close(d);
+	if (!good)
 		return;
 	pthread_mutex_lock(&table->lock);
 	d->env = env_of(path, &st);

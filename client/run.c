@@ -211,7 +211,7 @@ int xt_run_start(xt_run **ret_run, xt_client *client, const xt_run_options *opti
 }
 
 /* Tells the daemon that this client takes part, once a run. */
-static int tell_joined(const struct xt_run *run, const char *track_id)
+static int tell_joined(struct xt_run *run, const char *track_id)
 {
 	struct params_run_join p = {.has = PARAM_BIT(run_join, time),
 				    .seq = UINT64_MAX,
@@ -230,7 +230,7 @@ static int tell_joined(const struct xt_run *run, const char *track_id)
 	if (r == XT_OK)
 		r = window_room(c, 256 + p.track_id.len + p.table.len);
 	if (r == XT_OK)
-		r = window_put(c, proto_method(METHOD_run_join), 0, &p, NULL);
+		r = window_put(c, proto_method(METHOD_run_join), 0, &p, &run->joined);
 	return r == XT_OK ? row_push(c) : r;
 }
 

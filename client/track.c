@@ -10,6 +10,7 @@
 
 #define MAX_NESTING   10   /* of maps in an argument that become columns of their own */
 #define BLOB_SHOWN    1024 /* bytes of a blob that a row shows; a longer one is named by its hash */
+#define SETTLE_MS     1000 /* for the daemon to have the run on disk */
 #define COLUMN_LENGTH 512  /* bytes of a key that is put together */
 
 struct xt_call {
@@ -17,7 +18,7 @@ struct xt_call {
 	pid_t pid;	      /* that began it: a child's lease would be its parent's */
 	struct pairs row;     /* run parameters, function columns, arguments */
 	struct pairs results; /* what it came to */
-	struct pairs params;  /* of the call: they win */
+	struct pairs params;  /* of the call, and labels: they win */
 	struct buf parts;     /* what the key is made from; empty: not cached */
 	uint8_t key[XT_CACHE_KEY];
 	struct held *held; /* in the client's list; NULL: nothing is kept */
@@ -184,7 +185,9 @@ static int check_call(struct xt_client *c, const char *function, const xt_field 
 	if (o->version && (strlen(o->version) > XT_MAX_KEY || !utf8_valid(span_str(o->version))))
 		return client_fail(c, XT_EINVAL, "a version is at most %d bytes of UTF-8", XT_MAX_KEY);
 	int r = check_fields(c, "arguments", args, n_args);
-	return r == XT_OK ? check_fields(c, "parameters", o->params, o->n_params) : r;
+	if (r == XT_OK)
+		r = check_fields(c, "parameters", o->params, o->n_params);
+	return r == XT_OK ? check_fields(c, "labels", o->labels, o->n_labels) : r;
 }
 
 int xt_cache_key(xt_client *client, const char *function, const xt_field *args, size_t n_args,
@@ -309,7 +312,7 @@ static int tell_begun(struct xt_call *call)
 		p.has |= PARAM_BIT(call_begin, table);
 		p.table = span_str(run->table);
 	}
-	pairs_put_map(&call->row, &row);
+	put_whole_row(call, &row); /* without results as yet */
 	p.row = buf_span(&row);
 	int r = buf_failed(&row) ? no_memory(c) : push(c, METHOD_call_begin, &p, row.len);
 	buf_done(&row);
@@ -334,6 +337,19 @@ static int take_hit(struct xt_call *call, const struct entry *e)
 	return r == XT_OK ? XT_HIT : r;
 }
 
+/* Whose part in a run is not known to the database is not waited for after a crash of the daemon, and would
+ * lose its lease: so the first cached call waits for that to be on disk. */
+static int settle_run(struct xt_run *run)
+{
+	uint64_t joined = run->joined;
+
+	run->joined = 0;
+	if (joined == 0 || run->client->acked >= joined || run->client->fd < 0)
+		return XT_OK;
+	int r = client_await(run->client, joined, deadline_in(SETTLE_MS));
+	return r == XT_EINTR ? r : XT_OK;
+}
+
 /* From the cache, or with a lease, or without either. */
 static int look_up(struct xt_call *call, const xt_call_options *o)
 {
@@ -343,7 +359,9 @@ static int look_up(struct xt_call *call, const xt_call_options *o)
 	struct entry e = {0};
 
 	canon_key(buf_span(&call->parts), call->key);
-	int r = flight_begin(c, call->key, o, &flight, &e, &call->held, &rpc);
+	int r = settle_run(call->run);
+	if (r == XT_OK)
+		r = flight_begin(c, call->key, o, &flight, &e, &call->held, &rpc);
 	call->keep = call->held != NULL;
 	if (r == XT_OK && flight == FLIGHT_HIT)
 		r = take_hit(call, &e);
@@ -361,6 +379,8 @@ static int begin(struct xt_call *call, const char *function, const xt_field *arg
 		r = put_row(call, function, args, n_args);
 	for (size_t i = 0; i < o->n_params && r == XT_OK; i++)
 		pairs_add(&call->params, span_str(o->params[i].key), &o->params[i].value);
+	for (size_t i = 0; i < o->n_labels && r == XT_OK; i++)
+		pairs_add(&call->params, span_str(o->labels[i].key), &o->labels[i].value);
 	if (r == XT_OK && call->params.failed)
 		r = no_memory(c);
 	if (r == XT_OK && o->cache)

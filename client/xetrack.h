@@ -410,16 +410,16 @@ XT_API int xt_run_set(xt_run *run, const char *key, xt_value value, uint64_t *re
 
 /* Options of xt_call_begin; a zeroed struct, or NULL, has the defaults. */
 typedef struct xt_call_options {
-	bool cache;	     /* take the result from the cache, and keep it there */
-	const char *version; /* of the function, part of the key; NULL: none */
-	bool force;	     /* compute anew and overwrite what is in the cache */
-	bool read_only;	     /* take what is there; else compute, and keep nothing */
-	int wait_ms; /* how long to wait for another worker that computes it; 0: for ever; below 0: not */
-	int round_digits; /* round reals in the key to so many decimals, plus 1 (3: two decimals); 0: do not
-			   */
-	const xt_field
-		*params; /* parameters besides the run's, which both are part of the key, and of the row */
+	bool cache;		/* take the result from the cache, and keep it there */
+	const char *version;	/* of the function, part of the key; NULL: none */
+	bool force;		/* compute anew and overwrite what is in the cache */
+	bool read_only;		/* take what is there; else compute, and keep nothing */
+	int wait_ms;		/* for another worker that computes it; 0: for ever; below 0: do not wait */
+	int round_digits;	/* round reals in the key to so many decimals plus 1 (3: two); 0: do not */
+	const xt_field *params; /* besides the run's; both are part of the key, and of the row */
 	size_t n_params;
+	const xt_field *labels; /* columns of this row only: neither in the key nor kept with the result */
+	size_t n_labels;
 } xt_call_options;
 
 /*
@@ -614,6 +614,69 @@ typedef struct xt_spool_report {
 
 /* Has the daemon take in a piece of what clients left in spool files. It does so by itself too. */
 XT_API int xt_spool_replay(xt_client *client, xt_spool_report *ret_report);
+
+/*
+ * ---- assets -----------------------------------------------------------
+ *
+ * Content of any size, such as a model or a raw response, which its hash names: BLAKE2b-256, as 64
+ * hexadecimal digits. It is stored once, compressed, however often it is put, and stays as long as a run
+ * refers to it. Functions with a callback call it with the client locked: it must not call the library with
+ * the same client.
+ */
+
+#define XT_HASH_SIZE 65 /* of a hash with its NUL */
+
+/* Options of those that may take long; a zeroed struct, or NULL, has the defaults. */
+typedef struct xt_asset_options {
+	/* Called now and then; done and total are bytes. False stops: XT_EINTR. */
+	bool (*on_progress)(uint64_t done, uint64_t total, void *user);
+	void *user; /* handed to it */
+} xt_asset_options;
+
+/*
+ * Puts an asset, to which the run then refers under `name` (the key, for instance, under which its hash is
+ * logged). What the daemon has already is not sent again. ret_hash may be NULL. Waits until it is on disk. A
+ * connection that breaks is no failure: the upload is begun anew. XT_OK; XT_EINTR: a signal came; XT_EREQUEST
+ * with the codes disk_full, run_deleted, wrong_hash (a file that changed while it was read) and file_error.
+ * Nothing is left then, unless it was stored before, or XT_EINTR came while the daemon added the reference,
+ * which it does all the same: to put it again does no harm.
+ */
+XT_API int xt_asset_put(xt_run *run, const char *name, const void *data, size_t size,
+			char ret_hash[XT_HASH_SIZE]);
+
+/* The same with the content of a file. */
+XT_API int xt_asset_put_file(xt_run *run, const char *name, const char *path, const xt_asset_options *options,
+			     char ret_hash[XT_HASH_SIZE]);
+
+/* Reads an asset in pieces. on_data returning false stops it: XT_EINTR. Only XT_OK says that the pieces were
+ * what was put; XT_EREQUEST with the code corrupt_asset that they are not, or with no_such_asset. */
+XT_API int xt_asset_get(xt_client *client, const char *hash,
+			bool (*on_data)(const void *data, size_t size, void *user), void *user);
+
+/* The same into memory, which the caller gives to free(). A NUL stands behind the last byte. */
+XT_API int xt_asset_load(xt_client *client, const char *hash, void **ret_data, size_t *ret_size);
+
+/* The same into a file, which appears under its name when it is whole, and on disk; one that is there is
+ * replaced. Until then it is `<path>.part`. */
+XT_API int xt_asset_export(xt_client *client, const char *hash, const char *path,
+			   const xt_asset_options *options);
+
+/*
+ * Drops references to an asset: of a run, of a name, or of both; NULL: of all of them. With the last one the
+ * asset is deleted. All of several at once need force (XT_EREQUEST with the code asset_in_use). ret_refs_left
+ * may be NULL.
+ */
+XT_API int xt_asset_delete(xt_client *client, const char *hash, const char *track_id, const char *name,
+			   bool force, uint64_t *ret_refs_left);
+
+/* What xt_asset_orphans() found. */
+typedef struct xt_orphans {
+	uint64_t files, bytes; /* of assets that the database does not know */
+	char example[4096];    /* path of one of them, or "" */
+} xt_orphans;
+
+/* Looks for files of assets without a row: of another database, or put there by hand; and removes them. */
+XT_API int xt_asset_orphans(xt_client *client, bool remove, xt_orphans *ret_orphans);
 
 /*
  * ---- copies -----------------------------------------------------------

@@ -1,5 +1,6 @@
 #include "apply.h"
 
+#include "asset.h"
 #include "fate.h"
 #include "intake.h"
 #include "table.h"
@@ -308,6 +309,10 @@ void work_outside(struct work *w, struct op *op)
 
 	w->op = op;
 	w->events = &op->out;
+	if (op->kind == OP_SETTLE) {
+		assets_settle(w->store->assets, w->store);
+		return;
+	}
 	if (op->kind == OP_CACHE)
 		return; /* it was mended when this came */
 	int r = handle_call(op->method, w, op->params, &result, &err);

@@ -21,11 +21,11 @@ int64_t batch_now_us(void)
 
 bool batch_outside(const struct op *op)
 {
-	if (op->kind == OP_CACHE)
+	if (op->kind == OP_CACHE || op->kind == OP_SETTLE)
 		return true;
 	return op->kind == OP_METHOD &&
 	       (op->method->id == METHOD_compact || op->method->id == METHOD_cache_gc ||
-		op->method->id == METHOD_cache_reset);
+		op->method->id == METHOD_cache_reset || op->method->id == METHOD_asset_orphans);
 }
 
 bool batch_alone(const struct op *op)

@@ -93,29 +93,45 @@ static void put_text(struct buf *out, const char *text)
 	msgpack_pack_str_body(&pk, text, strlen(text));
 }
 
-/* The row as it was given, and behind it what became of it. Keys of ours that it has already win. */
+static bool is_nil(struct span value)
+{
+	return value.len == 1 && value.data[0] == 0xc0;
+}
+
+/* The row as it was given, and behind it what became of it, unless it says so itself. */
 static void put_row(struct buf *out, struct span given, const char *error_type, const char *error)
 {
 	struct reader r = reader_of(given);
 	struct token head = {0}, key;
+	struct buf pairs = {0};
+	uint32_t n = 0;
 	msgpack_packer pk = wire_packer(out);
-	bool has_error = false, has_type = false;
 
 	if (reader_next(&r, &head) < 0)
 		head.count = 0;
-	struct reader look = r;
-	for (uint32_t i = 0; i < head.count && reader_next(&look, &key) == 0; i++) {
-		has_error = has_error || (key.type == TOKEN_STR && span_is(key.bytes, "error"));
-		has_type = has_type || (key.type == TOKEN_STR && span_is(key.bytes, "error_type"));
-		reader_skip(&look);
+	for (uint32_t i = 0; i < head.count; i++) {
+		const uint8_t *from = r.at;
+		if (reader_next(&r, &key) < 0)
+			break;
+		struct span value = reader_skip(&r);
+		bool is_error = key.type == TOKEN_STR && span_is(key.bytes, "error");
+		bool is_type = key.type == TOKEN_STR && span_is(key.bytes, "error_type");
+		if ((is_error || is_type) && is_nil(value))
+			continue;
+		error = is_error ? NULL : error;
+		error_type = is_type ? NULL : error_type;
+		buf_add(&pairs, from, (size_t)(r.at - from));
+		n++;
 	}
-	msgpack_pack_map(&pk, head.count + !has_error + !has_type);
-	buf_add(out, r.at, (size_t)(r.end - r.at));
-	if (!has_error) {
+	msgpack_pack_map(&pk, n + (error != NULL) + (error_type != NULL));
+	buf_add(out, pairs.data, pairs.len);
+	out->failed = out->failed || pairs.failed;
+	buf_done(&pairs);
+	if (error) {
 		put_text(out, "error");
 		put_text(out, error);
 	}
-	if (!has_type) {
+	if (error_type) {
 		put_text(out, "error_type");
 		put_text(out, error_type);
 	}

@@ -43,6 +43,7 @@ struct conn {
 	bool peer_died;		  /* it has ended: what is in the socket is its last word */
 	bool said_bye;		  /* it leaves in good order */
 	bool greeted;		  /* hello was taken */
+	bool welcomed;		  /* and is answered: before that nothing else may be said */
 	bool direct;		  /* it may read the cache directly */
 	bool reading;		  /* uv_read_start is in effect */
 	uint64_t since_ms;	  /* loop time: when it began to be read */

@@ -26,6 +26,16 @@ uint64_t disk_free(const char *path)
 	return statvfs(path, &v) == 0 ? (uint64_t)v.f_bavail * v.f_frsize : 0;
 }
 
+bool disk_has_room(const char *path)
+{
+	struct statvfs v;
+
+	if (statvfs(path, &v) < 0)
+		return true; /* what is written will tell */
+	uint64_t total = (uint64_t)v.f_blocks * v.f_frsize, free = (uint64_t)v.f_bavail * v.f_frsize;
+	return free >= mark(-1, total, 5, 32 * MIB);
+}
+
 enum disk_level disk_look(const struct store *s, struct xt_err *ret_why)
 {
 	static const char *const says[] = {

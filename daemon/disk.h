@@ -18,6 +18,9 @@ enum disk_level disk_look(const struct store *s, struct xt_err *ret_why);
 /* Bytes that are free for us; 0 when it cannot be told. */
 uint64_t disk_free(const char *path);
 
+/* True when others than rows may have more of the disk: from any thread, and so by the presets. */
+bool disk_has_room(const char *path);
+
 struct reserve {
 	int fd; /* -1: none */
 	char path[PATH_MAX];

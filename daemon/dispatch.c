@@ -121,6 +121,7 @@ static void take_hello(struct conn *c, struct op *op)
 		struct result_hello result = {0};
 		hello_answer(c->server->store, c->server->cache, op, 0, &result);
 		wire_put_result(&c->out, op->msgid, METHOD_hello, &result);
+		c->welcomed = true;
 		op->request = false;
 		op->greeting = true;
 		conn_touch(c);
@@ -148,26 +149,51 @@ static uint64_t after_of(const struct op *op)
 	}
 }
 
-/* The cursor that a reading message works on: a new one, or that which it names. */
-static int find_cursor(struct conn *c, struct op *op, struct xt_err *err)
+/* What a message that goes on with a cursor calls it; NULL: it opens one. */
+static const char *cursor_kind(const struct op *op, uint64_t *ret_id)
 {
 	const struct params_fetch *f = (const struct params_fetch *)op->params;
 	const struct params_backup_step *b = (const struct params_backup_step *)op->params;
-	bool fetch = op->method->id == METHOD_fetch;
+	const struct params_asset_chunk *k = (const struct params_asset_chunk *)op->params;
+	const struct params_asset_read *r = (const struct params_asset_read *)op->params;
 
-	if (!fetch && op->method->id != METHOD_backup_step)
+	switch (op->method->id) {
+	case METHOD_fetch:
+		*ret_id = f->cursor;
+		return "query";
+	case METHOD_backup_step:
+		*ret_id = b->cursor;
+		return "backup";
+	case METHOD_asset_chunk:
+		*ret_id = k->cursor;
+		return "upload";
+	case METHOD_asset_read:
+		*ret_id = r->cursor;
+		return "download";
+	default:
+		return NULL;
+	}
+}
+
+/* The cursor that a reading message works on: a new one, or that which it names. */
+static int find_cursor(struct conn *c, struct op *op, struct xt_err *err)
+{
+	uint64_t named = 0;
+	const char *kind = cursor_kind(op, &named);
+
+	if (!kind)
 		return server_cursor_open(c->server, c, op, err);
-	unsigned id = (unsigned)(fetch ? f->cursor : b->cursor);
+	unsigned id = (unsigned)named;
 	op->cursor = server_cursor_find(c->server, c->id, id);
 	if (!op->cursor || op->cursor->closing)
 		return xt_err_set(
 			err, XT_E_cursor_expired, "cursor",
 			"there is no open %s %u on this connection; it came to its end, or was open "
 			"or idle for too long",
-			fetch ? "query" : "backup", id);
+			kind, id);
 	if (op->cursor->busy)
-		return xt_err_set(err, XT_E_busy, "cursor", "%s %u is at work on an earlier %s",
-				  fetch ? "query" : "backup", id, op->method->name);
+		return xt_err_set(err, XT_E_busy, "cursor", "%s %u is at work on an earlier %s", kind, id,
+				  op->method->name);
 	return 0;
 }
 

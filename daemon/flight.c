@@ -1,6 +1,7 @@
 /* Single flight: the leases, wired to connections, cache and writer. Part of server.h. */
 #include <stdlib.h>
 
+#include "crash.h"
 #include "entries.h"
 #include "handle.h"
 #include "log.h"
@@ -112,7 +113,7 @@ int flight_init(struct server *s, struct xt_err *err)
 	s->leases = leases_new(&o);
 	if (!s->leases)
 		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
-	if (s->store->read_only || !cache_has_epoch(s->cache))
+	if (s->store->read_only || !cache_has_epoch(s->cache) || crash_defect("no grace time"))
 		return 0;
 	if (runs_running(s->store, true, &clients, &n, err) < 0)
 		return -1;
@@ -182,10 +183,22 @@ void server_finished(struct server *s, const struct op *op)
 
 /* ---- the cache's place ------------------------------------------------ */
 
+void server_tell_cache(struct server *s, struct conn *c)
+{
+	char path[PATH_MAX + 32];
+
+	if (!c->direct || !c->welcomed || c->state != CONN_OPEN || s->told_cache == 0)
+		return;
+	if (!cache_path(s->cache, path))
+		path[0] = '\0';
+	struct params_cache_moved p = {.path = span_str(path)};
+	wire_put_notify(&c->out, METHOD_cache_moved, &p);
+	conn_touch(c);
+}
+
 void server_look_at_cache(struct server *s)
 {
 	unsigned generation = atomic_load(&s->cache->generation);
-	char path[PATH_MAX + 32] = "";
 
 	if (atomic_load(&s->cache->damaged) && !s->mending && !s->draining) {
 		s->mending = true;
@@ -194,12 +207,6 @@ void server_look_at_cache(struct server *s)
 	if (generation == s->told_cache)
 		return;
 	s->told_cache = generation;
-	if (!cache_path(s->cache, path))
-		path[0] = '\0';
-	struct params_cache_moved p = {.path = span_str(path)};
 	for (struct conn *c = s->conns; c; c = c->next)
-		if (c->direct && c->greeted && c->state == CONN_OPEN) {
-			wire_put_notify(&c->out, METHOD_cache_moved, &p);
-			conn_touch(c);
-		}
+		server_tell_cache(s, c);
 }

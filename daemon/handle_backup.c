@@ -56,8 +56,8 @@ int handle_backup_step(struct cursor *c, const struct params_backup_step *p, str
 	int pages = HAS_PARAM(p, backup_step, pages) ? (int)p->pages : STEP_PAGES;
 
 	if (!c->backup)
-		return xt_err_set(err, XT_E_bad_type, "cursor", "%u is a query, not a backup",
-				  (unsigned)p->cursor);
+		return xt_err_set(err, XT_E_bad_type, "cursor", "%u is %s, not a backup", (unsigned)p->cursor,
+				  c->st ? "a query" : "a transfer of an asset");
 	if (backup_step(c->backup, pages, &c->cancelled, &ret->remaining, &ret->bytes, err) < 0)
 		return -1;
 	ret->done = ret->bytes > 0;

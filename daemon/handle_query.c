@@ -163,9 +163,9 @@ int handle_fetch(struct cursor *c, const struct params_fetch *p, struct result_f
 {
 	struct guard *g = &c->db->guard;
 
-	if (c->backup)
-		return xt_err_set(err, XT_E_bad_type, "cursor", "%u is a backup, not a query",
-				  (unsigned)p->cursor);
+	if (!c->st || c->backup)
+		return xt_err_set(err, XT_E_bad_type, "cursor", "%u is a %s, not a query",
+				  (unsigned)p->cursor, c->backup ? "backup" : "transfer of an asset");
 	guard_enter(g, GUARD_READ, c->timeout_ms, &c->cancelled);
 	int r = read_page(c, &ret->done, err);
 	guard_leave(g);

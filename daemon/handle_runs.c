@@ -1,6 +1,7 @@
 /* run_start, run_join, run_finish, set, delete_run. */
 #include <stdio.h>
 
+#include "asset_refs.h"
 #include "bind.h"
 #include "calls.h"
 #include "handle.h"
@@ -423,6 +424,8 @@ int handle_delete_run(struct work *w, const struct params_delete_run *p, struct 
 	}
 	if (run->known ? delete_everywhere(w, p->track_id, &ret->deleted, err) < 0
 		       : delete_unknown(w, run, &ret->deleted, err) < 0)
+		return -1;
+	if (asset_refs_drop_run(w->store, p->track_id, err) < 0)
 		return -1;
 	if (runs_end(w->store, p->track_id, "deleted", w->store->now_us(), err) < 0)
 		return -1;

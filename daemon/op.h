@@ -21,6 +21,7 @@ enum op_kind {
 	OP_JUDGE,   /* the grace time after the start is over; and daily */
 	OP_SPOOL,   /* take in a piece of what clients left in spool files */
 	OP_CLOSE,   /* a cursor is to be closed */
+	OP_SETTLE,  /* files of assets go where their rows say */
 	OP_CACHE,   /* the cache is damaged, and to be set aside */
 };
 

@@ -48,8 +48,8 @@ static int resolve(struct part *p, struct span path, struct xt_err *err)
  * that SQLite holds for this process. */
 static bool is_databases(const char *path, const struct stat *st, const char *database)
 {
-	static const char *const suffixes[] = {"",	"-wal", "-shm",	  "-journal",
-					       ".lock", ".log", ".log.1", ".reserve"};
+	static const char *const suffixes[] = {"",     "-wal",	 "-shm",     "-journal", ".lock",
+					       ".log", ".log.1", ".reserve", ".assets"};
 	size_t n = strlen(database);
 	struct stat db;
 

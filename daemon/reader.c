@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "asset_get.h"
+#include "asset_put.h"
 #include "backup.h"
 #include "handle.h"
 #include "mem.h"
@@ -90,30 +92,45 @@ static void db_put(struct reader_pool *r, struct reader_db *db)
 
 /* ---- cursors ---------------------------------------------------------- */
 
-struct cursor *cursor_new(const char *path, uint64_t conn, uint32_t msgid)
+struct cursor *cursor_new(const struct store *s, uint64_t conn, uint32_t msgid)
 {
 	struct cursor *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
-	c->path = path;
+	c->path = s->path;
+	c->assets = s->assets;
 	c->conn = conn;
 	c->msgid = msgid;
 	buf_init(&c->rows, XT_MAX_FRAME);
 	return c;
 }
 
-static void cursor_close(struct reader_pool *r, struct cursor *c)
+static void give_db_back(struct reader_pool *r, struct cursor *c)
 {
-	backup_free(c->backup);
-	c->backup = NULL;
-	sqlite3_finalize(c->st);
-	c->st = NULL;
 	if (c->db) {
 		mem_tidy(c->db->guard.account);
 		db_put(r, c->db);
 	}
 	c->db = NULL;
+}
+
+static void asset_close(struct cursor *c)
+{
+	asset_put_free(c->put);
+	asset_get_free(c->get);
+	c->put = NULL;
+	c->get = NULL;
+}
+
+static void cursor_close(struct reader_pool *r, struct cursor *c)
+{
+	asset_close(c);
+	backup_free(c->backup);
+	c->backup = NULL;
+	sqlite3_finalize(c->st);
+	c->st = NULL;
+	give_db_back(r, c);
 	c->finished = true;
 }
 
@@ -121,6 +138,7 @@ void cursor_free(struct cursor *c)
 {
 	if (!c)
 		return;
+	asset_close(c);
 	backup_free(c->backup);
 	sqlite3_finalize(c->st);
 	db_free(c->db);
@@ -170,8 +188,10 @@ static void run(struct reader_pool *r, struct op *op)
 	if (failed)
 		wire_put_error(&op->out, op->msgid, &err);
 	buf_done(&c->rows);
-	if (failed || !c->st)
+	if (failed || (!c->st && !c->put && !c->get))
 		cursor_close(r, c);
+	else if (!c->st)
+		give_db_back(r, c); /* it holds no snapshot, and others can use it */
 }
 
 /* Whether a process may have one thread more: no more than it leaves to others (share.h). */

@@ -13,6 +13,8 @@
 
 #define READER_THREADS 8
 
+struct store;
+
 /* A connection of the pool. */
 struct reader_db {
 	sqlite3 *db;	    /* owned */
@@ -26,6 +28,7 @@ struct cursor {
 	uint32_t msgid;		     /* its name there */
 	bool busy;		     /* a thread works on it */
 	bool closing;		     /* to be closed when it is no longer busy */
+	bool asset;		     /* of an asset, which holds no snapshot */
 	struct share *share;	     /* a reference: of the process that has it */
 	uint64_t opened_ms, idle_ms; /* loop time: when it was opened, when it was last used */
 	struct cursor *next;	     /* in the server's list */
@@ -35,7 +38,10 @@ struct cursor {
 	const char *path;		/* borrowed: of the database */
 	struct reader_db *db;		/* while it is open */
 	sqlite3_stmt *st;		/* owned; of a backup it holds the snapshot */
-	struct backup *backup;		/* owned; NULL: a query */
+	struct backup *backup;		/* owned; NULL: a query, or of an asset: */
+	struct assets *assets;		/* borrowed */
+	struct asset_put *put;		/* owned: on its way in */
+	struct asset_get *get;		/* owned: on its way out */
 	bool pending;			/* st stands on a row that was not sent yet */
 	bool at_end;			/* st has no more rows */
 	bool finished;			/* nothing is open any more */
@@ -74,7 +80,7 @@ void reader_take(struct reader_pool *r, struct op_list *ret);
 bool reader_stop(struct reader_pool *r);
 
 /* A cursor for a request. NULL: out of memory. */
-struct cursor *cursor_new(const char *path, uint64_t conn, uint32_t msgid);
+struct cursor *cursor_new(const struct store *s, uint64_t conn, uint32_t msgid);
 
 /* Frees a finished cursor, or, after reader_stop(), any. */
 void cursor_free(struct cursor *c);

@@ -35,6 +35,14 @@ CREATE TABLE IF NOT EXISTS xt_columns(
   table_name TEXT NOT NULL COLLATE NOCASE, name TEXT NOT NULL COLLATE NOCASE,
   key TEXT NOT NULL, type TEXT,
   PRIMARY KEY(table_name, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS xt_assets(
+  hash BLOB PRIMARY KEY, size INTEGER NOT NULL, stored_size INTEGER NOT NULL,
+  codec TEXT NOT NULL, file INTEGER NOT NULL, created TEXT NOT NULL, uid INTEGER NOT NULL,
+  data BLOB);
+CREATE TABLE IF NOT EXISTS xt_asset_refs(
+  hash BLOB NOT NULL, track_id TEXT NOT NULL, name TEXT NOT NULL, created TEXT NOT NULL,
+  PRIMARY KEY(hash, track_id, name)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS xt_asset_refs_run ON xt_asset_refs(track_id);
 -- After a crash: counts that were kept with their client until there were enough of them.
 UPDATE xt_runs SET
   rows = rows + (SELECT sum(run_rows) FROM xt_clients WHERE run = track_id),

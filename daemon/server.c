@@ -18,6 +18,7 @@
 #define SPARE_FDS   1024  /* at most, that are no connections */
 #define MAX_CURSORS 256
 #define MIN_CURSORS 8
+#define MAX_ASSETS  32		 /* uploads and downloads: zstd takes 2 MiB for one */
 #define MAX_QUEUED  (32u << 20)	 /* bytes that wait for the writer */
 #define MAX_READING (64u << 20)	 /* bytes that wait for the readers */
 #define MAX_ROOM    (128u << 20) /* bytes of large messages that have come in part */
@@ -77,6 +78,7 @@ static void set_limits(struct server *s)
 	size_t cursors = kept > 64 + 3 * MIN_CURSORS ? (kept - 64) / 3 : MIN_CURSORS;
 	s->shares.max[SHARE_CONNS] = lim.rlim_cur - kept;
 	s->shares.max[SHARE_CURSORS] = cursors < MAX_CURSORS ? cursors : MAX_CURSORS;
+	s->shares.max[SHARE_ASSETS] = MAX_ASSETS;
 	s->shares.max[SHARE_QUEUED] = MAX_QUEUED;
 	s->shares.max[SHARE_READING] = MAX_READING;
 	s->shares.max[SHARE_ROOM] = MAX_ROOM;
@@ -345,7 +347,7 @@ static void tell_all(struct server *s, enum writer_state state, const struct xt_
 	s->told_code = why->code;
 	s->told_ms = uv_now(&s->loop);
 	for (struct conn *c = s->conns; c; c = c->next)
-		if (c->greeted && c->state == CONN_OPEN)
+		if (c->welcomed && c->state == CONN_OPEN)
 			server_tell_state(s, c);
 }
 

@@ -65,6 +65,7 @@ struct server {
 	struct watch_list watches;	   /* the peers' processes */
 	struct departed *departed;	   /* clients that may come back */
 	bool spooling;			   /* a look for spool files is under way */
+	bool settling;			   /* files of assets are being put where they belong */
 
 	struct cursor *cursors; /* open queries */
 	size_t n_cursors;
@@ -173,6 +174,9 @@ void server_claim_leases(struct server *s, const struct conn *c, struct span lea
 /* A cache_finish goes to the writer, and comes back. */
 void server_finishing(struct server *s, struct op *op);
 void server_finished(struct server *s, const struct op *op);
+
+/* Tells a client that may read it directly where the cache is. */
+void server_tell_cache(struct server *s, struct conn *c);
 
 /* Looks after the cache when the writer has done something: damage, a new place. */
 void server_look_at_cache(struct server *s);

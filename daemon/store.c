@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asset.h"
 #include "clients.h"
 #include "crash.h"
 #include "layout.h"
@@ -323,7 +324,9 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	s->path = strdup(o->path);
 	s->runs = runs_new();
 	s->clients = clients_new();
-	if (!s->path || !s->runs || !s->clients)
+	if (s->path)
+		s->assets = assets_new(s->path);
+	if (!s->path || !s->runs || !s->clients || !s->assets)
 		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	if (look_at_file(s, err) < 0)
 		return -1;
@@ -395,6 +398,7 @@ void store_done(struct store *s)
 	tables_drop(s);
 	runs_free(s->runs);
 	clients_free(s->clients);
+	assets_free(s->assets);
 	for (int i = 0; i < STMT_COUNT; i++)
 		sqlite3_finalize(s->stmts[i]);
 	buf_done(&s->scratch);

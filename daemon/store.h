@@ -46,6 +46,7 @@ enum trouble {
 	TROUBLE_FATAL,	 /* the file cannot be trusted: answer errors, leave */
 };
 
+struct assets;
 struct table;
 struct run_cache;
 struct client_cache;
@@ -71,6 +72,7 @@ struct store {
 	size_t n_tables;		   /* tables known */
 	struct run_cache *runs;		   /* owned */
 	struct client_cache *clients;	   /* owned */
+	struct assets *assets;		   /* owned; shared by all threads, see asset.h */
 	struct buf scratch;		   /* for SQL and JSON text, emptied by each user */
 	int64_t (*now_us)(void);	   /* wall clock, microseconds since 1970 */
 };

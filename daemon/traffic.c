@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "asset.h"
 #include "log.h"
 #include "server.h"
 
@@ -100,6 +101,16 @@ void server_tell_gone(struct server *s, const struct client_key *client, bool re
 	op->reader = reader;
 	cache_check_readers(s->cache);
 	snprintf(op->cause, sizeof(op->cause), "%s", cause);
+}
+
+/* ---- assets ----------------------------------------------------------- */
+
+/* Files that uploads and deletions have left in limbo. */
+static void settle_assets(struct server *s)
+{
+	if (!s->settling && !s->failed && !s->store->read_only &&
+	    atomic_load(&s->store->assets->n_restless) > 0)
+		s->settling = queue_internal(s, OP_SETTLE, NULL, NULL) != NULL;
 }
 
 /* ---- spool files ------------------------------------------------------ */
@@ -207,15 +218,22 @@ int server_cursor_open(struct server *s, const struct conn *c, struct op *op, st
 		return xt_err_set(err, XT_E_busy, NULL,
 				  "queries of this process wait already, with %zu bytes; try again",
 				  c->share->held[SHARE_READING]);
-	struct cursor *k = cursor_new(s->store->path, op->conn, op->msgid);
+	bool asset = op->method->id == METHOD_asset_put || op->method->id == METHOD_asset_get;
+	if (asset && !share_allows(c->share, SHARE_ASSETS, 1))
+		return xt_err_set(err, XT_E_busy, NULL,
+				  "%zu assets are being put or read, %zu of them by this process; try again",
+				  s->shares.used[SHARE_ASSETS], c->share->held[SHARE_ASSETS]);
+	struct cursor *k = cursor_new(s->store, op->conn, op->msgid);
 	if (!k)
 		return xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
+	k->asset = asset;
 	k->opened_ms = k->idle_ms = uv_now(&s->loop);
 	k->next = s->cursors;
 	s->cursors = k;
 	s->n_cursors++;
 	k->share = share_ref(c->share);
 	share_take(k->share, SHARE_CURSORS, 1);
+	share_take(k->share, SHARE_ASSETS, asset);
 	server_watch(s);
 	op->cursor = k;
 	return 0;
@@ -229,6 +247,7 @@ static void cursor_forget(struct server *s, struct cursor *k)
 		at = &(*at)->next;
 	*at = k->next;
 	share_give(k->share, SHARE_CURSORS, 1);
+	share_give(k->share, SHARE_ASSETS, k->asset);
 	share_unref(k->share);
 	cursor_free(k);
 	s->n_cursors--;
@@ -270,9 +289,9 @@ static void look_at_cursors(struct server *s)
 	uint64_t now = uv_now(&s->loop), wal = store_wal_bytes(s->store);
 
 	for (struct cursor *k = s->cursors; k; k = k->next) {
-		uint64_t idle = now - k->idle_ms, age = now - k->opened_ms;
-		if (!k->busy &&
-		    (idle > CURSOR_IDLE || age > CURSOR_AGE || (wal > LARGE_WAL && idle > CURSOR_HURRY)))
+		uint64_t idle = now - k->idle_ms, age = k->asset ? 0 : now - k->opened_ms;
+		if (!k->busy && (idle > CURSOR_IDLE || age > CURSOR_AGE ||
+				 (wal > LARGE_WAL && idle > CURSOR_HURRY && !k->asset)))
 			cursor_end(s, k);
 		else if (wal > HUGE_WAL && age > CURSOR_LATE)
 			cursor_end(s, k);
@@ -339,8 +358,12 @@ static bool goes_on(struct server *s, struct op *op)
 static void deliver(struct server *s, struct conn *c, struct op *op)
 {
 	buf_add(&c->out, op->out.data, op->out.len);
-	if (op->method->id == METHOD_hello && s->told != WRITER_OK)
-		server_tell_state(s, c);
+	if (op->method->id == METHOD_hello) {
+		c->welcomed = true;
+		if (s->told != WRITER_OK)
+			server_tell_state(s, c);
+		server_tell_cache(s, c); /* it may have moved since the answer was made */
+	}
 	if (op->ack > c->ack)
 		c->ack = op->ack;
 	if (op->ack > c->committed)
@@ -365,6 +388,8 @@ static void take_back(struct server *s, struct op *op)
 	struct conn *c = op->method ? server_conn(s, op->conn) : NULL;
 	if (op->kind == OP_SPOOL)
 		spool_back(s, op);
+	if (op->kind == OP_SETTLE)
+		s->settling = false;
 	if (op->kind == OP_CACHE)
 		s->mending = false;
 	if (op->method && op->method->id == METHOD_cache_finish)
@@ -389,6 +414,7 @@ void server_take_back(struct server *s)
 	reader_take(&s->readers, &done);
 	while ((op = op_pop(&done)))
 		take_back(s, op);
+	settle_assets(s);
 	if ((s->full || s->squeezed) && s->shares.used[SHARE_QUEUED] < s->shares.max[SHARE_QUEUED] / 2) {
 		s->full = s->squeezed = false;
 		for (struct conn *c = s->conns; c; c = c->next)

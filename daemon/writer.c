@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "apply.h"
+#include "asset.h"
 #include "batch.h"
 #include "crash.h"
 #include "entries.h"
@@ -152,6 +153,7 @@ static bool hold(struct writer *w, struct batch *b, struct lanes *queue)
 	b->retry_ms = 2 * b->retry_ms < MAX_RETRY_MS ? 2 * b->retry_ms : MAX_RETRY_MS;
 	do {
 		serve_held(w, b, queue);
+		assets_settle(w->store->assets, w->store); /* which may make room */
 		int64_t left = (until - batch_now_us()) / 1000;
 		go_on = nap(w, left > 0 ? left : 0, false);
 	} while (go_on && batch_now_us() < until);
@@ -483,6 +485,8 @@ static void *writer_main(void *data)
 		w->reserve.fd = -1;
 	w->store->guard.abandon = &w->abandon;
 	b->row_limit = 1000;
+	if (!w->store->read_only)
+		assets_start(w->store->assets, w->store);
 	while (take_queue(w, b, &queue))
 		while (!lanes_empty(&queue)) {
 			if (writer_state(w, &why) == WRITER_FAILED)

@@ -4,6 +4,9 @@
  * A pool of worker processes compresses real files of this machine and logs one row for each
  * (file, codec, level) to the table `predictions`; the parent then logs one row for each
  * (codec, level) to `metrics`. Both tables belong to one run.
+ *
+ * Each measurement is a cached call of `compress`, keyed by the file's content, codec and level: a second
+ * run takes all of them from the cache. The measurement of a worker that dies is made by another.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -29,10 +32,13 @@
 
 /* What the processes share. */
 struct shared {
-	atomic_size_t next; /* the task to be taken next */
 	atomic_size_t done; /* tasks whose row was logged */
+	atomic_size_t hits; /* of them, those whose result came from the cache */
 	atomic_bool stop;   /* take no more tasks */
+	atomic_int task[];  /* TASK_FREE, TASK_DONE, or the process that is at it */
 };
+
+enum { TASK_DONE = -1, TASK_FREE = 0 };
 
 struct bench {
 	const char *db, *source;      /* options */
@@ -42,7 +48,7 @@ struct bench {
 	const struct trial *list[32]; /* what each file is tried with */
 	size_t n_trials;
 	size_t n_tasks;	       /* inputs × trials */
-	struct shared *shared; /* in memory that fork shares */
+	struct shared *shared; /* in memory that fork shares, with n_tasks tasks */
 	const char *run_id;    /* borrowed from the run */
 	pid_t parent;
 	double start; /* seconds */
@@ -80,36 +86,6 @@ static void load(struct desk *d, const struct bench *b, size_t input)
 		content_hash(d->data, (size_t)d->size, d->truth);
 }
 
-static xt_value real_or_null(double value)
-{
-	return value > 0 ? xt_real(value) : xt_null();
-}
-
-static int run_task(xt_run *run, const struct bench *b, struct desk *d, size_t task)
-{
-	size_t input = task / b->n_trials;
-	const struct trial *t = b->list[task % b->n_trials];
-	const struct input *in = &b->inputs.items[input];
-	struct outcome o = {0};
-
-	load(d, b, input);
-	if (d->size > 0)
-		o = trial_run(t, d->data, (size_t)d->size, d->packed, d->cap, d->back);
-	else
-		o.error = d->error;
-	bool there = d->size > 0;
-	return xt_log(run, XT("input_id", input), XT("file", in->path), XT("kind", kind_name(in->kind)),
-		      XT("codec", t->codec->name), XT("level", t->level),
-		      XT("size", there ? xt_int(d->size) : xt_null()),
-		      XT("compressed_size", o.packed ? xt_uint(o.packed) : xt_null()),
-		      XT("ratio", o.packed ? xt_real((double)d->size / (double)o.packed) : xt_null()),
-		      XT("compress_mb_s", real_or_null(o.compress_mb_s)),
-		      XT("decompress_mb_s", real_or_null(o.decompress_mb_s)),
-		      XT("prediction", o.prediction[0] ? xt_text(o.prediction) : xt_null()),
-		      XT("ground_truth", there ? xt_text(d->truth) : xt_null()), XT("ok", xt_bool(!o.error)),
-		      XT("error", xt_text(o.error)));
-}
-
 static int complain(const char *what, const char *why)
 {
 	fprintf(stderr, "compress-bench: %s: %s\n", what, why);
@@ -126,36 +102,115 @@ static int make_desk(struct desk *d)
 	return d->data && d->packed && d->back ? 0 : -1;
 }
 
-/* Takes tasks until there are none, or the parent is gone. Returns the process's exit status. */
+static int compress(xt_call *call, const struct trial *t, struct desk *d)
+{
+	struct outcome o = trial_run(t, d->data, (size_t)d->size, d->packed, d->cap, d->back);
+	bool ok = !o.error && strcmp(o.prediction, d->truth) == 0;
+
+	int r = xt_call_result(call, XT("size", d->size), XT("ground_truth", d->truth),
+			       XT("ok", xt_bool(ok)));
+	if (r == XT_OK && o.packed)
+		r = xt_call_result(call, XT("compressed_size", o.packed),
+				   XT("ratio", (double)d->size / (double)o.packed),
+				   XT("compress_mb_s", o.compress_mb_s),
+				   XT("decompress_mb_s", o.decompress_mb_s), XT("prediction", o.prediction));
+	if (o.error)
+		xt_call_fail(call, "CodecError", o.error);
+	return r;
+}
+
+/* One measurement: from the cache, from another worker that is at it, or computed. */
+static int run_task(xt_run *run, const struct bench *b, struct desk *d, size_t task)
+{
+	size_t input = task / b->n_trials;
+	const struct trial *t = b->list[task % b->n_trials];
+	const struct input *in = &b->inputs.items[input];
+	const xt_field labels[] = {XT("input_id", input), XT("file", in->path),
+				   XT("kind", kind_name(in->kind))};
+
+	load(d, b, input);
+	bool there = d->size > 0; /* else there is nothing to be cached */
+	const xt_field args[] = {XT("codec", t->codec->name), XT("level", t->level),
+				 XT("content", there ? d->truth : "")};
+	xt_call *call;
+	int r = xt_call_begin(&call, run, "compress", args, 3,
+			      &(xt_call_options){.cache = there, .labels = labels, .n_labels = 3});
+	if (r < 0)
+		return r;
+	if (r == XT_HIT)
+		atomic_fetch_add(&b->shared->hits, 1);
+	else if (there)
+		r = compress(call, t, d);
+	else
+		xt_call_fail(call, "FileError", d->error);
+	int ended = xt_call_end(call);
+	return r < 0 ? r : ended;
+}
+
+/* A task that nobody is at; SIZE_MAX: there is none. */
+static size_t take_task(const struct bench *b, size_t from, bool *ret_all_done)
+{
+	*ret_all_done = true;
+	for (size_t i = 0; i < b->n_tasks; i++) {
+		size_t task = (from + i) % b->n_tasks;
+		int free_task = TASK_FREE, state = atomic_load(&b->shared->task[task]);
+		*ret_all_done = *ret_all_done && state == TASK_DONE;
+		if (state == TASK_FREE &&
+		    atomic_compare_exchange_strong(&b->shared->task[task], &free_task, (int)getpid()))
+			return task;
+	}
+	return SIZE_MAX;
+}
+
+/* Takes tasks until all are done, or the parent is gone. While others are at the last ones it waits: theirs
+ * are its own if they die. */
+static int run_tasks(xt_run *run, const struct bench *b, struct desk *d)
+{
+	const struct timespec nap = {.tv_nsec = 10000000};
+	struct shared *s = b->shared;
+	bool all_done = false;
+	size_t task = 0;
+	int r = XT_OK;
+
+	while (r >= XT_OK && !all_done && !atomic_load(&s->stop) && getppid() == b->parent) {
+		size_t next = take_task(b, task, &all_done);
+		if (next == SIZE_MAX) {
+			nanosleep(&nap, NULL);
+			continue;
+		}
+		all_done = false;
+		task = next;
+		r = run_task(run, b, d, task);
+		atomic_store(&s->task[task], r >= XT_OK ? TASK_DONE : TASK_FREE);
+		atomic_fetch_add(&s->done, r >= XT_OK);
+	}
+	return r;
+}
+
+/* Returns the process's exit status. */
 static int work(const struct bench *b)
 {
-	struct shared *s = b->shared;
 	xt_client *xt = NULL;
 	xt_run *run = NULL;
 	struct desk desk = {0};
 	char message[400];
-	size_t task;
 
 	if (make_desk(&desk) < 0)
 		return complain("worker", "out of memory");
 	int r = xt_open(&xt, b->db, NULL);
 	if (r == XT_OK)
 		r = xt_run_join(&run, xt, b->run_id, &(xt_run_options){.table = "predictions"});
-	while (r == XT_OK && !atomic_load(&s->stop) && getppid() == b->parent &&
-	       (task = atomic_fetch_add(&s->next, 1)) < b->n_tasks) {
-		r = run_task(run, b, &desk, task);
-		if (r == XT_OK)
-			atomic_fetch_add(&s->done, 1);
-	}
-	if (r != XT_OK)
+	if (r == XT_OK)
+		r = run_tasks(run, b, &desk);
+	if (r < XT_OK)
 		complain("worker", xt_error(xt));
 	int closed = xt_close_message(xt, message, sizeof(message)); /* returns when the rows are on disk */
-	if (closed != XT_OK && r == XT_OK)
+	if (closed != XT_OK && r >= XT_OK)
 		complain("worker", message);
 	free(desk.data);
 	free(desk.packed);
 	free(desk.back);
-	return r == XT_OK && closed == XT_OK ? 0 : 1;
+	return r >= XT_OK && closed == XT_OK ? 0 : 1;
 }
 
 /* ---- the pool --------------------------------------------------------------- */
@@ -184,8 +239,8 @@ static void show_progress(const struct bench *b)
 		return;
 	for (size_t i = 0; i < BAR_WIDTH; i++)
 		bar[i] = i < done * BAR_WIDTH / b->n_tasks ? '#' : '.';
-	fprintf(stderr, "\r[%s] %zu/%zu, %.0f s ", bar, done, b->n_tasks,
-		seconds(CLOCK_MONOTONIC) - b->start);
+	fprintf(stderr, "\r[%s] %zu/%zu, %zu from the cache, %.0f s ", bar, done, b->n_tasks,
+		atomic_load(&b->shared->hits), seconds(CLOCK_MONOTONIC) - b->start);
 }
 
 static int start_workers(const struct bench *b, pid_t *pids)
@@ -205,18 +260,25 @@ static int start_workers(const struct bench *b, pid_t *pids)
 	return 0;
 }
 
-/* 0 when the worker ended well. */
-static int judge(pid_t pid, int status)
+/* What a dead worker was at is free again. */
+static void free_tasks(const struct bench *b, pid_t pid)
 {
-	if (WIFSIGNALED(status)) {
-		fprintf(stderr,
-			"%scompress-bench: worker %d was killed by signal %d (%s); its last row may be "
-			"missing\n",
-			isatty(STDERR_FILENO) ? "\n" : "", (int)pid, WTERMSIG(status),
-			strsignal(WTERMSIG(status)));
-		return 1;
+	for (size_t i = 0; i < b->n_tasks; i++) {
+		int its = (int)pid;
+		atomic_compare_exchange_strong(&b->shared->task[i], &its, TASK_FREE);
 	}
-	return WEXITSTATUS(status) != 0;
+}
+
+/* 0 when the worker ended well, or others can make up for it. */
+static int judge(const struct bench *b, pid_t pid, int status, size_t alive)
+{
+	free_tasks(b, pid);
+	if (!WIFSIGNALED(status))
+		return WEXITSTATUS(status) != 0;
+	fprintf(stderr, "%scompress-bench: worker %d was killed by signal %d (%s); %s\n",
+		isatty(STDERR_FILENO) ? "\n" : "", (int)pid, WTERMSIG(status), strsignal(WTERMSIG(status)),
+		alive > 0 ? "what it was at goes to another" : "it was the last one");
+	return alive == 0;
 }
 
 /* Waits for all workers. 0 when all ended well. */
@@ -233,9 +295,9 @@ static int wait_workers(const struct bench *b, pid_t *pids)
 			int status;
 			if (pids[i] <= 0 || waitpid(pids[i], &status, WNOHANG) == 0)
 				continue;
-			failed |= judge(pids[i], status);
-			pids[i] = 0;
 			alive--;
+			failed |= judge(b, pids[i], status, alive);
+			pids[i] = 0;
 		}
 		if (interrupted)
 			atomic_store(&b->shared->stop, true);
@@ -265,7 +327,8 @@ static const char metrics_sql[] =
 	" sum(size) / sum(size / compress_mb_s) AS compress_mb_s,"
 	" sum(size) / sum(size / decompress_mb_s) AS decompress_mb_s,"
 	" avg(ok) AS accuracy, count(error) AS errors"
-	" FROM predictions WHERE track_id = ? GROUP BY codec, level ORDER BY codec, level";
+	" FROM predictions WHERE track_id = ? AND error_type IS NOT 'WorkerDied'"
+	" GROUP BY codec, level ORDER BY codec, level";
 
 static int log_metrics(xt_client *xt, xt_run *metrics, size_t *ret_rows)
 {
@@ -318,10 +381,12 @@ static int report(const struct bench *b, xt_client *xt, xt_run *run)
 		r = count_rows(xt, xt_run_id(run), &rows, &errors);
 	if (r != XT_OK)
 		return complain("metrics", xt_error(xt));
+	size_t hits = atomic_load(&b->shared->hits);
 	printf("run %s\n%" PRId64 " rows in predictions (%zu files, %zu codecs and levels, %" PRId64
-	       " errors), %zu rows in metrics, %.1f s\n",
+	       " errors), %zu rows in metrics, %.1f s\n%zu measurements made, %zu from the cache (%.0f %%)\n",
 	       xt_run_id(run), rows, b->inputs.n, b->n_trials, errors, metrics_rows,
-	       seconds(CLOCK_MONOTONIC) - b->start);
+	       seconds(CLOCK_MONOTONIC) - b->start, b->n_tasks - hits, hits,
+	       100.0 * (double)hits / (double)b->n_tasks);
 	return 0;
 }
 
@@ -435,7 +500,8 @@ static int prepare(struct bench *b, char **extra)
 	b->n_tasks = b->inputs.n * b->n_trials;
 	if (b->n_tasks == 0)
 		return complain("nothing to do", "no files");
-	b->shared = mmap(NULL, sizeof(*b->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	b->shared = mmap(NULL, sizeof(*b->shared) + b->n_tasks * sizeof(b->shared->task[0]),
+			 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	return b->shared == MAP_FAILED ? complain("cannot share memory", strerror(errno)) : 0;
 }
 

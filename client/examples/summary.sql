@@ -6,6 +6,15 @@ FROM predictions
 WHERE track_id = (SELECT track_id FROM metrics ORDER BY timestamp DESC LIMIT 1)
 
 SELECT
+-- Where the measurements came from
+       CASE WHEN cache <> '' THEN 'the cache: run ' || cache ELSE 'computed by this run' END AS measurements, count(*) AS calls,
+       round(100.0 * count(*) / sum(count(*)) OVER (), 1) AS percent, round(sum(function_time), 1) AS seconds
+FROM predictions
+WHERE track_id = (SELECT track_id FROM metrics ORDER BY timestamp DESC LIMIT 1) AND cache IS NOT NULL
+GROUP BY measurements
+ORDER BY calls DESC
+
+SELECT
 -- The tightest on each kind of file
        kind, files, codec, level, round(max(ratio), 2) AS ratio,
        round(mb_s, 1) AS compress_mb_s

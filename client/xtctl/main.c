@@ -11,72 +11,80 @@
 
 static const struct command commands[] = {
 	{"up", "", "start the daemon, and create the database if need be",
-	 "Ends what 'down' began. Prints the daemon's pid and socket.", OPT_JSON, 0, 0, NULL, cmd_up},
+	 "Ends what 'down' began. Prints the daemon's pid and socket.", OPT_JSON, 0, 0, NULL, NULL, cmd_up},
 	{"down", "", "stop the daemon and keep it down until 'up'",
 	 "Everything it received is stored first, or it goes on and says why not, unless --force is given. "
 	 "When\n"
 	 "none runs it sees to it that none is started.",
-	 OPT_FORCE, 0, 0, NULL, cmd_down},
+	 OPT_FORCE, 0, 0, NULL, NULL, cmd_down},
 	{"restart", "", "stop the daemon and start it again, as after an upgrade",
 	 "Workers go on meanwhile: what they log waits and is stored by the next daemon. Not while messages\n"
 	 "wait that cannot be stored, unless --force is given.",
-	 OPT_JSON | OPT_FORCE, 0, 0, NULL, cmd_restart},
+	 OPT_JSON | OPT_FORCE, 0, 0, NULL, NULL, cmd_restart},
 	{"audit", "", "prove that nothing is lost and nothing is doubled",
 	 "Adds up what clients numbered, what was stored, rejected, deleted and spooled, counts the rows of\n"
 	 "every run, and has SQLite check the file. Exit status 1 when something does not add up.",
-	 OPT_JSON | OPT_QUICK, 0, 0, NULL, cmd_audit},
+	 OPT_JSON | OPT_QUICK, 0, 0, NULL, NULL, cmd_audit},
 	{"cache", "[ls|get|why|stats|report|verify|delete|gc|reset] ...",
 	 "results of function calls that are kept, and what they are worth",
 	 "Its name may stand before the database too: 'cache ls DB'. 'cache ls --help' tells more of one:\n",
-	 CACHE_OPTIONS, 0, -1, NULL, NULL},
+	 CACHE_OPTIONS, 0, -1, NULL, NULL, NULL},
 	{"spool", "[ls|replay]", "rows that clients kept while there was no daemon",
 	 "ls: the files; also when no daemon runs. replay: have the daemon take in now what nobody owns.",
-	 OPT_ROWS, 0, 1, cmd_spool_is_arg, cmd_spool},
+	 OPT_ROWS, 0, 1, cmd_spool_is_arg, NULL, cmd_spool},
 	{"config", "[KEY VALUE]", "settings that are kept in the database",
 	 "Without KEY: those that were changed. VALUE is a whole number, or 'default'.", OPT_ROWS, 0, 2, NULL,
-	 cmd_config},
+	 NULL, cmd_config},
 	{"status", "", "what the daemon is doing", "Exit status 1 when it is not running; never starts one.",
-	 OPT_JSON, 0, 0, NULL, cmd_status},
+	 OPT_JSON, 0, 0, NULL, NULL, cmd_status},
 	{"ls", "[tables|runs]", "tables, or runs",
 	 "runs: all that are recorded, in the order they began; with --table those that have rows in it.\n"
 	 "duration is in seconds, up to now for a run that is not ended.",
-	 OPT_ROWS | OPT_TABLE, 0, 1, cmd_ls_is_arg, cmd_ls},
-	{"columns", "", "columns of a table", "", OPT_ROWS | OPT_TABLE, 0, 0, NULL, cmd_columns},
+	 OPT_ROWS | OPT_TABLE, 0, 1, cmd_ls_is_arg, NULL, cmd_ls},
+	{"columns", "", "columns of a table", "", OPT_ROWS | OPT_TABLE, 0, 0, NULL, NULL, cmd_columns},
 	{"head", "", "first rows of a table", "", OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID, 0, 0, NULL,
-	 cmd_head},
+	 NULL, cmd_head},
 	{"tail", "", "last rows of a table, in the order they were logged", "",
-	 OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID, 0, 0, NULL, cmd_tail},
+	 OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID, 0, 0, NULL, NULL, cmd_tail},
 	{"sql", "STATEMENT|-", "run an SQL statement",
 	 "- reads it from standard input. A statement that writes needs --write, or to be called as xt.\n"
 	 "COPY (SELECT ...) TO 'FILE.csv' writes a file. --arg values are typed as those of 'log'.",
-	 OPT_ROWS | OPT_ARG | OPT_WRITE | OPT_TIMEOUT, 1, 1, NULL, cmd_sql},
+	 OPT_ROWS | OPT_ARG | OPT_WRITE | OPT_TIMEOUT, 1, 1, NULL, NULL, cmd_sql},
 	{"log", "KEY=VALUE... | --jsonl", "log a row, or a stream of rows; prints the track_id",
 	 "Values: integers, reals (nan and inf too), true, false, null; everything else is text.\n"
 	 "KEY:=JSON gives a value exactly: id:='\"007\"' is text, tags:='[\"a\"]' a list.\n"
 	 "--track-id adds to that run, and starts it if there is none.",
-	 OPT_TABLE | OPT_TRACK_ID | OPT_JSONL | OPT_SKIP_BAD, 0, -1, cmd_log_is_arg, cmd_log},
+	 OPT_TABLE | OPT_TRACK_ID | OPT_JSONL | OPT_SKIP_BAD, 0, -1, cmd_log_is_arg, NULL, cmd_log},
 	{"set", "KEY VALUE", "set a value over rows that are logged already",
 	 "Of one run (--track-id), where another column has a value (--where), or of the whole table.\n"
 	 "VALUE is typed as by 'log'; :=JSON gives it exactly.",
-	 OPT_JSON | OPT_TABLE | OPT_TRACK_ID | OPT_ALL | OPT_WHERE | OPT_YES, 2, 2, NULL, cmd_set},
+	 OPT_JSON | OPT_TABLE | OPT_TRACK_ID | OPT_ALL | OPT_WHERE | OPT_YES, 2, 2, NULL, NULL, cmd_set},
 	{"delete", "TRACK_ID", "delete a run's rows, in all tables or one",
 	 "Asks on a terminal, unless --yes is given or it is called as xt. XETRACK_TABLE does not count "
 	 "here.\n"
 	 "Results that the run cached stay, and are hits of other runs, unless --cache is given.",
-	 OPT_JSON | OPT_TABLE | OPT_FORCE | OPT_YES | OPT_CACHED, 1, 1, NULL, cmd_delete},
+	 OPT_JSON | OPT_TABLE | OPT_FORCE | OPT_YES | OPT_CACHED, 1, 1, NULL, NULL, cmd_delete},
 	{"backup", "FILE", "copy the database into a file, while it is written",
 	 "The copy is the database of one moment. FILE appears when it is whole and on disk; Ctrl-C leaves\n"
 	 "nothing behind.",
-	 OPT_JSON | OPT_REPLACE | OPT_RATE, 1, 1, NULL, cmd_backup},
+	 OPT_JSON | OPT_REPLACE | OPT_RATE, 1, 1, NULL, NULL, cmd_backup},
 	{"snapshot", "FILE", "the same, written anew: compact, and made to be kept in git or DVC",
 	 "Without free pages, each table in one piece. The same database gives the same bytes.",
-	 OPT_JSON | OPT_REPLACE, 1, 1, NULL, cmd_snapshot},
+	 OPT_JSON | OPT_REPLACE, 1, 1, NULL, NULL, cmd_snapshot},
+	{"assets", "[ls|put FILE|export HASH FILE|delete HASH|verify]",
+	 "models and other content that rows name by its hash",
+	 "put: needs --track-id; prints the hash. HASH: its digits, or as many as tell it from others.\n"
+	 "delete: the references of --track-id, --name or both, and the asset with the last one.\n"
+	 "verify: reads every asset, and looks for files that belong to none, which --force removes. Exit\n"
+	 "status 1 when something is found.",
+	 OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_ASSET | OPT_FORCE | OPT_YES, 0, 3, cmd_assets_is_arg,
+	 cmd_assets_wants, cmd_assets},
 	{"check", "", "look for damage",
 	 "Exit status 1 when something is found, or the database cannot be opened.", OPT_JSON | OPT_QUICK, 0,
-	 0, NULL, cmd_check},
+	 0, NULL, NULL, cmd_check},
 	{"compact", "", "give the disk back what deleted rows left",
 	 "Workers wait meanwhile and lose nothing. Takes twice the database's size for a while.", OPT_JSON, 0,
-	 0, NULL, cmd_compact},
+	 0, NULL, NULL, cmd_compact},
 	{0},
 };
 
@@ -241,9 +249,11 @@ static int find_database(struct ctl *ctl)
 	size_t least = (size_t)c->least, most = c->most < 0 ? SIZE_MAX : (size_t)c->most;
 	bool given = true;
 
-	/* `spool ls DB` and `ls runs DB` are said as easily as the other way round. */
-	if (c->is_arg && ctl->n_args == 2 && most == 1 && c->is_arg(ctl->args[0]) &&
-	    !c->is_arg(ctl->args[1])) {
+	/* `spool ls DB` and `ls runs DB` are said as easily as the other way round; of a group's command the
+	 * word is taken out already. */
+	size_t wants = c->wants && ctl->n_args > 0 ? c->wants(ctl->args[0]) : 0;
+	if (c->is_arg && word_of(c) == c->name && ctl->n_args == 2 + wants && c->most > 0 &&
+	    c->is_arg(ctl->args[0]) && !c->is_arg(ctl->args[1])) {
 		char *word = ctl->args[0];
 		ctl->args[0] = ctl->args[1];
 		ctl->args[1] = word;

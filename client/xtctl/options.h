@@ -42,6 +42,7 @@ enum opt {
 	OPT_RAW = 1 << 26,
 	OPT_CACHED = 1 << 27,
 	OPT_EVERY = 1 << 28,
+	OPT_ASSET = 1 << 29, /* --name, --column, and the seed's --remove-keys and --no-remove-keys */
 
 	OPT_ROWS = OPT_FORMAT | OPT_JSON | OPT_NO_HEADER, /* of every command that prints rows */
 	OPT_ALWAYS = OPT_ENGINE | OPT_HELP,		  /* of every command */
@@ -57,6 +58,8 @@ struct options {
 	const char *function;	 /* NULL: not given */
 	const char *by;		 /* a column; NULL: not given */
 	const char *version;	 /* of a function; NULL: not given */
+	const char *name;	 /* of references to an asset; NULL: not given */
+	const char *column;	 /* that names an asset; NULL: not given */
 	const char *engine;	 /* accepted and ignored; NULL: not given */
 	enum format_kind format; /* table when not given */
 	bool json;		 /* --json: one object for a command that answers with one */
@@ -69,7 +72,8 @@ struct options {
 	bool jsonl;
 	bool skip_bad;
 	bool raw;
-	bool cached; /* --cache of delete: what the run cached too */
+	bool cached;	  /* --cache of delete: what the run cached too */
+	bool remove_keys; /* accepted: the keys are the references, which always go */
 	bool help;
 	int timeout_ms;	   /* 0: not given */
 	int64_t rate;	   /* MiB in a second; 0: not given */

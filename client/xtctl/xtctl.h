@@ -26,7 +26,8 @@ struct command {
 	int least, most;     /* arguments after the database; most -1: any number */
 	bool (*is_arg)(
 		const char *word); /* tells a first argument from a database where counting cannot; or NULL */
-	int (*run)(struct ctl *ctl); /* the exit status; says itself what went wrong */
+	size_t (*wants)(const char *word); /* how many more such an argument needs; NULL: none */
+	int (*run)(struct ctl *ctl);	   /* the exit status; says itself what went wrong */
 };
 
 /* One invocation. Texts are borrowed from argv and the environment. */
@@ -157,6 +158,7 @@ int cmd_backup(struct ctl *ctl);
 int cmd_snapshot(struct ctl *ctl);
 int cmd_check(struct ctl *ctl);
 int cmd_compact(struct ctl *ctl);
+int cmd_assets(struct ctl *ctl);
 
 /* The commands of the group `cache`, ended by one without a name, and all options that they take. */
 extern const struct command cache_commands[];
@@ -173,6 +175,8 @@ int cache_delete(struct ctl *ctl);
 bool cmd_ls_is_arg(const char *word);
 bool cmd_log_is_arg(const char *word);
 bool cmd_spool_is_arg(const char *word);
+bool cmd_assets_is_arg(const char *word);
+size_t cmd_assets_wants(const char *word);
 
 /* What `delete` does with the results that a run cached, once its rows are deleted. From cache_delete.c. */
 int cache_delete_of_run(struct ctl *ctl, xt_client *client, const char *track_id);

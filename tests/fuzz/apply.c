@@ -73,7 +73,8 @@ static struct op *make_op(struct span body)
 
 	if (m.kind == WIRE_RESPONSE || !m.method || m.method->thread != THREAD_WRITER)
 		return NULL;
-	if (m.method->id == METHOD_compact) /* runs in no transaction */
+	if (m.method->id == METHOD_compact ||
+	    m.method->id == METHOD_asset_orphans) /* run in no transaction */
 		return NULL;
 	if (opened < 0 && (err.code != XT_E_bad_utf8 || m.kind != WIRE_NOTIFY || m.method->id != METHOD_log))
 		return NULL;

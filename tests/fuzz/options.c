@@ -55,6 +55,7 @@ static void check_taken(const struct options *o, unsigned taken)
 	assert(!o->json || (taken & OPT_JSON));
 	assert(!o->no_header || (taken & OPT_NO_HEADER));
 	assert(!o->write || (taken & OPT_WRITE));
+	assert((!o->name && !o->column && !o->remove_keys) || (taken & OPT_ASSET));
 	assert(!o->function || (taken & OPT_FUNCTION));
 	assert(!o->by || (taken & OPT_BY));
 	assert(!o->version || (taken & OPT_VERSION));
@@ -83,6 +84,8 @@ static void check_parsed(const struct parsed *p, unsigned taken, int argc, char 
 	check_borrowed(o->track_id, argc, argv);
 	check_borrowed(o->where, argc, argv);
 	check_borrowed(o->engine, argc, argv);
+	check_borrowed(o->name, argc, argv);
+	check_borrowed(o->column, argc, argv);
 	check_borrowed(o->function, argc, argv);
 	check_borrowed(o->by, argc, argv);
 	check_borrowed(o->version, argc, argv);
@@ -112,6 +115,7 @@ static void check_same(const struct parsed *a, const struct parsed *b)
 	assert(x.json == y.json && x.no_header == y.no_header && x.write == y.write && x.all == y.all);
 	assert(x.force == y.force && x.yes == y.yes && x.jsonl == y.jsonl && x.skip_bad == y.skip_bad);
 	assert(x.help == y.help && x.given == y.given && x.raw == y.raw && x.cached == y.cached);
+	assert(x.name == y.name && x.column == y.column && x.remove_keys == y.remove_keys);
 	assert(x.function == y.function && x.by == y.by && x.version == y.version);
 	assert(x.older_than_s == y.older_than_s && x.round_digits == y.round_digits);
 	assert(x.n_params == y.n_params && memcmp(x.params, y.params, x.n_params * sizeof(*x.params)) == 0);
@@ -127,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	for (unsigned bits = 8; bits < 32; bits += 8)
 		taken |= (unsigned)take_byte(&in) << bits;
-	taken &= OPT_EVERY | (OPT_EVERY - 1);
+	taken &= OPT_ASSET | (OPT_ASSET - 1);
 	assert(words);
 	if (in.len > 0)
 		memcpy(words, in.data, in.len);

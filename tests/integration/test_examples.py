@@ -115,6 +115,50 @@ def test_make_demo(autostarted, db):
     assert not (ROOT / "benchmark.db").exists() or os.path.getmtime(ROOT / "benchmark.db") < os.path.getmtime(db)
 
 
+def predictions(db, run):
+    return sqlite(db, "SELECT input_id, file, codec, level, size, compressed_size, ratio, ok, ground_truth FROM predictions "
+                      "WHERE track_id = ? AND error_type IS NOT 'WorkerDied' ORDER BY input_id, codec, level", run)
+
+
+def test_demo_run_twice_computes_nothing(autostarted, db):
+    autostarted(db)
+    args = (BENCH, "--db", db, "--quick", "--files", 200, "--source", ROOT / "proto")
+    first = re.search(r"run (\S+)", run(*args)).group(1)
+    said = run(*args, "--workers", 3)  # with another number of workers, which is no part of a key
+    second = re.search(r"run (\S+)", said).group(1)
+    assert re.search(r"^0 measurements made, \d+ from the cache \(100 %\)$", said, re.M)
+    assert predictions(db, first) == predictions(db, second) != []
+    assert sqlite(db, "SELECT DISTINCT cache, function_time FROM predictions WHERE track_id = ?", second) == [(first, 0.0)]
+    assert sqlite(db, "SELECT count(*) FROM predictions WHERE track_id = ? AND cache NOT IN ('', ?)", first, first) == [(0,)]
+
+
+def test_demo_with_a_worker_killed(autostarted, db):
+    """Another one takes what it was at: the run is whole, and nothing that was done is done again."""
+    autostarted(db)
+    p = subprocess.Popen([str(BENCH), "--db", str(db), "--files", "60", "--workers", "4", "--source", str(ROOT / "proto")],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def begun():
+        return sqlite(db, "SELECT count(*) FROM xt_calls")[0][0] if db.exists() else 0
+    while p.poll() is None:
+        try:
+            if begun() > 1 and sqlite(db, "SELECT count(*) FROM predictions")[0][0] > 20:
+                break
+        except Exception:
+            pass
+    children = Path(f"/proc/{p.pid}/task/{p.pid}/children").read_text().split()
+    os.kill(int(children[1]), signal.SIGKILL)
+    out, err = p.communicate(timeout=5 * TIMEOUT)
+    assert p.returncode == 0, err
+    assert "what it was at goes to another" in err
+    name = re.search(r"run (\S+)", out).group(1)
+    tasks = sqlite(db, "SELECT files * trials FROM (SELECT count(DISTINCT input_id) AS files, count(DISTINCT codec || level) "
+                       "AS trials FROM predictions)")[0][0]
+    assert len({(r[0], r[2], r[3]) for r in predictions(db, name)}) == tasks
+    assert sqlite(db, "SELECT count(*) FROM (SELECT content, codec, level FROM predictions WHERE cache = '' AND error IS NULL "
+                      "GROUP BY 1, 2, 3 HAVING count(*) > 1)") == [(0,)]
+
+
 def test_demo_interrupted(autostarted, db):
     """Ctrl-C: workers end, the run is failed, what was logged is there."""
     autostarted(db)

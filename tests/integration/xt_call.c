@@ -110,12 +110,12 @@ static int work(struct worker *w)
 static int parse(struct worker *w, xt_options *o, bool *ret_fork, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"from", required_argument, NULL, 'f'},	   {"micros", required_argument, NULL, 'm'},
-		{"fail", required_argument, NULL, 'e'},	   {"suicide", required_argument, NULL, 's'},
-		{"socket", no_argument, NULL, 'S'},	   {"force", no_argument, NULL, 'F'},
-		{"no-cache", no_argument, NULL, 'n'},	   {"pairs", no_argument, NULL, 'p'},
-		{"fork", no_argument, NULL, 'k'},	   {"hang", no_argument, NULL, 'h'},
-		{"wait", required_argument, NULL, 'w'},	   {0}};
+		{"from", required_argument, NULL, 'f'}, {"micros", required_argument, NULL, 'm'},
+		{"fail", required_argument, NULL, 'e'}, {"suicide", required_argument, NULL, 's'},
+		{"socket", no_argument, NULL, 'S'},	{"force", no_argument, NULL, 'F'},
+		{"no-cache", no_argument, NULL, 'n'},	{"pairs", no_argument, NULL, 'p'},
+		{"fork", no_argument, NULL, 'k'},	{"hang", no_argument, NULL, 'h'},
+		{"wait", required_argument, NULL, 'w'}, {0}};
 	int c;
 
 	w->options.cache = true;
@@ -163,10 +163,13 @@ int main(int argc, char **argv)
 	w.witness = open(argv[optind + 2], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	int r = xt_open(&w.xt, argv[optind], &o);
 	if (r == XT_OK)
-		r = xt_run_join(&w.run, w.xt, argv[optind + 1], &(xt_run_options){XT_PARAMS(XT("model", "m"))});
+		r = xt_run_join(&w.run, w.xt, argv[optind + 1],
+				&(xt_run_options){XT_PARAMS(XT("model", "m"))});
 	if (r != XT_OK || w.witness < 0)
 		return complain(&w, "open", r);
 	int failed = work(&w);
+	if (forks && xt_flush(w.xt, XT_FOREVER) != XT_OK)
+		return complain(&w, "flush", r);
 	pid_t child = forks ? fork() : -1;
 	if (child == 0)
 		failed = work(&w);

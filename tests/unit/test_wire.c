@@ -332,7 +332,7 @@ static void decode_ignores_what_it_does_not_know(void **state)
 /* A value for each field: the smallest and the largest number it may have, the shortest text. */
 static void fill(const struct shape_desc *shape, void *data, bool large)
 {
-	static const uint8_t bytes[XT_CLIENT_ID] = "0123456789abcdef", map[] = {0x81, 0xa1, 'k', 0x90},
+	static const uint8_t bytes[] = "0123456789abcdef0123456789ABCDE", map[] = {0x81, 0xa1, 'k', 0x90},
 			     array[] = {0x91, 0xc0};
 
 	memset(data, 0, shape->size);

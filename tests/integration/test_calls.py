@@ -1,0 +1,283 @@
+"""Tracked calls by real workers: every datapoint is executed once, counted by an outside witness."""
+import collections
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+from conftest import BUILD, SANITIZER, TIMEOUT, sqlite
+
+XT_CALL = BUILD / "xt-call"
+SLOW = bool(os.environ.get("XT_BUILD_KIND"))
+
+
+class Pool:
+    """Workers of one run, and the witness of what they executed."""
+
+    def __init__(self, db, run="r"):
+        self.db, self.run = db, run
+        self.witness = db.parent / "witness"
+        self.workers = []
+
+    def start(self, keys, *options):
+        p = subprocess.Popen([XT_CALL, *map(str, options), self.db, self.run, self.witness, str(keys)],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.workers.append(p)
+        return p
+
+    def wait(self, p):
+        out, err = p.communicate(timeout=TIMEOUT * 3)
+        assert not any(s in err for s in SANITIZER), err
+        return p.returncode, out, err
+
+    def join(self):
+        for p in self.workers:
+            if p.returncode is None:
+                code, _, err = self.wait(p)
+                assert code == 0, err
+        self.workers = []
+
+    def lines(self):
+        text = self.witness.read_text() if self.witness.exists() else ""
+        return [(what, int(x), int(pid)) for what, x, pid in (line.split() for line in text.splitlines())]
+
+    def begun(self):
+        return collections.Counter(x for what, x, _ in self.lines() if what == "begin")
+
+
+def rows(db, sql, *args):
+    return sqlite(db, sql, *args)
+
+
+@pytest.mark.parametrize("reading", ["direct", "by the daemon"])
+def test_64_processes_execute_200_keys_once(served, db, reading):
+    pool, keys = Pool(db), 200
+    n = 16 if SLOW else 64
+    for i in range(n):
+        pool.start(keys, "--from", i * keys // n, *(["--socket"] if reading != "direct" else []))
+    pool.join()
+    assert pool.begun() == {x: 1 for x in range(keys)}
+    assert rows(db, "SELECT count(*) FROM events") == [(n * keys,)]
+    assert rows(db, "SELECT count(*), count(DISTINCT x) FROM events WHERE cache = ''") == [(keys, keys)]
+    assert rows(db, "SELECT count(*) FROM events WHERE cache = 'r' AND y = x * x AND function_time = 0 AND "
+                    "config_lr = 0.1 AND config_layers = 3 AND model = 'm' AND error IS NULL") == [((n - 1) * keys,)]
+    assert rows(db, "SELECT count(*) FROM xt_calls") == [(0,)]
+
+
+def test_holders_that_are_killed_are_the_only_ones_executed_again(served, db):
+    pool, keys = Pool(db), 40 if SLOW else 200
+    seed = int(os.environ.get("XT_CALL_SEED", random.randrange(1 << 30)))
+    print(f"XT_CALL_SEED={seed}")
+    rng = random.Random(seed)
+    killed = set()
+    while len(killed) < 60 and sum(what == "end" for what, _, _ in pool.lines()) < keys:
+        while len([p for p in pool.workers if p.poll() is None]) < 16:
+            pool.start(keys, "--micros", 50000, "--from", rng.randrange(keys))
+        begun = len(pool.lines())
+        while len(pool.lines()) < begun + rng.randrange(8):
+            pass
+        alive = [p for p in pool.workers if p.poll() is None]
+        if alive:
+            victim = rng.choice(alive)
+            victim.kill()
+            killed.add(victim.pid)
+    for p in pool.workers:
+        if p.pid in killed:
+            p.communicate()
+        else:
+            code, _, err = pool.wait(p)
+            assert code == 0, err
+    pool.workers = []
+    pool.start(keys)
+    pool.join()
+    executions = collections.defaultdict(list)
+    for what, x, pid in pool.lines():
+        if what == "begin":
+            executions[x].append(pid)
+    assert set(executions) == set(range(keys))
+    for x, pids in executions.items():
+        assert all(pid in killed for pid in pids[:-1]), f"{x} was executed again though {pids} lived"
+        if pids[-1] in killed:  # killed behind its result's way to the daemon
+            assert rows(db, "SELECT count(*) FROM events WHERE x = ? AND cache = '' AND error IS NULL", x) == [(1,)]
+    assert rows(db, "SELECT x FROM events WHERE cache = '' AND error IS NULL GROUP BY x HAVING count(*) <> 1") == []
+    assert rows(db, "SELECT count(DISTINCT x) FROM events WHERE cache = '' AND error IS NULL") == [(keys,)]
+    assert len(killed) > 10
+    with served.client() as c:
+        assert c.call("cache_stats")["entries"] == keys and c.call("cache_stats")["leases"] == 0
+
+
+def test_a_worker_that_dies_in_a_call_leaves_its_row_and_its_lease(served, db):
+    pool = Pool(db)
+    p = pool.start(5, "--suicide", 3)
+    assert pool.wait(p)[0] == -signal.SIGKILL
+    pool.workers = []
+    p = pool.start(5)
+    pool.join()
+    assert pool.begun() == {0: 1, 1: 1, 2: 2, 3: 1, 4: 1}
+    dead = rows(db, "SELECT function_name, x, config_lr, model, error, error_type, function_time, y FROM events "
+                    "WHERE error IS NOT NULL")
+    assert len(dead) == 1 and dead[0][:4] == ("f", 2, 0.1, "m") and dead[0][5:] == ("WorkerDied", None, None)
+    assert dead[0][4] in ("the worker died: killed by signal 9 (SIGKILL)",
+                          "the worker died: its process has ended")  # reaped before anybody could ask
+    assert rows(db, "SELECT y, cache FROM events WHERE x = 2 AND error IS NULL") == [(4, "")]
+
+
+def test_calls_without_the_cache_die_as_well(served, db):
+    pool = Pool(db)
+    assert pool.wait(pool.start(5, "--no-cache", "--suicide", 2))[0] == -signal.SIGKILL
+    with served.client() as c:
+        while not c.rows("SELECT count(*) FROM events WHERE error_type = 'WorkerDied'")[0][0]:
+            pass
+    assert rows(db, "SELECT x, error_type FROM events ORDER BY x") == [(0, None), (1, "WorkerDied")]
+    assert rows(db, "SELECT count(*) FROM xt_calls WHERE row_id IS NOT NULL") == [(1,)]
+
+
+def test_the_audit_adds_up_after_all_that(served, db):
+    pool = Pool(db)
+    assert pool.wait(pool.start(9, "--suicide", 3))[0] == -signal.SIGKILL
+    pool.workers = []
+    for _ in range(4):
+        pool.start(9)
+    pool.join()
+    r = subprocess.run([BUILD / "xtctl", "audit", db], capture_output=True, text=True, timeout=TIMEOUT)
+    assert r.returncode == 0, r.stdout + r.stderr
+
+
+def test_a_late_end_takes_the_place_of_the_row(daemon, db):
+    """The daemon was away when the worker was judged dead, and the worker comes back."""
+    d = daemon(db, "--grace-ms", 1)
+    a = d.client()
+    a.change("run_start", track_id="r")
+    a.change("call_begin", call=1, track_id="r", row={"function_name": "f", "x": 7})
+    d.kill()
+    d = daemon(db, "--grace-ms", 1)
+    with d.client() as c:
+        while not c.rows("SELECT name FROM sqlite_schema WHERE name = 'events'"):
+            pass
+        dead = c.rows("SELECT x, error, error_type FROM events")
+        assert dead == [[7, "the worker died: gone while the daemon was away", "WorkerDied"]]
+        assert c.value("SELECT status FROM xt_runs") == "crashed"
+        with d.client(a.id, last_seq=a.seq) as b:
+            b.store({"function_name": "f", "x": 7, "y": 49}, track_id="r", call=1)
+            assert b.rows("SELECT x, y, error FROM events") == [[7, 49, None]]
+            assert b.value("SELECT count(*) FROM xt_calls") == 0
+            assert b.value("SELECT status FROM xt_runs") == "running"
+            run = b.rows("SELECT rows, inserted, deleted FROM xt_runs")
+            assert run == [[0, 1, 1]] or run == [[1, 1, 1]]
+
+
+def test_who_leaves_in_the_middle_of_a_call(client, served):
+    client.change("run_start", track_id="r")
+    client.change("call_begin", call=1, track_id="r", row={"function_name": "f", "error": "its own"})
+    client.notify("bye")
+    with served.client() as c:
+        while not c.rows("SELECT count(*) FROM xt_runs WHERE status = 'finished'")[0][0]:
+            pass
+        assert c.rows("SELECT function_name, error, error_type FROM events") == [["f", "its own", "Unfinished"]]
+
+
+def test_an_error_is_a_row_and_no_result(served, db):
+    pool = Pool(db)
+    for _ in range(4):
+        pool.start(6, "--fail", 3)
+    pool.join()
+    begun = pool.begun()
+    assert begun[0] == begun[3] == 4 and all(begun[x] == 1 for x in (1, 2, 4, 5))
+    assert rows(db, "SELECT DISTINCT error, error_type, cache FROM events WHERE x % 3 = 0") == \
+        [("a multiple", "ValueError", "")]
+
+
+def test_workers_that_need_each_others_results(served, db):
+    """Each computes x + 1 within x, in a circle: somebody computes without a lease, nobody waits for ever."""
+    pool, keys = Pool(db), 8
+    for i in range(keys):
+        pool.start(keys, "--pairs", "--from", i, "--micros", 1000)
+    pool.join()
+    assert set(pool.begun()) == set(range(keys))
+    assert rows(db, "SELECT count(*) FROM events WHERE cache = '' AND y <> x * x") == [(0,)]
+
+
+def test_a_child_of_fork_reads_the_cache_by_itself(served, db):
+    pool = Pool(db)
+    pool.start(20, "--fork")
+    pool.join()
+    assert pool.begun() == {x: 1 for x in range(20)}
+    assert rows(db, "SELECT cache, count(*) FROM events GROUP BY cache ORDER BY cache") == [("", 20), ("r", 20)]
+    with served.client() as c:
+        assert c.call("cache_stats")["misses"] == 20  # the child's hits asked nobody
+
+
+def test_hits_are_counted(served, db):
+    pool = Pool(db)
+    pool.start(3)
+    pool.join()
+    pool.start(3)
+    pool.join()
+    with served.client() as c:
+        while sum(e["hits"] for e in c.call("cache_list")["entries"]) != 3:
+            pass
+        assert all(e["function"] == "f" and e["origin"] == "r" for e in c.call("cache_list")["entries"])
+
+
+def test_force_recomputes(served, db):
+    pool = Pool(db)
+    pool.start(3)
+    pool.join()
+    pool.start(3, "--force")
+    pool.join()
+    assert pool.begun() == {0: 2, 1: 2, 2: 2}
+    assert rows(db, "SELECT count(*) FROM events WHERE cache = ''") == [(6,)]
+
+
+def test_a_wait_ends_by_its_timeout_and_by_a_signal(served, db):
+    pool = Pool(db)
+    holder = pool.start(1, "--hang")
+    while not pool.begun():
+        pass
+    p = pool.start(1, "--wait", 50)
+    code, out, err = pool.wait(p)
+    assert code == 0 and out == "0 executed, 0 hits, 1 timeouts\n", err
+    p = pool.start(1)  # waits for ever
+    with served.client() as c:
+        while c.call("cache_stats")["waiters"] != 1:
+            pass
+        p.send_signal(signal.SIGTERM)
+        assert pool.wait(p)[0] == -signal.SIGTERM
+        while c.call("cache_stats")["waiters"] != 0:
+            pass
+    holder.kill()
+    holder.communicate()
+
+
+def test_a_lease_outlives_a_restart(served, daemon, db):
+    """The holder computes while the daemon is killed and comes again: it keeps its lease and its result."""
+    pool = Pool(db)
+    slow = pool.start(1, "--micros", 900000)
+    while not pool.begun() or not rows(db, "SELECT 1 FROM xt_calls"):
+        pass
+    served.kill()
+    d = daemon(db)
+    others = [pool.start(1) for _ in range(4)]
+    pool.join()
+    assert pool.begun() == {0: 1}
+    assert rows(db, "SELECT cache, count(*) FROM events GROUP BY cache ORDER BY cache") == [("", 1), ("r", 4)]
+    assert slow.returncode == 0 and all(p.returncode == 0 for p in others)
+    with d.client() as c:
+        assert c.call("cache_stats")["lost"] == 0
+
+
+def test_without_a_daemon_calls_go_on_and_are_rows_later(runtime, db, daemon, monkeypatch):
+    d = daemon(db)
+    pool = Pool(db)
+    monkeypatch.setenv("XETRACK_AUTOSTART", "0")
+    p = pool.start(4, "--micros", 300000)
+    while not pool.begun():
+        pass
+    d.stop()
+    pool.join()
+    assert pool.begun() == {x: 1 for x in range(4)}
+    with daemon(db).client() as c:
+        while c.value("SELECT count(*) FROM events WHERE y = x * x") != 4:
+            pass
+        assert c.value("SELECT count(*) FROM xt_calls") == 0
