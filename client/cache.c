@@ -1,11 +1,13 @@
 /* Entries of the cache, one by one and all of them: what xtctl shows. */
+#include "canon.h"
 #include "cursor.h"
 
 /* ---- one entry -------------------------------------------------------- */
 
-/* Copies an entry to where it lives until the next call. */
+/* Copies an entry, and the name of its function, to where they live until the next call. */
 static int keep_cached(struct xt_client *c, const struct entry *e, xt_cached *ret)
 {
+	struct span function = canon_function(e->parts);
 	struct buf *b = &c->cached;
 
 	buf_clear(b);
@@ -13,6 +15,9 @@ static int keep_cached(struct xt_client *c, const struct entry *e, xt_cached *re
 	buf_add(b, e->encoding.data, e->encoding.len);
 	buf_add(b, "", 1);
 	buf_add(b, e->origin.data, e->origin.len);
+	buf_add(b, "", 1);
+	buf_add(b, e->parts.data, e->parts.len);
+	buf_add(b, function.data, function.len);
 	buf_add(b, "", 1);
 	if (buf_failed(b))
 		return client_fail(c, XT_ENOMEM, "out of memory");
@@ -39,6 +44,26 @@ int xt_cache_get(xt_client *client, const uint8_t key[XT_KEY_BYTES], xt_cached *
 	return client_leave(client, r);
 }
 
+/* What xt_cache_read() says besides: it points to what keep_cached() kept. */
+static void describe(const xt_cached *cached, const struct entry *e, const struct result_cache_get *a,
+		     const uint8_t key[XT_KEY_BYTES], xt_cache_item *ret)
+{
+	const char *parts = cached->origin + e->origin.len + 1;
+
+	*ret = (xt_cache_item){.key = key,
+			       .function = parts + e->parts.len,
+			       .origin = cached->origin,
+			       .uid = cached->uid,
+			       .created_us = cached->created_us,
+			       .function_time = cached->function_time,
+			       .size = a->value.len,
+			       .hits = a->hits,
+			       .last_use_us = a->last_use,
+			       .parts = (const uint8_t *)parts,
+			       .parts_size = e->parts.len,
+			       .sound = a->sound};
+}
+
 int xt_cache_read(xt_client *client, const uint8_t key[XT_KEY_BYTES], xt_cache_item *ret,
 		  xt_cached *ret_cached)
 {
@@ -56,17 +81,11 @@ int xt_cache_read(xt_client *client, const uint8_t key[XT_KEY_BYTES], xt_cache_i
 				  .origin = a.origin,
 				  .uid = (uint32_t)a.uid,
 				  .created_us = a.created,
-				  .function_ns = a.function_ns};
+				  .function_ns = a.function_ns,
+				  .parts = a.parts};
 		r = keep_cached(client, &e, ret_cached);
-		*ret = (xt_cache_item){.key = key,
-				       .origin = ret_cached->origin,
-				       .uid = ret_cached->uid,
-				       .created_us = a.created,
-				       .function_time = ret_cached->function_time,
-				       .size = a.value.len,
-				       .hits = a.hits,
-				       .last_use_us = a.last_use,
-				       .sound = a.sound};
+		if (r == XT_OK)
+			describe(ret_cached, &e, &a, key, ret);
 	}
 	call_done(&call);
 	return client_leave(client, r);

@@ -114,7 +114,7 @@ struct xt_client {
 	uint64_t cache_ttl_us; /* age from which its entries are not to be taken; 0: none is too old */
 	struct held *held;     /* owned: leases */
 	uint64_t last_call;    /* number of the last call_begin */
-	struct buf cached;     /* owned: what xt_cache_get() gave last */
+	struct buf cached;     /* owned: what xt_cache_get() or xt_cache_parts() gave last */
 
 	uint32_t msgid;	     /* last one used */
 	struct call *calls;  /* those waited for */

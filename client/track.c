@@ -214,6 +214,24 @@ int xt_cache_key(xt_client *client, const char *function, const xt_field *args, 
 	return client_leave(client, r);
 }
 
+int xt_cache_parts(xt_client *client, const char *function, const xt_field *args, size_t n_args,
+		   const xt_call_options *options, const uint8_t **ret_parts, size_t *ret_size)
+{
+	static const xt_call_options none;
+	const xt_call_options *o = options ? options : &none;
+
+	client_enter(client);
+	buf_clear(&client->cached);
+	int r = check_call(client, function, args, n_args, o);
+	if (r == XT_OK)
+		r = put_parts(client, NULL, function, args, n_args, o, &client->cached);
+	if (r == XT_OK) {
+		*ret_parts = client->cached.data;
+		*ret_size = client->cached.len;
+	}
+	return client_leave(client, r);
+}
+
 /* ---- rows ------------------------------------------------------------- */
 
 /* The row of a call: what it began with, what it came to, the call's own parameters. */

@@ -467,6 +467,10 @@ typedef struct xt_cached {
 XT_API int xt_cache_key(xt_client *client, const char *function, const xt_field *args, size_t n_args,
 			const xt_call_options *options, uint8_t ret_key[XT_KEY_BYTES]);
 
+/* What that key is made from, docs/cache.md: it lives until the client's next call. */
+XT_API int xt_cache_parts(xt_client *client, const char *function, const xt_field *args, size_t n_args,
+			  const xt_call_options *options, const uint8_t **ret_parts, size_t *ret_size);
+
 /* The entry of a key. XT_DONE: there is none. Logs nothing and waits for nobody. */
 XT_API int xt_cache_get(xt_client *client, const uint8_t key[XT_KEY_BYTES], xt_cached *ret);
 

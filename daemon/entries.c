@@ -118,6 +118,7 @@ void entries_list(struct cache *c, const struct entries_query *q, entries_each *
 	MDB_val k = {from.len, (void *)(uintptr_t)from.data}, v;
 	MDB_cursor *cursor;
 	size_t found = 0, looks = 0;
+	bool full = false;
 
 	int rc = mdb_cursor_open(c->reader, c->db[w.db], &cursor);
 	if (rc != 0) {
@@ -128,7 +129,7 @@ void entries_list(struct cache *c, const struct entries_query *q, entries_each *
 	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
 		if (k.mv_size < w.prefix || memcmp(k.mv_data, w.start, w.prefix) != 0)
 			break;
-		if (found == PAGE_ENTRIES || looks++ == PAGE_LOOKS) {
+		if (full || found == PAGE_ENTRIES || looks++ == PAGE_LOOKS) {
 			buf_add(ret_next, k.mv_data, k.mv_size);
 			break;
 		}
@@ -139,8 +140,7 @@ void entries_list(struct cache *c, const struct entries_query *q, entries_each *
 		if (!key || !entries_find(c, key, q->now_us, &e, &bytes, &use) || !is_meant(q, key, &e))
 			continue;
 		found++;
-		if (!each(data, key, &e, &use, bytes.len))
-			break;
+		full = !each(data, key, &e, &use, bytes.len);
 	}
 	if (rc != 0 && rc != MDB_NOTFOUND)
 		cache_fail(c, rc, "read", NULL);

@@ -37,7 +37,7 @@ struct entries_query {
 	int64_t now_us;
 };
 
-/* Called for each entry; false: enough. */
+/* Called for each entry; false: the page is full. */
 typedef bool entries_each(void *data, const uint8_t *key, const struct entry *e, const struct use *use,
 			  size_t size);
 

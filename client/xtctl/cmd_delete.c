@@ -18,6 +18,9 @@ int cmd_delete(struct ctl *ctl)
 
 	if (!ctl->args[0][0])
 		return ctl_usage(ctl, "TRACK_ID is empty");
+	if (ctl->options.cached && ctl->options.table)
+		return ctl_usage(
+			ctl, "--cache and --table exclude each other: results are cached for the whole run");
 	if (!is_meant(ctl))
 		return ctl_interrupted() ? CTL_INTERRUPTED : ctl_error(ctl, "nothing was deleted");
 	int status = ctl_open(ctl, &options, &client);
@@ -25,5 +28,7 @@ int cmd_delete(struct ctl *ctl)
 		return status;
 	int r = xt_delete_run(client, ctl->args[0], ctl->options.table, ctl->options.force, &deleted);
 	status = r == XT_OK ? ctl_print_count(ctl, "deleted", deleted) : ctl_fail(ctl, client, r);
+	if (status == CTL_OK && !ctl->options.table)
+		status = cache_delete_of_run(ctl, client, ctl->args[0]);
 	return ctl_close(ctl, client, status);
 }

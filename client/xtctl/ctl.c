@@ -125,12 +125,17 @@ int ctl_fail(const struct ctl *ctl, const xt_client *client, int status)
 	return ctl_error(ctl, "%s", message);
 }
 
+bool ctl_can_ask(void)
+{
+	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
 bool ctl_confirm(const struct ctl *ctl, const char *fmt, ...)
 {
 	char answer[16];
 	va_list ap;
 
-	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+	if (!ctl_can_ask())
 		return true;
 	va_start(ap, fmt);
 	char *question = NULL;
@@ -209,4 +214,13 @@ int ctl_close(const struct ctl *ctl, xt_client *client, int status)
 		return status;
 	}
 	return ctl_error(ctl, "%s", message[0] ? message : xt_status_name(r));
+}
+
+int ctl_with_client(struct ctl *ctl, int run(struct ctl *ctl, xt_client *client))
+{
+	xt_options options = ctl_reading();
+	xt_client *client;
+
+	int status = ctl_open(ctl, &options, &client);
+	return status == CTL_OK ? ctl_close(ctl, client, run(ctl, client)) : status;
 }

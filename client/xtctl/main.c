@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#include "text.h"
 
 static const struct command commands[] = {
 	{"up", "", "start the daemon, and create the database if need be",
@@ -25,6 +25,10 @@ static const struct command commands[] = {
 	 "Adds up what clients numbered, what was stored, rejected, deleted and spooled, counts the rows of\n"
 	 "every run, and has SQLite check the file. Exit status 1 when something does not add up.",
 	 OPT_JSON | OPT_QUICK, 0, 0, NULL, NULL, cmd_audit},
+	{"cache", "[ls|get|why|stats|report|verify|delete|gc|reset] ...",
+	 "results of function calls that are kept, and what they are worth",
+	 "Its name may stand before the database too: 'cache ls DB'. 'cache ls --help' tells more of one:\n",
+	 CACHE_OPTIONS, 0, -1, NULL, NULL, NULL},
 	{"spool", "[ls|replay]", "rows that clients kept while there was no daemon",
 	 "ls: the files; also when no daemon runs. replay: have the daemon take in now what nobody owns.",
 	 OPT_ROWS, 0, 1, cmd_spool_is_arg, NULL, cmd_spool},
@@ -57,8 +61,9 @@ static const struct command commands[] = {
 	 OPT_JSON | OPT_TABLE | OPT_TRACK_ID | OPT_ALL | OPT_WHERE | OPT_YES, 2, 2, NULL, NULL, cmd_set},
 	{"delete", "TRACK_ID", "delete a run's rows, in all tables or one",
 	 "Asks on a terminal, unless --yes is given or it is called as xt. XETRACK_TABLE does not count "
-	 "here.",
-	 OPT_JSON | OPT_TABLE | OPT_FORCE | OPT_YES, 1, 1, NULL, NULL, cmd_delete},
+	 "here.\n"
+	 "Results that the run cached stay, and are hits of other runs, unless --cache is given.",
+	 OPT_JSON | OPT_TABLE | OPT_FORCE | OPT_YES | OPT_CACHED, 1, 1, NULL, NULL, cmd_delete},
 	{"backup", "FILE", "copy the database into a file, while it is written",
 	 "The copy is the database of one moment. FILE appears when it is whole and on disk; Ctrl-C leaves\n"
 	 "nothing behind.",
@@ -80,7 +85,31 @@ static const struct command commands[] = {
 	{"compact", "", "give the disk back what deleted rows left",
 	 "Workers wait meanwhile and lose nothing. Takes twice the database's size for a while.", OPT_JSON, 0,
 	 0, NULL, NULL, cmd_compact},
+	{0},
 };
+
+/* Commands that consist of others, of which the first is meant when none is named. */
+static const struct group {
+	const char *name;
+	const struct command *commands;
+} groups[] = {{"cache", cache_commands}};
+
+/* Its commands, ended by one without a name. NULL: it is a command itself. */
+static const struct command *commands_of(const struct command *c)
+{
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		if (strcmp(groups[i].name, c->name) == 0)
+			return groups[i].commands;
+	return NULL;
+}
+
+/* The last word of its name: `ls` of `cache ls`. */
+static const char *word_of(const struct command *c)
+{
+	const char *space = strrchr(c->name, ' ');
+
+	return space ? space + 1 : c->name;
+}
 
 /* ---- help ------------------------------------------------------------- */
 
@@ -90,8 +119,8 @@ static void help(FILE *out, const char *program)
 		"usage: %s COMMAND DB [ARGUMENTS]\n"
 		"Logs, queries and administers a benchmark database that xetrackd keeps.\n\n",
 		program);
-	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(out, "  %-9s %s\n", c->name, c->summary);
 	fprintf(out,
 		"\nDB is left out when XETRACK_DB names it; XETRACK_TABLE names another table than events.\n"
 		"'%s COMMAND --help' tells more, 'man xtctl' everything.\n",
@@ -104,68 +133,43 @@ static void help_command(FILE *out, const char *program, const struct command *c
 		c->summary[0] - 'a' + 'A', c->summary + 1);
 	if (c->help[0])
 		fprintf(out, "\n%s\n", c->help);
+	for (const struct command *part = commands_of(c); part && part->name; part++)
+		fprintf(out, "  %-6s %s\n", word_of(part), part->summary);
 	fputc('\n', out);
 	options_help(out, c->options | OPT_ALWAYS);
 }
 
 /* ---- which command ---------------------------------------------------- */
 
-static const struct command *find(const char *name)
+static const struct command *find(const struct command *list, const char *word)
 {
-	for (size_t i = 0; i < N_COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
+	for (const struct command *c = list; c->name; c++)
+		if (strcmp(word_of(c), word) == 0)
+			return c;
 	return NULL;
 }
 
-static unsigned least_of(unsigned a, unsigned b, unsigned c)
-{
-	unsigned least = a < b ? a : b;
-
-	return least < c ? least : c;
-}
-
-/* How many letters must be added, dropped or changed. */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned row[16];
-	size_t n = strlen(b);
-
-	if (n >= sizeof(row) / sizeof(row[0]))
-		return 99;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = (unsigned)j;
-	for (unsigned i = 1; *a; a++, i++) {
-		unsigned corner = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			unsigned above = row[j];
-			row[j] = least_of(above + 1, row[j - 1] + 1, corner + (*a != b[j - 1]));
-			corner = above;
-		}
-	}
-	return row[n];
-}
-
 /* What people say elsewhere for the same thing; else the nearest name. */
-static const char *nearest(const char *name)
+static const char *nearest(const struct command *list, const char *word)
 {
 	static const char *const synonyms[][2] = {
 		{"start", "up"},    {"stop", "down"},	   {"query", "sql"},	{"rm", "delete"},
 		{"list", "ls"},	    {"runs", "ls"},	   {"tables", "ls"},	{"schema", "columns"},
 		{"copy", "backup"}, {"vacuum", "compact"}, {"verify", "check"}, {"restore", "backup"},
+		{"show", "get"},    {"check", "verify"},   {"clear", "delete"}, {"explain", "why"},
+		{"prune", "gc"},    {"info", "stats"},
 	};
 	unsigned best = 3;
 	const char *found = NULL;
 
 	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++)
-		if (strcmp(name, synonyms[i][0]) == 0)
+		if (strcmp(word, synonyms[i][0]) == 0 && find(list, synonyms[i][1]))
 			return synonyms[i][1];
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		unsigned d = distance(name, commands[i].name);
-		if (d < best && d < strlen(name)) {
+	for (const struct command *c = list; c->name; c++) {
+		unsigned d = text_distance(word, word_of(c));
+		if (d < best && d < strlen(word)) {
 			best = d;
-			found = commands[i].name;
+			found = word_of(c);
 		}
 	}
 	return found;
@@ -173,7 +177,7 @@ static const char *nearest(const char *name)
 
 static int unknown(const struct ctl *ctl, const char *name)
 {
-	const char *near = nearest(name);
+	const char *near = nearest(commands, name);
 
 	if (name[0] == '-')
 		ctl_error(ctl, "no option '%s' before the command; options follow it", name);
@@ -186,6 +190,55 @@ static int unknown(const struct ctl *ctl, const char *name)
 	return CTL_USAGE;
 }
 
+/* ---- commands of a group ---------------------------------------------- */
+
+/* Takes the word out that names one: `cache ls DB`, or `cache DB ls`. NULL: there is none. */
+static const struct command *take_word(struct ctl *ctl, const struct command *list)
+{
+	for (size_t i = 0; i < ctl->n_args && i < 2; i++) {
+		const struct command *c = find(list, ctl->args[i]);
+		if (!c)
+			continue;
+		ctl->args[i] = ctl->args[0];
+		ctl->args++;
+		ctl->n_args--;
+		return c;
+	}
+	return NULL;
+}
+
+static int no_part(const struct ctl *ctl, const struct command *list, const char *word)
+{
+	const char *near = nearest(list, word);
+
+	if (near)
+		ctl_error(ctl, "no command '%s %s'; did you mean '%s %s'?", ctl->command->name, word,
+			  ctl->command->name, near);
+	else
+		ctl_error(ctl, "no command '%s %s'; '%s %s --help' lists them", ctl->command->name, word,
+			  ctl->program, ctl->command->name);
+	return CTL_USAGE;
+}
+
+/* Which command of the group it is. A word that is neither one nor a file is a mistaken one, where it is not
+ * the database's path. */
+static int choose(struct ctl *ctl, const struct command *list)
+{
+	const struct command *c = take_word(ctl, list);
+
+	if (!c && ctl->n_args > 0) {
+		bool first = access(ctl->args[0], F_OK) != 0;
+		const char *word = first ? ctl->args[0] : ctl->n_args > 1 ? ctl->args[1] : NULL;
+		if (word && (ctl->n_args > 1 || nearest(list, word)))
+			return no_part(ctl, list, word);
+	}
+	ctl->command = c ? c : list;
+	unsigned foreign = ctl->options.given & ~(ctl->command->options | OPT_ALWAYS);
+	if (foreign)
+		return ctl_usage(ctl, "no option '--%s' here", options_name(foreign));
+	return CTL_OK;
+}
+
 /* ---- what it is to work on -------------------------------------------- */
 
 /* The database is the first argument, unless XETRACK_DB names it and nothing says otherwise. */
@@ -196,10 +249,11 @@ static int find_database(struct ctl *ctl)
 	size_t least = (size_t)c->least, most = c->most < 0 ? SIZE_MAX : (size_t)c->most;
 	bool given = true;
 
-	/* `spool ls DB` and `ls runs DB` are said as easily as the other way round. */
+	/* `spool ls DB` and `ls runs DB` are said as easily as the other way round; of a group's command the
+	 * word is taken out already. */
 	size_t wants = c->wants && ctl->n_args > 0 ? c->wants(ctl->args[0]) : 0;
-	if (c->is_arg && ctl->n_args == 2 + wants && c->most > 0 && c->is_arg(ctl->args[0]) &&
-	    !c->is_arg(ctl->args[1])) {
+	if (c->is_arg && word_of(c) == c->name && ctl->n_args == 2 + wants && c->most > 0 &&
+	    c->is_arg(ctl->args[0]) && !c->is_arg(ctl->args[1])) {
 		char *word = ctl->args[0];
 		ctl->args[0] = ctl->args[1];
 		ctl->args[1] = word;
@@ -243,6 +297,15 @@ static int run_command(struct ctl *ctl, int argc, char **argv)
 		goto out;
 	}
 	ctl->args = args;
+	const struct command *list = commands_of(ctl->command);
+	if (list && ctl->options.help) {
+		const struct command *part = take_word(ctl, list);
+		ctl->command = part ? part : ctl->command;
+	} else if (list) {
+		status = choose(ctl, list);
+		if (status != CTL_OK)
+			goto out;
+	}
 	if (ctl->options.help) {
 		help_command(ctl->out.file, ctl->program, ctl->command);
 		status = CTL_OK;
@@ -278,7 +341,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 		help(ctl->out.file, ctl->program);
 		return CTL_OK;
 	}
-	ctl->command = find(wants_help ? argv[2] : word);
+	ctl->command = find(commands, wants_help ? argv[2] : word);
 	if (!ctl->command)
 		return unknown(ctl, wants_help ? argv[2] : word);
 	if (wants_help) {

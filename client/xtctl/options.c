@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_OPTIONS 28
+#define MAX_OPTIONS 40
 #define LETTERS	    "-:hn:" /* -: other arguments come in their order; : a missing value is told apart */
 
 enum kind { FLAG, TEXT, SPECIAL };
@@ -24,6 +24,18 @@ static const struct {
 	{"track-id", "ID", OPT_TRACK_ID, TEXT, offsetof(struct options, track_id), "the run"},
 	{"all", NULL, OPT_ALL, FLAG, offsetof(struct options, all),
 	 "every run of the table, without a question"},
+	{"all", NULL, OPT_EVERY, FLAG, offsetof(struct options, all),
+	 "every entry, as far as nothing narrows it"},
+	{"function", "NAME", OPT_FUNCTION, TEXT, offsetof(struct options, function),
+	 "only what this function came to"},
+	{"older-than", "AGE", OPT_OLDER_THAN, SPECIAL, 0, "only what is as old: 30s, 5m, 2h, 7d"},
+	{"by", "COLUMN", OPT_BY, TEXT, offsetof(struct options, by), "the hit rate by this column"},
+	{"version", "VERSION", OPT_VERSION, TEXT, offsetof(struct options, version), "of the function"},
+	{"param", "KEY=VALUE", OPT_PARAM, SPECIAL, 0, "a parameter of the call, or its run; may be repeated"},
+	{"round", "DECIMALS", OPT_ROUND, SPECIAL, 0, "reals count with so many decimals"},
+	{"raw", NULL, OPT_RAW, FLAG, offsetof(struct options, raw), "the value's bytes as they are"},
+	{"cache", NULL, OPT_CACHED, FLAG, offsetof(struct options, cached),
+	 "also the results that the run cached"},
 	{"where", "KEY=VALUE", OPT_WHERE, TEXT, offsetof(struct options, where),
 	 "only rows that have this value"},
 	{"arg", "VALUE", OPT_ARG, SPECIAL, 0, "the value of the next ? of the statement; may be repeated"},
@@ -58,6 +70,8 @@ static const struct {
 
 #define N_TABLE (sizeof(table) / sizeof(table[0]))
 
+_Static_assert(N_TABLE < MAX_OPTIONS, "getopt_long needs room for all, and an end");
+
 /* A whole number from `least` to `most`. */
 static int parse_number(const char *text, int64_t least, int64_t most, int64_t *ret)
 {
@@ -71,9 +85,31 @@ static int parse_number(const char *text, int64_t least, int64_t most, int64_t *
 	return 0;
 }
 
+/* A whole number and its unit, as seconds. */
+static int parse_age(const char *text, int64_t *ret)
+{
+	static const struct {
+		char letter;
+		int64_t seconds;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+	char number[16] = "";
+	size_t n = strspn(text, "0123456789");
+	int64_t count;
+
+	if (n == 0 || n >= sizeof(number) - 1 || strlen(text) != n + 1)
+		return -1;
+	memcpy(number, text, n);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (units[i].letter == text[n] && parse_number(number, 0, 1000000000, &count) == 0) {
+			*ret = count * units[i].seconds;
+			return 0;
+		}
+	return -1;
+}
+
 static int special(struct options *o, enum opt bit, const char *value, char *error, size_t size)
 {
-	int64_t seconds;
+	int64_t number;
 
 	switch (bit) {
 	case OPT_N:
@@ -82,8 +118,8 @@ static int special(struct options *o, enum opt bit, const char *value, char *err
 		snprintf(error, size, "--n needs a number of rows, not '%.100s'", value);
 		return -1;
 	case OPT_TIMEOUT:
-		if (parse_number(value, 1, 86400, &seconds) == 0) {
-			o->timeout_ms = (int)seconds * 1000;
+		if (parse_number(value, 1, 86400, &number) == 0) {
+			o->timeout_ms = (int)number * 1000;
 			return 0;
 		}
 		snprintf(error, size, "--timeout needs seconds from 1 to 86400, not '%.100s'", value);
@@ -98,7 +134,23 @@ static int special(struct options *o, enum opt bit, const char *value, char *err
 			return 0;
 		snprintf(error, size, "no format '%.100s'; there are " FORMAT_NAMES, value);
 		return -1;
-	default: /* OPT_ARG; room was made for as many as there are arguments */
+	case OPT_OLDER_THAN:
+		if (parse_age(value, &o->older_than_s) == 0)
+			return 0;
+		snprintf(error, size, "--older-than needs an age such as 30s, 5m, 2h or 7d, not '%.100s'",
+			 value);
+		return -1;
+	case OPT_ROUND:
+		if (parse_number(value, 0, 15, &number) == 0) {
+			o->round_digits = (int)number + 1;
+			return 0;
+		}
+		snprintf(error, size, "--round needs decimals from 0 to 15, not '%.100s'", value);
+		return -1;
+	case OPT_PARAM: /* room was made for as many as there are arguments */
+		o->params[o->n_params++] = value;
+		return 0;
+	default: /* OPT_ARG; likewise */
 		o->args[o->n_args++] = value;
 		return 0;
 	}
@@ -106,6 +158,7 @@ static int special(struct options *o, enum opt bit, const char *value, char *err
 
 static int apply(struct options *o, size_t i, char *value, char *error, size_t size)
 {
+	o->given |= table[i].bit;
 	if (table[i].kind == SPECIAL)
 		return special(o, table[i].bit, value, error, size);
 	if (table[i].kind == TEXT && !value[0]) {
@@ -175,8 +228,11 @@ int options_parse(struct options *o, unsigned taken, int argc, char **argv, char
 	size_t n = 0;
 	int r = 0;
 
-	*o = (struct options){.n = -1, .args = calloc((size_t)argc + 1, sizeof(*o->args))};
-	if (!args || !o->args) {
+	*o = (struct options){.n = -1,
+			      .older_than_s = -1,
+			      .args = calloc((size_t)argc + 1, sizeof(*o->args)),
+			      .params = calloc((size_t)argc + 1, sizeof(*o->params))};
+	if (!args || !o->args || !o->params) {
 		free(args);
 		snprintf(error, size, "out of memory");
 		return -1;
@@ -215,7 +271,17 @@ int options_parse(struct options *o, unsigned taken, int argc, char **argv, char
 void options_done(struct options *o)
 {
 	free(o->args);
-	o->args = NULL;
+	free(o->params);
+	o->args = o->params = NULL;
+}
+
+const char *options_name(unsigned bits)
+{
+	size_t i = 0;
+
+	while (i + 1 < N_TABLE && !(bits & table[i].bit))
+		i++;
+	return table[i].name;
 }
 
 void options_help(FILE *out, unsigned taken)

@@ -33,7 +33,16 @@ enum opt {
 	OPT_RATE = 1 << 17,
 	OPT_QUICK = 1 << 18,
 	OPT_REPLACE = 1 << 19,
-	OPT_ASSET = 1 << 20, /* --name, --column, and the seed's --remove-keys and --no-remove-keys */
+	OPT_FUNCTION = 1 << 20,
+	OPT_OLDER_THAN = 1 << 21,
+	OPT_BY = 1 << 22,
+	OPT_VERSION = 1 << 23,
+	OPT_PARAM = 1 << 24,
+	OPT_ROUND = 1 << 25,
+	OPT_RAW = 1 << 26,
+	OPT_CACHED = 1 << 27,
+	OPT_EVERY = 1 << 28,
+	OPT_ASSET = 1 << 29, /* --name, --column, and the seed's --remove-keys and --no-remove-keys */
 
 	OPT_ROWS = OPT_FORMAT | OPT_JSON | OPT_NO_HEADER, /* of every command that prints rows */
 	OPT_ALWAYS = OPT_ENGINE | OPT_HELP,		  /* of every command */
@@ -41,10 +50,14 @@ enum opt {
 
 /* What was given. Texts are borrowed from argv or the environment. */
 struct options {
+	unsigned given;		 /* enum opt of all that were */
 	int64_t n;		 /* rows; -1: not given */
 	const char *table;	 /* NULL: not given */
 	const char *track_id;	 /* NULL: not given */
 	const char *where;	 /* KEY=VALUE; NULL: not given */
+	const char *function;	 /* NULL: not given */
+	const char *by;		 /* a column; NULL: not given */
+	const char *version;	 /* of a function; NULL: not given */
 	const char *name;	 /* of references to an asset; NULL: not given */
 	const char *column;	 /* that names an asset; NULL: not given */
 	const char *engine;	 /* accepted and ignored; NULL: not given */
@@ -58,12 +71,18 @@ struct options {
 	bool yes;
 	bool jsonl;
 	bool skip_bad;
+	bool raw;
+	bool cached;	  /* --cache of delete: what the run cached too */
 	bool remove_keys; /* accepted: the keys are the references, which always go */
 	bool help;
 	int timeout_ms;	   /* 0: not given */
 	int64_t rate;	   /* MiB in a second; 0: not given */
 	const char **args; /* owned: values of --arg, in order */
 	size_t n_args;
+	const char **params; /* owned: values of --param, in order */
+	size_t n_params;
+	int64_t older_than_s; /* -1: not given */
+	int round_digits;     /* decimals and 1 more, as in xt_call_options; 0: not given */
 };
 
 /*
@@ -75,6 +94,9 @@ int options_parse(struct options *o, unsigned taken, int argc, char **argv, char
 		  char *error, size_t size) __attribute__((warn_unused_result));
 
 void options_done(struct options *o);
+
+/* The name of one of the options in `bits`. */
+const char *options_name(unsigned bits);
 
 /* Prints the options in `taken`, one a line. */
 void options_help(FILE *out, unsigned taken);

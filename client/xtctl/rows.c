@@ -61,6 +61,19 @@ static int columns_of(const xt_cursor *cursor, size_t n, const char ***ret_names
 	return 0;
 }
 
+int ctl_format_end(const struct ctl *ctl, struct out *out, struct format *f, size_t n, bool whole)
+{
+	int r = format_end(f, whole);
+
+	fflush(out->file); /* a failure of the output is told by whoever closes it */
+	if (out->error == 0 && format_hidden(f) > 0)
+		ctl_note(ctl,
+			 "%zu of %zu columns do not fit and are left out; --format json shows them, "
+			 "or name columns with sql",
+			 format_hidden(f), n);
+	return r;
+}
+
 int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how,
 		 const xt_client *client, xt_cursor *cursor)
 {
@@ -73,14 +86,8 @@ int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_opt
 	struct format *f = format_new(out, how, n, names, types);
 	if (f) {
 		r = copy_rows(f, out, cursor);
-		if (format_end(f, r == XT_DONE) < 0)
+		if (ctl_format_end(ctl, out, f, n, r == XT_DONE) < 0)
 			r = XT_ENOMEM;
-		fflush(out->file); /* a failure of the output is told by whoever closes it */
-		if (out->error == 0 && format_hidden(f) > 0)
-			ctl_note(ctl,
-				 "%zu of %zu columns do not fit and are left out; --format json shows them, "
-				 "or name columns with sql",
-				 format_hidden(f), n);
 	}
 	format_free(f);
 	free(names);
@@ -124,8 +131,7 @@ int ctl_print_count(struct ctl *ctl, const char *done, uint64_t count)
 
 /* ---- tables ----------------------------------------------------------- */
 
-/* An SQL name in its quotes; owned by the caller, NULL when out of memory. */
-static char *quote(const char *name)
+char *ctl_quote(const char *name)
 {
 	char *quoted = malloc(2 * strlen(name) + 3), *to = quoted;
 
@@ -144,7 +150,7 @@ static char *quote(const char *name)
 
 char *ctl_statement(const char *form, const char *table)
 {
-	char *quoted = quote(table), *sql = NULL;
+	char *quoted = ctl_quote(table), *sql = NULL;
 	size_t size = 0;
 	FILE *f = quoted ? open_memstream(&sql, &size) : NULL;
 

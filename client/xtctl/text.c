@@ -1,8 +1,10 @@
 #include "text.h"
 
+#include <limits.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <time.h>
 #include <utf8proc.h>
 
 int text_real(char ret[REAL_BYTES], double d)
@@ -51,6 +53,16 @@ const char *text_bytes(char ret[COUNT_BYTES], uint64_t n)
 		snprintf(ret, COUNT_BYTES, "%u bytes", (unsigned)n);
 	else
 		snprintf(ret, COUNT_BYTES, "%.1f %s", size, units[unit]);
+	return ret;
+}
+
+const char *text_time(char ret[TIME_BYTES], int64_t us)
+{
+	time_t seconds = (time_t)(us / 1000000);
+	struct tm tm;
+
+	if (!gmtime_r(&seconds, &tm) || strftime(ret, TIME_BYTES, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		snprintf(ret, TIME_BYTES, "%lld s", (long long)seconds);
 	return ret;
 }
 
@@ -277,4 +289,34 @@ void json_print(FILE *f, const xt_value *v)
 		json_print_list(f, v);
 		break;
 	}
+}
+
+/* ---- likeness --------------------------------------------------------- */
+
+static unsigned least_of(unsigned a, unsigned b, unsigned c)
+{
+	unsigned least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+unsigned text_distance(const char *a, const char *b)
+{
+	unsigned row[64];
+	size_t n = strlen(b);
+
+	if (n >= sizeof(row) / sizeof(row[0]))
+		return UINT_MAX;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = (unsigned)j;
+	for (unsigned i = 1; *a; a++, i++) {
+		unsigned corner = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			unsigned above = row[j];
+			row[j] = least_of(above + 1, row[j - 1] + 1, corner + (*a != b[j - 1]));
+			corner = above;
+		}
+	}
+	return row[n];
 }

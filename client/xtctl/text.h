@@ -22,6 +22,10 @@ const char *text_count(char ret[COUNT_BYTES], uint64_t n);
 /* 1536 as "1.5 KiB"; returns ret. */
 const char *text_bytes(char ret[COUNT_BYTES], uint64_t n);
 
+/* Microseconds since 1970-01-01 UTC as "2026-07-31 08:15:00", in UTC; returns ret. */
+#define TIME_BYTES 40
+const char *text_time(char ret[TIME_BYTES], int64_t us);
+
 /*
  * The next character of UTF-8: its bytes (at least 1; n is at least 1), in *ret_width the columns
  * it takes, and in `escape` an escaped form ("\n", "\x1b", "\u202e") when it must not reach a
@@ -50,5 +54,8 @@ void json_print(FILE *f, const xt_value *v);
 
 /* Writes lower-case hexadecimal digits of at most `most` bytes. */
 void hex_put(FILE *f, const void *data, size_t n, size_t most);
+
+/* How many letters must be added, dropped or changed to make b of a; UINT_MAX: b is too long to say. */
+unsigned text_distance(const char *a, const char *b);
 
 #endif

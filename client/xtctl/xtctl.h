@@ -83,8 +83,14 @@ bool ctl_nobody(const xt_client *client, int status);
 /* Closes the client, reporting what could not be delivered. `status` is handed on if it is not CTL_OK. */
 int ctl_close(const struct ctl *ctl, xt_client *client, int status);
 
+/* Opens a client on a database that is there, hands it over, closes it: the whole of a command. */
+int ctl_with_client(struct ctl *ctl, int run(struct ctl *ctl, xt_client *client));
+
 /* Asks on the terminal. True for yes, and when there is no terminal to ask on. */
 bool ctl_confirm(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether there is a terminal to ask on. */
+bool ctl_can_ask(void);
 
 /* Says that memory ran out; returns CTL_FAILED. */
 int ctl_no_memory(const struct ctl *ctl);
@@ -102,6 +108,10 @@ int ctl_next(xt_cursor *cursor, const xt_value **ret_row) __attribute__((warn_un
 int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how,
 		 const xt_client *client, xt_cursor *cursor);
 
+/* The end of rows that were printed one by one: format_end(), and a note when columns were left out. */
+int ctl_format_end(const struct ctl *ctl, struct out *out, struct format *f, size_t n, bool whole)
+	__attribute__((warn_unused_result));
+
 /* How rows are to be printed, by the options. */
 struct format_options ctl_how_to_print(const struct ctl *ctl);
 
@@ -110,6 +120,9 @@ int ctl_print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor);
 
 /* Prints how many rows a change concerned: "3 rows <done>", or a row with one column of that name. */
 int ctl_print_count(struct ctl *ctl, const char *done, uint64_t count);
+
+/* An SQL name in its quotes; owned by the caller, NULL: out of memory. */
+char *ctl_quote(const char *name);
 
 /* A statement with the table's name, quoted, at each %s; owned by the caller, NULL: out of memory. */
 char *ctl_statement(const char *form, const char *table);
@@ -147,11 +160,26 @@ int cmd_check(struct ctl *ctl);
 int cmd_compact(struct ctl *ctl);
 int cmd_assets(struct ctl *ctl);
 
+/* The commands of the group `cache`, ended by one without a name, and all options that they take. */
+extern const struct command cache_commands[];
+#define CACHE_OPTIONS                                                                                 \
+	(OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_FUNCTION | OPT_OLDER_THAN | OPT_BY | OPT_VERSION | \
+	 OPT_PARAM | OPT_ROUND | OPT_RAW | OPT_REPLACE | OPT_EVERY | OPT_YES)
+
+int cache_get(struct ctl *ctl);
+int cache_why(struct ctl *ctl);
+int cache_report(struct ctl *ctl);
+int cache_verify(struct ctl *ctl);
+int cache_delete(struct ctl *ctl);
+
 bool cmd_ls_is_arg(const char *word);
 bool cmd_log_is_arg(const char *word);
 bool cmd_spool_is_arg(const char *word);
 bool cmd_assets_is_arg(const char *word);
 size_t cmd_assets_wants(const char *word);
+
+/* What `delete` does with the results that a run cached, once its rows are deleted. From cache_delete.c. */
+int cache_delete_of_run(struct ctl *ctl, xt_client *client, const char *track_id);
 
 /* Prints the daemon's status; brief: only who it is. From cmd_status.c. */
 int status_print(struct ctl *ctl, xt_client *client, bool brief);

@@ -55,13 +55,24 @@ static void check_taken(const struct options *o, unsigned taken)
 	assert(!o->json || (taken & OPT_JSON));
 	assert(!o->no_header || (taken & OPT_NO_HEADER));
 	assert(!o->write || (taken & OPT_WRITE));
-	assert(!o->all || (taken & OPT_ALL));
-	assert(!o->force || (taken & OPT_FORCE));
+	assert((!o->name && !o->column && !o->remove_keys) || (taken & OPT_ASSET));
+	assert(!o->function || (taken & OPT_FUNCTION));
+	assert(!o->by || (taken & OPT_BY));
+	assert(!o->version || (taken & OPT_VERSION));
+	assert(o->older_than_s == -1 || (o->older_than_s >= 0 && (taken & OPT_OLDER_THAN)));
+	assert(o->round_digits == 0 ||
+	       (o->round_digits >= 1 && o->round_digits <= 16 && (taken & OPT_ROUND)));
+	assert(!o->raw || (taken & OPT_RAW));
+	assert(!o->cached || (taken & OPT_CACHED));
+	assert(!o->all || (taken & (OPT_ALL | OPT_EVERY)));
+	assert(!o->force || (taken & (OPT_FORCE | OPT_REPLACE)));
 	assert(!o->yes || (taken & OPT_YES));
 	assert(!o->jsonl || (taken & OPT_JSONL));
 	assert(!o->skip_bad || (taken & OPT_SKIP_BAD));
 	assert(!o->help || (taken & OPT_HELP));
 	assert(o->n_args == 0 || (taken & OPT_ARG));
+	assert(o->n_params == 0 || (taken & OPT_PARAM));
+	assert((o->given & ~taken) == 0);
 }
 
 static void check_parsed(const struct parsed *p, unsigned taken, int argc, char **argv)
@@ -73,7 +84,14 @@ static void check_parsed(const struct parsed *p, unsigned taken, int argc, char 
 	check_borrowed(o->track_id, argc, argv);
 	check_borrowed(o->where, argc, argv);
 	check_borrowed(o->engine, argc, argv);
-	assert(p->n + o->n_args < (size_t)argc);
+	check_borrowed(o->name, argc, argv);
+	check_borrowed(o->column, argc, argv);
+	check_borrowed(o->function, argc, argv);
+	check_borrowed(o->by, argc, argv);
+	check_borrowed(o->version, argc, argv);
+	assert(p->n + o->n_args + o->n_params < (size_t)argc);
+	for (size_t i = 0; i < o->n_params; i++)
+		check_borrowed(o->params[i], argc, argv);
 	for (size_t i = 0; i < o->n_args; i++)
 		check_borrowed(o->args[i], argc, argv);
 	for (size_t i = 0, at = 1; i < p->n; i++, at++) { /* in the order that they were given in */
@@ -96,7 +114,11 @@ static void check_same(const struct parsed *a, const struct parsed *b)
 	assert(x.table == y.table && x.track_id == y.track_id && x.where == y.where && x.engine == y.engine);
 	assert(x.json == y.json && x.no_header == y.no_header && x.write == y.write && x.all == y.all);
 	assert(x.force == y.force && x.yes == y.yes && x.jsonl == y.jsonl && x.skip_bad == y.skip_bad);
-	assert(x.help == y.help);
+	assert(x.help == y.help && x.given == y.given && x.raw == y.raw && x.cached == y.cached);
+	assert(x.name == y.name && x.column == y.column && x.remove_keys == y.remove_keys);
+	assert(x.function == y.function && x.by == y.by && x.version == y.version);
+	assert(x.older_than_s == y.older_than_s && x.round_digits == y.round_digits);
+	assert(x.n_params == y.n_params && memcmp(x.params, y.params, x.n_params * sizeof(*x.params)) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -107,8 +129,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct parsed first, second;
 	int argc = 0;
 
-	taken |= (unsigned)take_byte(&in) << 8 | (take_byte(&in) & 1u) << 16;
-	assert(words && taken < OPT_HELP << 1);
+	for (unsigned bits = 8; bits < 32; bits += 8)
+		taken |= (unsigned)take_byte(&in) << bits;
+	taken &= OPT_ASSET | (OPT_ASSET - 1);
+	assert(words);
 	if (in.len > 0)
 		memcpy(words, in.data, in.len);
 	words[in.len] = '\0';

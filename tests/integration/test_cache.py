@@ -255,36 +255,51 @@ def test_nobody_is_awaited_when_all_have_left(daemon, db):
         lease(b, call_of(2)[0])
 
 
+def listed(c, **kw):
+    """All pages of a list."""
+    entries, after = [], {}
+    while True:
+        page = c.call("cache_list", **kw, **after)
+        entries += page["entries"]
+        if "next" not in page:
+            return entries
+        after = {"after": page["next"]}
+
+
+def test_lists_whose_parts_fill_pages(client):
+    keys = set()
+    for n in range(20):
+        parts = parts_of("f", {"n": n, **{f"argument_{i:03}": "v" * 100 for i in range(500)}})
+        keys.add(key_of(parts))
+        finish(client, lease(client, key_of(parts)), key_of(parts), parts=parts)
+    assert "next" in client.call("cache_list", parts=True)
+    for which in ({}, {"function": "f"}, {"track_id": "t"}):
+        entries = listed(client, parts=True, **which)
+        assert len(entries) == 20 and {e["key"] for e in entries} == keys
+        assert all(key_of(e["parts"]) == e["key"] for e in entries)
+
+
 def test_lists_and_deletes(client):
     for n in range(600):
         key, parts = call_of(n, "f" if n % 3 else "g")
         finish(client, lease(client, key), key, parts=parts, track_id=f"r{n % 2}", value=bytes(n))
 
-    def listed(**kw):
-        entries, after = [], {}
-        while True:
-            page = client.call("cache_list", **kw, **after)
-            entries += page["entries"]
-            if "next" not in page:
-                return entries
-            after = {"after": page["next"]}
-
-    everything = listed()
+    everything = listed(client)
     assert len(everything) == 600 and len({e["key"] for e in everything}) == 600
     assert {e["function"] for e in everything} == {"f", "g"} and "parts" not in everything[0]
-    assert len(listed(function="g")) == 200 and len(listed(track_id="r1")) == 300
-    assert len(listed(function="g", track_id="r1")) == 100
-    assert [e["key"] for e in listed(prefix=KEY[:4])] == [KEY]
-    assert listed(prefix=KEY[:4], parts=True)[0]["parts"] == PARTS
-    assert listed(function="h") == []
-    created = [e["created"] for e in listed(function="f")]
+    assert len(listed(client, function="g")) == 200 and len(listed(client, track_id="r1")) == 300
+    assert len(listed(client, function="g", track_id="r1")) == 100
+    assert [e["key"] for e in listed(client, prefix=KEY[:4])] == [KEY]
+    assert listed(client, prefix=KEY[:4], parts=True)[0]["parts"] == PARTS
+    assert listed(client, function="h") == []
+    created = [e["created"] for e in listed(client, function="f")]
     assert created == sorted(created)
 
-    keys = [e["key"] for e in listed(track_id="r1")]
+    keys = [e["key"] for e in listed(client, track_id="r1")]
     r = client.change("cache_delete", keys=b"".join(keys))
     assert r["deleted"] == 300 and r["bytes"] > 300 * 200
     assert client.change("cache_delete", keys=b"".join(keys))["deleted"] == 0
-    assert len(listed()) == 300 and listed(track_id="r1") == []
+    assert len(listed(client)) == 300 and listed(client, track_id="r1") == []
     assert client.call("cache_get", key=KEY) == {"found": False}
     assert client.call("cache_stats")["entries"] == 300
     assert client.value("SELECT count(*) FROM events") == 600  # rows stay
