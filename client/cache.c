@@ -182,7 +182,10 @@ int xt_cache_each(xt_client *client, const xt_cache_filter *filter,
 	do {
 		struct result_cache_list page = {0};
 		struct call call = {0};
-		r = call_run(client, METHOD_cache_list, &p, &call, &page, NEVER);
+		do { /* a page comes at once; who wants to stop says so by `each` */
+			call_done(&call);
+			r = call_run(client, METHOD_cache_list, &p, &call, &page, NEVER);
+		} while (r == XT_EINTR);
 		buf_clear(&next);
 		buf_add(&next, page.next.data, page.next.len);
 		p.has |= PARAM_BIT(cache_list, after);

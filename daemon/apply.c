@@ -1,9 +1,12 @@
 #include "apply.h"
 
 #include "asset.h"
+#include "entries.h"
 #include "fate.h"
 #include "intake.h"
 #include "table.h"
+
+#define TIDY_PIECES 200 /* of the cache, that are looked at in a turn */
 
 /* ---- answers ---------------------------------------------------------- */
 
@@ -281,12 +284,25 @@ bool work_apply_held(struct work *w, struct op *op)
 	return true;
 }
 
+/* Once a day what is too old goes, by pieces that others do not wait long for. */
+static void tidy_cache(struct work *w)
+{
+	struct entries_gc done = {.more = true};
+	struct xt_err err;
+
+	for (int i = 0; i < TIDY_PIECES && done.more; i++)
+		if (entries_gc(w->cache, w->store->now_us(), &done, &err) < 0)
+			return;
+}
+
 int work_apply(struct work *w, struct op *op, struct xt_err *err)
 {
 	w->op = op;
 	w->events = &op->out;
 	if (op->kind == OP_TIDY)
 		return 0;
+	if (op->kind == OP_JUDGE)
+		tidy_cache(w);
 	if (op->kind == OP_JUDGE)
 		return fate_judge(w, &op->again, err) < 0 ? -1 : clients_forget_old(w->store, err);
 	if (op->kind == OP_SPOOL)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "entries.h"
@@ -149,6 +150,34 @@ static void close_env(struct cache *c)
 	c->env = NULL;
 }
 
+/* What LMDB reads at a start, in a child: a damaged map ends that one. */
+static void probe_in_child(struct cache *c)
+{
+	struct xt_err ignored;
+
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGBUS, SIG_DFL);
+	signal(SIGABRT, SIG_DFL);
+	int rc = open_env(c);
+	if (rc == 0 && check_size(c, &ignored) == 0 && open_dbs(c, &ignored) == 0)
+		rc = entries_probe(c);
+	_exit(rc == 0 ? 0 : 1);
+}
+
+/* Whether the generation that was found can be opened without dying of it: what else is wrong with it is
+ * found when it is opened. Before there are threads. */
+static bool survives(struct cache *c)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		probe_in_child(c);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return pid < 0 || WIFEXITED(status);
+}
+
 /* Opens the generation at c->path, which is a directory. Under the lock. */
 static int open_generation(struct cache *c, struct xt_err *err)
 {
@@ -256,6 +285,7 @@ int cache_make(struct cache *c, struct xt_err *err)
 	if (c->off)
 		return xt_err_set(err, XT_E_cache_off, NULL, "there is no cache: %s",
 				  c->why.code ? c->why.message : "the database is read-only");
+	catch_faults();
 	pthread_rwlock_wrlock(&c->lock);
 	if (mkdir(c->dir, 0700) < 0 && errno != EEXIST)
 		r = xt_err_set(err, errno == ENOSPC ? XT_E_cache_full : XT_E_cache_off, NULL,
@@ -308,7 +338,12 @@ int cache_open(struct cache *c, const struct cache_options *o)
 		c->path[0] = '\0';
 		c->off = true;
 		log_warn("there is no cache error=\"%s\"", err.message);
-	} else if (open_generation(c, &err) < 0) {
+	} else if (!survives(c) || open_generation(c, &err) < 0) {
+		if (!err.code) {
+			atomic_store(&c->damaged, true);
+			xt_err_set(&err, XT_E_cache_damaged, NULL, "LMDB dies of the cache '%.200s'",
+				   c->path);
+		}
 		log_error("the cache cannot be used error=\"%s\"", err.message);
 		if (!atomic_load(&c->damaged)) {
 			c->path[0] = '\0';
@@ -348,12 +383,25 @@ void cache_describe(struct cache *c, char *ret, size_t size)
 {
 	pthread_rwlock_rdlock(&c->lock);
 	const char *why = c->why.code ? c->why.message : "nothing is written here";
+	bool off = !c->env && atomic_load(&c->off);
 	snprintf(ret, size, "%s%s",
-		 c->env			? "ok"
-		 : atomic_load(&c->off) ? "off: "
-					: "empty",
-		 c->env || !atomic_load(&c->off) ? "" : why);
+		 atomic_load(&c->damaged) ? "damaged, about to be set aside"
+		 : c->env		  ? "ok"
+		 : off			  ? "off: "
+					  : "empty",
+		 off ? why : "");
 	pthread_rwlock_unlock(&c->lock);
+}
+
+/* Of mdb_reader_list: a line a slot, below a head without numbers. Our own is none. */
+static int count_reader(const char *line, void *data)
+{
+	uint64_t *readers = data;
+	char *end;
+	long pid = strtol(line, &end, 10);
+
+	*readers += end > line && pid != (long)getpid();
+	return 0;
 }
 
 void cache_sizes(struct cache *c, uint64_t *ret_file, uint64_t *ret_map, uint64_t *ret_readers)
@@ -368,7 +416,9 @@ void cache_sizes(struct cache *c, uint64_t *ret_file, uint64_t *ret_map, uint64_
 	snprintf(file, sizeof(file), "%s/data.mdb", c->path);
 	if (!c->env || stat(file, &st) < 0)
 		st.st_size = 0;
-	*ret_readers = info.me_numreaders > 0 ? info.me_numreaders - 1 : 0; /* without the loop's own */
+	*ret_readers = 0;
+	if (c->env)
+		mdb_reader_list(c->env, count_reader, ret_readers);
 	pthread_rwlock_unlock(&c->lock);
 	*ret_file = (uint64_t)st.st_size;
 	*ret_map = info.me_mapsize;

@@ -182,3 +182,24 @@ bool entries_are_of(struct cache *c, const uint8_t *database_id)
 	entries_read_end(c);
 	return same;
 }
+
+int entries_probe(struct cache *c)
+{
+	MDB_cursor *cursor;
+	MDB_txn *txn;
+	MDB_val k, v;
+	struct span ignored;
+	int rc = mdb_txn_begin(c->env, NULL, MDB_RDONLY, &txn);
+
+	if (rc != 0)
+		return rc;
+	get(c, txn, CACHE_META, span_str("database"), &ignored);
+	rc = mdb_cursor_open(txn, c->db[CACHE_PENDING], &cursor);
+	if (rc == 0) {
+		while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0)
+			continue;
+		mdb_cursor_close(cursor);
+	}
+	mdb_txn_abort(txn);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}

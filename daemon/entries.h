@@ -90,6 +90,9 @@ int entries_settle(struct cache *c, int (*marked)(void *data, const struct clien
 /* Checks the layout, or notes it and whose the cache is when it is new. LMDB's code. */
 int entries_check_meta(struct cache *c, MDB_txn *txn, unsigned layout);
 
+/* Reads what a start reads. LMDB's code. */
+int entries_probe(struct cache *c);
+
 /* Whether the results are of that database. */
 bool entries_are_of(struct cache *c, const uint8_t *database_id);
 

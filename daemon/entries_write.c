@@ -120,16 +120,20 @@ static void look(struct cache *c, const uint8_t *key, uint64_t *ret_size, uint64
 	MDB_txn *txn;
 
 	*ret_size = *ret_token = 0;
-	if (!c->env || atomic_load(&c->damaged) || mdb_txn_begin(c->env, NULL, MDB_RDONLY, &txn) != 0)
+	if (!c->env || atomic_load(&c->damaged))
 		return;
 	cache_watch(c);
+	if (mdb_txn_begin(c->env, NULL, MDB_RDONLY, &txn) != 0) {
+		cache_unwatch();
+		return;
+	}
 	if (mdb_get(txn, c->db[CACHE_ENTRIES], &k, &v) == 0 &&
 	    entry_get(span_of(v.mv_data, v.mv_size), &e) == 0) {
 		*ret_size = v.mv_size;
 		*ret_token = e.token;
 	}
-	cache_unwatch();
 	mdb_txn_abort(txn);
+	cache_unwatch();
 }
 
 uint64_t entries_token(struct cache *c, const uint8_t *key)
@@ -301,10 +305,14 @@ static bool free_pages(struct cache *c)
 	struct xt_err ignored;
 	MDB_txn *txn;
 
-	if (mdb_txn_begin(c->env, NULL, 0, &txn) != 0)
-		return false;
-	int rc = index_put(c, txn, CACHE_META, span_str("bytes"), span_of(&bytes, sizeof(bytes)));
-	return end(c, txn, rc, bytes, &ignored) == 0;
+	cache_watch(c);
+	bool freed = mdb_txn_begin(c->env, NULL, 0, &txn) == 0;
+	if (freed) {
+		int rc = index_put(c, txn, CACHE_META, span_str("bytes"), span_of(&bytes, sizeof(bytes)));
+		freed = end(c, txn, rc, bytes, &ignored) == 0;
+	}
+	cache_unwatch();
+	return freed;
 }
 
 int entries_commit(struct cache *c, int64_t now_us, struct xt_err *err)

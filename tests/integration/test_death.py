@@ -166,11 +166,16 @@ def test_a_client_that_comes_back_has_not_crashed(served, looker):
 
 
 def test_a_daemon_that_leaves_judges_nobody(daemon, db):
+    """And the next one only who has gone: a worker that computes has nothing to say for long."""
     d = daemon(db)
+    dead = at_gate(spawn(db))
     with d.client(client_id=b"b" * 16) as c:
-        c.change("run_start", track_id="run-1")
+        c.change("run_start", track_id="mine")
         d.stop()
-        assert sqlite(db, "SELECT status FROM xt_runs") == [("running",)]
+        assert set(sqlite(db, "SELECT status FROM xt_runs")) == {("running",)}
+        dead.kill()
+        dead.wait(TIMEOUT)
         d = daemon(db, "--grace-ms", "0")
         with d.client(last_seq=0) as looker:
-            assert until_crashed(looker)[0][1] == "gone while the daemon was away"
+            until(looker, "SELECT cause FROM xt_runs WHERE status = 'crashed'", [["gone while the daemon was away"]])
+            assert looker.rows("SELECT status FROM xt_runs WHERE track_id = 'mine'") == [["running"]]

@@ -11,6 +11,7 @@ NOT_PROVOKED = {
     "internal": "is a bug",
     "disk_full": "needs a small file system: test_disk_full mounts one where that is allowed",
     "io_error": "needs a disk that fails",
+    "cache_damaged": "LMDB seldom notices: test_cache damages its file, and asks what becomes of it",
     "slow_reader": "the daemon stops reading from such a client long before; logged, not sent",
 }
 
