@@ -298,6 +298,9 @@ enum flight {
 	FLIGHT_COMPUTE, /* compute, and keep nothing: no lease could be had */
 };
 
+/* The cache lies in that directory, and may be read directly; empty: it may not. */
+void flight_cache_at(struct xt_client *c, struct span path);
+
 /* Looks a key up: in the map, else by the daemon, where `ret` borrows from `call`. XT_OK, XT_DONE: it is not
  * there, or an error. */
 int flight_look(struct xt_client *c, const uint8_t *key, struct entry *ret, struct call *call)

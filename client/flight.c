@@ -1,8 +1,20 @@
 #include "client.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #define MAX_ASKS 5 /* connections that may break while one answer is waited for */
+
+void flight_cache_at(struct xt_client *c, struct span path)
+{
+	char dir[PATH_MAX];
+
+	snprintf(dir, sizeof(dir), "%.*s", SPAN_ARG(path));
+	if (dir[0] && !c->opt.no_direct_cache)
+		direct_open(&c->direct, dir);
+	else
+		direct_close(&c->direct);
+}
 
 /* ---- looking ---------------------------------------------------------- */
 

@@ -150,12 +150,7 @@ static enum greeting adopt(struct xt_client *c, const struct result_hello *h, in
 	c->trouble[0] = c->trouble_code[0] = '\0'; /* told again behind hello */
 	c->read_only = h->read_only;
 	c->cache_ttl_us = h->cache_ttl_ms * 1000;
-	char cache[PATH_MAX];
-	snprintf(cache, sizeof(cache), "%.*s", SPAN_ARG(h->cache));
-	if (cache[0] && !c->opt.no_direct_cache)
-		direct_open(&c->direct, cache);
-	else
-		direct_close(&c->direct);
+	flight_cache_at(c, h->cache);
 	c->acked = h->mark;
 	window_rewind(c);
 	return GREETED;

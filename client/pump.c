@@ -108,17 +108,6 @@ static void on_state(struct xt_client *c, const struct params_state *p)
 		c->opt.on_warning(code, message, c->opt.user);
 }
 
-static void on_cache_moved(struct xt_client *c, const struct params_cache_moved *p)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%.*s", SPAN_ARG(p->path));
-	if (path[0] && !c->opt.no_direct_cache)
-		direct_open(&c->direct, path);
-	else
-		direct_close(&c->direct);
-}
-
 static int no_sense(struct xt_client *c, const struct xt_err *why)
 {
 	return xt_err_set(&c->stream, why->code, NULL, "the daemon sent what it must not: %s", why->message);
@@ -163,7 +152,7 @@ int pump_frame(struct xt_client *c, struct span body)
 	else if (m.method->id == METHOD_state)
 		on_state(c, &p.state);
 	else if (m.method->id == METHOD_cache_moved)
-		on_cache_moved(c, &p.moved);
+		flight_cache_at(c, p.moved.path);
 	return 0;
 }
 

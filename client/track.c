@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "canon.h"
+#include "key.h"
 #include "pairs.h"
 
 #define MAX_NESTING 10	 /* of maps in an argument that become columns of their own */
@@ -88,27 +89,6 @@ static void add_argument(struct pairs *to, struct buf *name, const xt_value *v, 
 	}
 }
 
-static int check_fields(struct xt_client *c, const char *what, const xt_field *fields, size_t n)
-{
-	size_t bytes = 0, items = 0;
-
-	if (n > XT_MAX_COLUMNS || (n > 0 && !fields))
-		return client_fail(c, XT_EINVAL, "%zu %s%s, a row holds %d", n, what,
-				   fields ? "" : " at NULL", XT_MAX_COLUMNS);
-	for (size_t i = 0; i < n; i++) {
-		if (!fields[i].key)
-			return client_fail(c, XT_EINVAL, "one of the %s has a NULL key", what);
-		const char *why = pack_measure(&fields[i].value, ROW_DEPTH - 1, &bytes, &items);
-		if (!why && bytes > XT_MAX_FRAME)
-			why = "and those before it have more bytes than a message holds";
-		if (!why && items > ROW_ITEMS)
-			why = "and those before it have more than 65,000 items";
-		if (why)
-			return client_fail(c, XT_EINVAL, "'%.200s' %s", fields[i].key, why);
-	}
-	return XT_OK;
-}
-
 /* run's parameters < function columns < arguments. What is computed since comes later. */
 static int put_row(struct xt_call *call, const char *function, const xt_field *args, size_t n_args)
 {
@@ -143,93 +123,6 @@ static int put_row(struct xt_call *call, const char *function, const xt_field *a
 	buf_done(&map);
 	pairs_done(&shown_args);
 	return failed ? no_memory(run->client) : XT_OK;
-}
-
-/* ---- the key ---------------------------------------------------------- */
-
-/* The parts of a call's key, from packed arguments and parameters, those of the run counted. */
-static int put_parts(struct xt_client *c, const struct xt_run *run, const char *function,
-		     const xt_field *args, size_t n_args, const xt_call_options *o, struct buf *out)
-{
-	struct canon_options how = {.round = o->round_digits > 0, .digits = o->round_digits - 1};
-	struct pairs a = {0}, p = {0};
-	struct buf packed_args = {0}, packed_params = {0};
-	struct xt_err err;
-	int r = XT_OK;
-
-	if (o->round_digits < 0 || how.digits > CANON_MAX_DIGITS)
-		return client_fail(c, XT_EINVAL, "round_digits is 0 to %d, not %d", CANON_MAX_DIGITS + 1,
-				   o->round_digits);
-	for (size_t i = 0; i < n_args; i++)
-		pairs_add(&a, span_str(args[i].key), &args[i].value);
-	for (size_t i = 0; run && i < run->n_params; i++)
-		pairs_add_raw(&p, span_of(run->param[i].key, run->param[i].len),
-			      span_of(run->params.data + run->param[i].value,
-				      run->param[i].end - run->param[i].value));
-	for (size_t i = 0; i < o->n_params; i++)
-		pairs_add(&p, span_str(o->params[i].key), &o->params[i].value);
-	pairs_put_map(&a, &packed_args);
-	pairs_put_map(&p, &packed_params);
-	if (a.failed || p.failed || buf_failed(&packed_args) || buf_failed(&packed_params))
-		r = no_memory(c);
-	else if (wire_scan(buf_span(&packed_args), &err) < 0 ||
-		 wire_scan(buf_span(&packed_params), &err) < 0 ||
-		 canon_parts(out, span_str(function), span_str(o->version), buf_span(&packed_args),
-			     buf_span(&packed_params), &how, &err) < 0)
-		r = client_fail_err(c, XT_EINVAL, &err);
-	pairs_done(&a);
-	pairs_done(&p);
-	buf_done(&packed_args);
-	buf_done(&packed_params);
-	return r;
-}
-
-static int check_call(struct xt_client *c, const char *function, const xt_field *args, size_t n_args,
-		      const xt_call_options *o)
-{
-	if (!function || !function[0] || strlen(function) > XT_MAX_KEY || !utf8_valid(span_str(function)))
-		return client_fail(c, XT_EINVAL, "a function's name is 1 to %d bytes of UTF-8", XT_MAX_KEY);
-	if (o->version && (strlen(o->version) > XT_MAX_KEY || !utf8_valid(span_str(o->version))))
-		return client_fail(c, XT_EINVAL, "a version is at most %d bytes of UTF-8", XT_MAX_KEY);
-	int r = check_fields(c, "arguments", args, n_args);
-	if (r == XT_OK)
-		r = check_fields(c, "parameters", o->params, o->n_params);
-	return r == XT_OK ? check_fields(c, "labels", o->labels, o->n_labels) : r;
-}
-
-int xt_cache_key(xt_client *client, const char *function, const xt_field *args, size_t n_args,
-		 const xt_call_options *options, uint8_t ret_key[XT_KEY_BYTES])
-{
-	static const xt_call_options none;
-	const xt_call_options *o = options ? options : &none;
-	struct buf parts = {0};
-
-	client_enter(client);
-	int r = check_call(client, function, args, n_args, o);
-	if (r == XT_OK)
-		r = put_parts(client, NULL, function, args, n_args, o, &parts);
-	if (r == XT_OK)
-		canon_key(buf_span(&parts), ret_key);
-	buf_done(&parts);
-	return client_leave(client, r);
-}
-
-int xt_cache_parts(xt_client *client, const char *function, const xt_field *args, size_t n_args,
-		   const xt_call_options *options, const uint8_t **ret_parts, size_t *ret_size)
-{
-	static const xt_call_options none;
-	const xt_call_options *o = options ? options : &none;
-
-	client_enter(client);
-	buf_clear(&client->cached);
-	int r = check_call(client, function, args, n_args, o);
-	if (r == XT_OK)
-		r = put_parts(client, NULL, function, args, n_args, o, &client->cached);
-	if (r == XT_OK) {
-		*ret_parts = client->cached.data;
-		*ret_size = client->cached.len;
-	}
-	return client_leave(client, r);
 }
 
 /* ---- rows ------------------------------------------------------------- */
@@ -386,7 +279,7 @@ static int begin(struct xt_call *call, const char *function, const xt_field *arg
 {
 	struct xt_client *c = call->run->client;
 
-	int r = check_call(c, function, args, n_args, o);
+	int r = key_check_call(c, function, args, n_args, o);
 	if (r == XT_OK)
 		r = put_row(call, function, args, n_args);
 	for (size_t i = 0; i < o->n_params && r == XT_OK; i++)
@@ -396,7 +289,7 @@ static int begin(struct xt_call *call, const char *function, const xt_field *arg
 	if (r == XT_OK && call->params.failed)
 		r = no_memory(c);
 	if (r == XT_OK && o->cache)
-		r = put_parts(c, call->run, function, args, n_args, o, &call->parts);
+		r = key_put_parts(c, call->run, function, args, n_args, o, &call->parts);
 	if (r == XT_OK && o->cache)
 		r = look_up(call, o);
 	if (r == XT_OK)
@@ -436,7 +329,7 @@ int xt_call_result_fields(xt_call *call, const xt_field *fields, size_t n_fields
 		return XT_OK;
 	struct xt_client *c = call->run->client;
 	client_enter(c);
-	int r = check_fields(c, "results", fields, n_fields);
+	int r = key_check_fields(c, "results", fields, n_fields);
 	for (size_t i = 0; i < n_fields && r == XT_OK; i++)
 		pairs_add(&call->results, span_str(fields[i].key), &fields[i].value);
 	if (r == XT_OK && call->results.failed)
