@@ -202,6 +202,22 @@ def test_who_leaves_in_the_middle_of_a_call(client, served):
         assert c.rows("SELECT function_name, error, error_type FROM events") == [["f", "its own", "Unfinished"]]
 
 
+def test_every_way_into_a_block_and_out_of_it(served, db):
+    p = subprocess.run([BUILD / "xt-track", db], capture_output=True, text=True, timeout=TIMEOUT)
+    assert p.returncode == 0 and not any(s in p.stderr for s in SANITIZER), p.stderr
+    assert p.stdout.splitlines() == ["warning untracked: a function's name is 1 to 4096 bytes of UTF-8", "executed 6"]
+    got = rows(db, "SELECT function_name, error_type, error, cache, ratio, packed, function_result, y FROM events ORDER BY rowid")
+    abandoned = ("Abandoned", "the call was left before its end", "", None, None, None, None)
+    assert got == [("plain", None, None, "", 2.5, 11, None, None), ("by_return", *abandoned), ("by_break", *abandoned),
+                   ("fails", "ValueError", "no such luck", "", None, None, None, None),
+                   ("inner", None, None, "", None, None, "deep", None), ("cached", None, None, "", None, None, None, 7),
+                   ("cached", None, None, "r", None, None, None, 7)]
+    assert rows(db, "SELECT config_a_b, config_c, lr, gap, kwargs FROM events WHERE cache = 'r'") == \
+        [(1, "[1,2]", 0.1 + 0.2, None, '{"config":{"a":{"b":1},"c":[1,2]},"lr":0.30000000000000004,"gap":null}')]
+    assert rows(db, "SELECT count(*) FROM events WHERE function_time IS NULL OR function_time < 0") == [(0,)]
+    assert rows(db, "SELECT count(*) FROM xt_calls") == [(0,)]
+
+
 def test_an_error_is_a_row_and_no_result(served, db):
     pool = Pool(db)
     for _ in range(4):
