@@ -190,8 +190,13 @@ static void become_child(struct xt_client *c)
 		c->spill.file.in = (struct buf){0};
 	}
 	spill_leave(c); /* closing it here leaves the parent's lock alone */
-	direct_abandon(&c->direct);
-	c->held = NULL; /* the parent's, as what was under way is */
+	if (whole) {
+		direct_abandon(&c->direct);
+		flight_forget(c); /* leases are the parent's, as what was under way is */
+	} else {
+		c->direct = (struct direct){0};
+		c->held = NULL;
+	}
 	c->window = (struct window){0};
 	c->in = (struct buf){.max = 2 * (size_t)XT_MAX_FRAME};
 	c->calls = NULL;

@@ -32,6 +32,14 @@ struct table {
 static struct table *table;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* What a child of fork inherited: LMDB can neither use nor free it there. Kept in sight of leak checkers. */
+struct abandoned {
+	struct direct_env *env;
+	MDB_txn *txn;
+	struct abandoned *next;
+};
+static struct abandoned *abandoned;
+
 static void make_table(void)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -174,6 +182,14 @@ void direct_close(struct direct *d)
 
 void direct_abandon(struct direct *d)
 {
+	if (d->env) {
+		struct abandoned *a = malloc(sizeof(*a));
+		if (a) {
+			*a = (struct abandoned){.env = d->env, .txn = d->txn, .next = abandoned};
+			abandoned = a;
+		}
+	}
+	buf_done(&d->bytes);
 	*d = (struct direct){0};
 }
 

@@ -117,11 +117,17 @@ def test_control_results_without_rows_are_kept(served, db):
         check_stores(d, db)
 
 
-def test_control_no_grace_time(served, db):
-    """Leases are given before their holders have come back: datapoints are executed twice."""
-    d = served("after commit", 8)
-    workers = [worker(db, "--from", i * 5, "--micros", 60000) for i in range(4)]
-    crashed(d)
-    served(defect="no grace time")
-    join(*workers, *[worker(db, "--from", i * 3) for i in range(4)])
-    assert max(executions(db).values()) > 1
+def given_while_its_holder_may_return(d, key):
+    with d.client() as c:
+        return c.call("cache_begin", key=key, wait_ms=0)["state"] == "lease"
+
+
+@pytest.mark.parametrize("defect", [None, "no grace time"])
+def test_control_no_grace_time(served, db, defect):
+    """Leases are given before their holders have come back: datapoints would be executed twice."""
+    d, key = served(), bytes(32)
+    holder = d.client()
+    holder.change("run_start", track_id="r")
+    assert holder.call("cache_begin", key=key)["state"] == "lease"
+    d.kill()
+    assert given_while_its_holder_may_return(served(defect=defect), key) == (defect is not None)
