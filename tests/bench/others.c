@@ -75,6 +75,49 @@ static bool dial(struct redis *r, const char *path)
 	die("redis-server does not answer", path);
 }
 
+static void send_message(struct redis *r)
+{
+	for (size_t at = 0; at < r->len;) {
+		ssize_t n = write(r->fd, r->message + at, r->len - at);
+		if (n <= 0)
+			die("cannot write to redis-server", strerror(errno));
+		at += (size_t)n;
+	}
+}
+
+/* Reads to `message`, behind so many bytes; returns how many there are now. */
+static size_t read_some(struct redis *r, size_t at)
+{
+	ssize_t n = read(r->fd, r->message + at, sizeof(r->message) - 1 - at);
+
+	if (n <= 0)
+		die("redis-server closed the connection", "");
+	r->message[at + (size_t)n] = '\0';
+	return at + (size_t)n;
+}
+
+/* Sends what is in `message`, and reads an answer of so many bytes: "+OK", or a value with its length. */
+static void exchange(struct redis *r, size_t answer)
+{
+	send_message(r);
+	for (size_t at = 0; at < answer;) {
+		at = read_some(r, at);
+		if (r->message[0] == '-')
+			die("redis-server refuses", r->message);
+	}
+}
+
+/* It refuses everything while it reads what an earlier one left. */
+static void wait_until_loaded(struct redis *r)
+{
+	do {
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		r->len = (size_t)snprintf(r->message, sizeof(r->message), "PING\r\n");
+		send_message(r);
+		read_some(r, 0);
+	} while (r->message[0] == '-');
+}
+
 static bool redis_start(struct redis *r, const char *dir, bool durable)
 {
 	char path[108];
@@ -97,7 +140,10 @@ static bool redis_start(struct redis *r, const char *dir, bool durable)
 		die("the directory's name is too long for a socket", dir);
 	unlink(path);
 	r->pid = start(argv, -1);
-	return dial(r, path);
+	if (!dial(r, path))
+		return false;
+	wait_until_loaded(r);
+	return true;
 }
 
 static void redis_stop(struct redis *r)
@@ -105,23 +151,6 @@ static void redis_stop(struct redis *r)
 	close(r->fd);
 	kill(r->pid, SIGTERM);
 	finish(r->pid);
-}
-
-/* Sends what is in `message`, and reads an answer of so many bytes: "+OK", or a value with its length. */
-static void exchange(struct redis *r, size_t answer)
-{
-	for (size_t at = 0; at < r->len;) {
-		ssize_t n = write(r->fd, r->message + at, r->len - at);
-		if (n <= 0)
-			die("cannot write to redis-server", strerror(errno));
-		at += (size_t)n;
-	}
-	for (size_t at = 0; at < answer;) {
-		ssize_t n = read(r->fd, r->message + at, sizeof(r->message) - at);
-		if (n <= 0 || r->message[0] == '-')
-			die("redis-server refuses", n <= 0 ? "it closed" : r->message);
-		at += (size_t)n;
-	}
 }
 
 static void redis_set(struct redis *r, long i, long size)
