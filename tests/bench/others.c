@@ -211,20 +211,15 @@ bool redis_measure(const char *dir, long size, long n, long sets, struct took *r
 bool diskcache_measure(const char *dir, long size, long n, long sets, struct took *ret_get,
 		       struct took *ret_set)
 {
+	static const char script[] = XT_BENCH_SOURCE "/diskcache_times.py";
 	char numbers[4][24], line[256] = "";
 	const long values[] = {size, OTHERS_ENTRIES, n, sets};
 	int out[2];
 
 	for (int i = 0; i < 4; i++)
 		snprintf(numbers[i], sizeof(numbers[i]), "%ld", values[i]);
-	const char *const argv[] = {"/usr/bin/python3",
-				    XT_BENCH_SOURCE "/diskcache_times.py",
-				    dir,
-				    numbers[0],
-				    numbers[1],
-				    numbers[2],
-				    numbers[3],
-				    NULL};
+	const char *const argv[] = {"/usr/bin/python3", script,	    dir,	numbers[0],
+				    numbers[1],		numbers[2], numbers[3], NULL};
 	if (pipe2(out, O_CLOEXEC) < 0)
 		die("cannot make a pipe", strerror(errno));
 	pid_t pid = start(argv, out[1]);

@@ -22,9 +22,12 @@ static _Noreturn void usage(const struct setting *settings, size_t n)
 
 static void take(const struct setting *s, const char *value)
 {
-	double number = s->text ? 0 : atof(value);
-
-	if (!s->text && (number < s->least || (s->most > 0 && number > s->most))) {
+	if (s->text) {
+		*s->text = value;
+		return;
+	}
+	double number = atof(value);
+	if (number < s->least || (s->most > 0 && number > s->most)) {
 		fprintf(stderr, "%s: --%s must be %g at least", program_invocation_short_name, s->name,
 			s->least);
 		if (s->most > 0)
@@ -34,10 +37,8 @@ static void take(const struct setting *s, const char *value)
 	}
 	if (s->whole)
 		*s->whole = (long)number;
-	else if (s->real)
+	if (s->real)
 		*s->real = number;
-	else
-		*s->text = value;
 }
 
 void setup_options(int argc, char **argv, const struct setting *settings, size_t n)
