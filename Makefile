@@ -15,7 +15,7 @@ pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration 
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build
-.PHONY: help install-packages build docs demo test bench bench-load install sanitize fuzz soak lint format clean
+.PHONY: help install-packages build docs demo test bench bench-load bench-cache install sanitize fuzz soak lint format clean
 
 help:
 	@echo 'make build      install what is missing, configure and compile into $$(BUILD) ($(BUILD))'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test       unit and integration tests, faults, power failures, crashes'
 	@echo 'make bench      rows/s and latency beside bare SQLite'
 	@echo 'make bench-load  what one client notices of thousands of others; memory of the daemon'
+	@echo 'make bench-cache  what a cached result costs, beside a bare socket, Redis and diskcache'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR='
 	@echo 'make sanitize   all tests under ASan and UBSan, unit and worker tests under TSan'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)); what they find stays in build-fuzz/found/'
@@ -61,6 +62,10 @@ bench: build
 
 bench-load: build
 	$(BUILD)/xt-bench-load
+
+# Redis and diskcache are measured where they are: apt-get install redis-server python3-diskcache
+bench-cache: build
+	$(BUILD)/xt-bench-cache
 
 install: build
 	@$(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX))

@@ -29,7 +29,10 @@
 #define RETRY_MS	   100		     /* least time between two tries to connect */
 #define WINDOW_BYTES	   (8u << 20)	     /* default of options.window_bytes */
 #define SPOOL_BYTES	   ((size_t)1 << 30) /* default of options.spool_bytes */
-#define NEVER		   INT64_MAX	     /* a deadline that does not come */
+/* The longest nap: another thread may have put bytes in the window meanwhile. */
+#define SLICE_MS 200
+
+#define NEVER INT64_MAX /* a deadline that does not come */
 
 /* A frame in the window. */
 struct frame {
@@ -72,7 +75,8 @@ struct held {
 struct xt_client {
 	pthread_mutex_t lock; /* guards everything */
 	pthread_cond_t cond;  /* something was read, or nobody reads any more */
-	bool reading;	      /* a thread is in poll() without the mutex */
+	bool reading;	      /* a thread waits for bytes, or reads them, without the mutex */
+	bool waits;	      /* recv() waits for bytes, for SLICE_MS */
 	uint8_t *alive;	      /* a page that fork wipes; NULL: compare `pid` */
 	bool trace;	      /* XETRACK_TRACE=proto: messages are printed on stderr */
 	pid_t pid;	      /* process that the state belongs to */

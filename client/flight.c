@@ -103,11 +103,34 @@ void flight_abort(struct xt_client *c, struct held *held)
 
 static void forget_finished(struct xt_client *c)
 {
-	for (struct held *h = c->held, *next; h; h = next) {
-		next = h->next;
-		if (h->seq > 0 && h->seq <= c->acked)
-			drop(c, h);
+	for (struct held **at = &c->held; *at;) {
+		struct held *h = *at;
+		if (h->seq > 0 && h->seq <= c->acked) {
+			*at = h->next;
+			free(h);
+		} else {
+			at = &h->next;
+		}
 	}
+}
+
+/* A client holds so many leases at most, also of calls that have ended and whose results are on their way:
+ * when these are as many, the oldest is waited for. */
+static int wait_for_finished(struct xt_client *c)
+{
+	uint64_t oldest = UINT64_MAX;
+	size_t n = 0;
+
+	forget_finished(c);
+	for (const struct held *h = c->held; h; h = h->next) {
+		n++;
+		if (h->seq > 0 && h->seq < oldest)
+			oldest = h->seq;
+	}
+	if (n < XT_MAX_LEASES || oldest == UINT64_MAX || c->fd < 0)
+		return XT_OK;
+	int r = client_await(c, oldest, client_full_deadline(c));
+	return r == XT_EINTR ? r : XT_OK;
 }
 
 size_t flight_tell(struct xt_client *c, struct buf *out)
@@ -198,7 +221,7 @@ static int ask(struct xt_client *c, struct params_cache_begin *p, struct call *c
 static bool goes_on_alone(const struct xt_client *c, int r)
 {
 	return r == XT_ECONNECT || r == XT_EDOWN || r == XT_ELOST ||
-	       (r == XT_EREQUEST && strcmp(c->code, "unknown_method") == 0);
+	       (r == XT_EREQUEST && (strcmp(c->code, "unknown_method") == 0 || strcmp(c->code, "busy") == 0));
 }
 
 int flight_begin(struct xt_client *c, const uint8_t *key, const xt_call_options *o, enum flight *ret,
@@ -221,9 +244,12 @@ int flight_begin(struct xt_client *c, const uint8_t *key, const xt_call_options 
 		p.has |= PARAM_BIT(cache_begin, wait_ms);
 		p.wait_ms = o->wait_ms < 0 ? 0 : (uint64_t)o->wait_ms;
 	}
+	int r = wait_for_finished(c);
+	if (r != XT_OK)
+		return r;
 	put_within(c, &within);
 	p.within = buf_span(&within);
-	int r = ask(c, &p, call, &answer);
+	r = ask(c, &p, call, &answer);
 	buf_done(&within);
 	if (r != XT_OK)
 		return goes_on_alone(c, r) ? XT_OK : r;

@@ -1,11 +1,13 @@
 #include "client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -91,7 +93,7 @@ static int send_hello(struct xt_client *c, int64_t deadline)
 	if (c->trace)
 		trace_frames("libxetrack", "->", buf_span(&out));
 	while (!out.failed && at < out.len && now_ms() < deadline) {
-		ssize_t n = send(c->fd, out.data + at, out.len - at, MSG_NOSIGNAL);
+		ssize_t n = send(c->fd, out.data + at, out.len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			break;
 		at += n > 0 ? (size_t)n : 0;
@@ -254,6 +256,16 @@ static int nobody(struct xt_client *c, const struct place *p, int error, bool pa
 	return start_daemon(c, p, deadline);
 }
 
+/* From here on who reads waits, for SLICE_MS at most; what is sent never does (MSG_DONTWAIT). */
+static bool let_wait(int fd)
+{
+	struct timeval slice = {.tv_usec = SLICE_MS * 1000};
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof(slice)) == 0 &&
+	       fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
+}
+
 /* One try. XT_OK with fd set, or with fd -1: try again. */
 static int attempt(struct xt_client *c, bool patient, int64_t deadline)
 {
@@ -279,8 +291,10 @@ static int attempt(struct xt_client *c, bool patient, int64_t deadline)
 	c->fd = fd;
 	buf_clear(&c->in);
 	enum greeting g = greet(c, &p, deadline, &status);
-	if (g == GREETED)
+	if (g == GREETED) {
+		c->waits = let_wait(fd);
 		return XT_OK;
+	}
 	link_drop(c);
 	return g == AGAIN ? XT_OK : status;
 }

@@ -9,7 +9,6 @@
 #include "trace.h"
 
 #define READ_BYTES 65536u
-#define SLICE_MS   200 /* longest nap: another thread may have put bytes in the window meanwhile */
 
 /* ---- what arrives ----------------------------------------------------- */
 
@@ -179,26 +178,38 @@ int pump_parse(struct xt_client *c)
 	return r;
 }
 
+/* Room for the next read. False: there is no memory for it now. */
+static bool make_room(struct xt_client *c)
+{
+	bool made = buf_reserve(&c->in, READ_BYTES) == 0;
+
+	c->in.failed = false;
+	return made;
+}
+
+/* n: what recv() said, which was no error that passes. False: the connection is gone. */
+static bool take_read(struct xt_client *c, ssize_t n)
+{
+	if (n > 0)
+		c->in.len += (size_t)n;
+	if (n > 0 && pump_parse(c) == 0)
+		return true;
+	link_drop(c);
+	return false;
+}
+
 void pump_read(struct xt_client *c)
 {
 	c->unread = 0;
 	while (c->fd >= 0 && !c->reading) {
-		if (buf_reserve(&c->in, READ_BYTES) < 0) {
-			c->in.failed = false;
+		if (!make_room(c))
 			return;
-		}
 		ssize_t n = recv(c->fd, c->in.data + c->in.len, READ_BYTES, MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			break;
-		if (n > 0)
-			c->in.len += (size_t)n;
-		if (n <= 0 || pump_parse(c) < 0) {
-			link_drop(c);
-			break;
-		}
-		if ((size_t)n < READ_BYTES)
+		if (!take_read(c, n) || (size_t)n < READ_BYTES)
 			break;
 	}
 	window_trim(c);
@@ -218,12 +229,37 @@ static void wait_turn(struct xt_client *c, int ms)
 	pthread_cond_timedwait(&c->cond, &c->lock, &t);
 }
 
+/* Waits for bytes only, for SLICE_MS, and reads them: recv() does both, where two system calls would be a
+ * good part of what a short question takes. Without the mutex: nobody else touches `in` while `reading`. */
+static int wait_read(struct xt_client *c)
+{
+	c->unread = 0;
+	c->reading = true;
+	pthread_mutex_unlock(&c->lock);
+	ssize_t n = recv(c->fd, c->in.data + c->in.len, READ_BYTES, 0);
+	int error = errno;
+	pthread_mutex_lock(&c->lock);
+	c->reading = false;
+	bool interrupted = n < 0 && error == EINTR;
+	if (n >= 0 || (error != EINTR && error != EAGAIN)) {
+		if (take_read(c, n) && (size_t)n == READ_BYTES)
+			pump_read(c);
+		window_trim(c);
+		if (c->spill.on)
+			window_send(c);
+	}
+	pthread_cond_broadcast(&c->cond);
+	return interrupted ? XT_EINTR : XT_OK;
+}
+
 /* Waits without the mutex; r: what poll said. */
 static int wait_fd(struct xt_client *c, int ms)
 {
 	bool unsent = !c->mute && c->window.sent < c->window.bytes.len;
 	struct pollfd p = {.fd = c->fd, .events = (short)(unsent ? POLLIN | POLLOUT : POLLIN)};
 
+	if (c->fd >= 0 && c->waits && !unsent && ms == SLICE_MS && make_room(c))
+		return wait_read(c);
 	c->reading = true;
 	pthread_mutex_unlock(&c->lock);
 	int r = poll(&p, 1, ms); /* fd -1: a nap until the next try to connect */

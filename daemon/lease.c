@@ -7,6 +7,7 @@
 #define MAX_LEASES  100000 /* in all */
 #define MAX_WAITERS 100000 /* the same */
 #define MANY	    1000   /* of either, from which on one client may not have more than its share */
+#define COUNTERS    4096
 
 enum lease_state {
 	LEASE_RESERVED,	 /* nobody holds it: the grace time, or about to be passed on */
@@ -36,6 +37,7 @@ struct lease {
 struct leases {
 	struct leases_options opt;
 	struct lease *buckets[BUCKETS];
+	unsigned held[COUNTERS];     /* leases of the clients whose ids begin alike: no client has more */
 	struct waiter *waiters;	     /* all of them */
 	struct client_key *expected; /* owned: clients that may hold leases of an earlier daemon */
 	size_t n_expected;
@@ -84,10 +86,27 @@ static struct lease *add(struct leases *l, const uint8_t *key)
 	return e;
 }
 
+static unsigned *counter(struct leases *l, const struct client_key *client)
+{
+	return &l->held[(client->id[0] | (size_t)client->id[1] << 8) % COUNTERS]; /* ids are random */
+}
+
+/* The lease goes to another client; NULL: to none. Its state is changed behind that. */
+static void hand(struct leases *l, struct lease *e, const struct client_key *client)
+{
+	if (e->state != LEASE_RESERVED)
+		--*counter(l, &e->client);
+	if (!client)
+		return;
+	e->client = *client;
+	++*counter(l, client);
+}
+
 static void drop(struct leases *l, struct lease *e)
 {
 	struct lease **at = bucket(l, e->key);
 
+	hand(l, e, NULL);
 	while (*at != e)
 		at = &(*at)->next;
 	*at = e->next;
@@ -152,8 +171,8 @@ static uint64_t give(struct leases *l, struct lease *e, const struct client_key 
 		l->epoch = l->opt.epoch(l->opt.data);
 	if (l->epoch == 0)
 		return 0;
+	hand(l, e, client);
 	e->state = LEASE_LIVE;
-	e->client = *client;
 	e->abandoned = false;
 	e->token = l->epoch << EPOCH_SHIFT | ++l->counter;
 	return e->token;
@@ -172,6 +191,7 @@ static void answer_all(struct leases *l, struct lease *e, const struct entry *en
 /* Nobody holds it any more: the next one computes, unless the result is there by now. */
 static void pass_on(struct leases *l, struct lease *e)
 {
+	hand(l, e, NULL);
 	e->state = LEASE_RESERVED;
 	if (l->grace_until_ms)
 		return;
@@ -246,11 +266,12 @@ static bool may_wait(const struct leases *l, const struct lease_ask *ask)
 	return ours < XT_MAX_LEASES && l->stats.waiters < MAX_WAITERS;
 }
 
-static bool may_hold(const struct leases *l, const struct lease_ask *ask)
+static bool may_hold(struct leases *l, const struct lease_ask *ask)
 {
 	size_t ours = 0;
 
-	if (l->stats.leases < MANY)
+	if (l->stats.leases < MANY ||
+	    (l->stats.leases < MAX_LEASES && *counter(l, &ask->client) < XT_MAX_LEASES))
 		return true;
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (const struct lease *e = l->buckets[i]; e; e = e->next)
@@ -389,14 +410,14 @@ void lease_claim(struct leases *l, const uint8_t *key, uint64_t token, const str
 
 	if (e && e->state != LEASE_RESERVED) {
 		if (e->token == token && e->client.uid == client->uid)
-			e->client = *client; /* it had to draw a new id */
+			hand(l, e, client); /* it had to draw a new id */
 		return;
 	}
 	if (stored >= token || (!e && !(e = add(l, key))))
 		return; /* another one computed it meanwhile */
+	hand(l, e, client);
 	e->state = LEASE_LIVE;
 	e->token = token;
-	e->client = *client;
 	e->abandoned = false;
 }
 

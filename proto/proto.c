@@ -41,6 +41,7 @@
 const struct method_desc proto_methods[] = {
 #define METHOD(name, id, kind, thread, flags, doc)                                    \
 	{#name,                                                                       \
+	 sizeof(#name) - 1,                                                           \
 	 id,                                                                          \
 	 KIND_(kind),                                                                 \
 	 THREAD_(thread),                                                             \
@@ -54,6 +55,16 @@ const struct method_desc proto_methods[] = {
 };
 const size_t proto_n_methods = sizeof(proto_methods) / sizeof(proto_methods[0]);
 
+/* Where a method stands in the table, by its id, plus 1; 0: there is none. */
+enum {
+#define METHOD(name, id, kind, thread, flags, doc) AT_##name,
+#include "methods.def"
+};
+static const uint8_t at_of[] = {
+#define METHOD(name, id, kind, thread, flags, doc) [id] = AT_##name + 1,
+#include "methods.def"
+};
+
 const struct error_desc proto_errors[] = {
 #define ERROR(name, number, doc) {#name, XT_E_##name, doc},
 #include "methods.def"
@@ -62,16 +73,15 @@ const size_t proto_n_errors = sizeof(proto_errors) / sizeof(proto_errors[0]);
 
 const struct method_desc *proto_method(enum method_id id)
 {
-	for (size_t i = 0; i < proto_n_methods; i++)
-		if (proto_methods[i].id == id)
-			return &proto_methods[i];
-	return NULL;
+	size_t at = (size_t)id < sizeof(at_of) ? at_of[id] : 0;
+
+	return at > 0 ? &proto_methods[at - 1] : NULL;
 }
 
 const struct method_desc *proto_method_named(struct span name)
 {
 	for (size_t i = 0; i < proto_n_methods; i++)
-		if (span_is(name, proto_methods[i].name))
+		if (span_eq(name, span_of(proto_methods[i].name, proto_methods[i].name_len)))
 			return &proto_methods[i];
 	return NULL;
 }

@@ -111,6 +111,7 @@ struct shape_desc {
 
 struct method_desc {
 	const char *name;
+	size_t name_len; /* bytes */
 	enum method_id id;
 	enum method_kind kind;
 	enum method_thread thread;

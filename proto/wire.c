@@ -337,7 +337,7 @@ static void put_call(struct buf *out, const struct method_desc *m, const void *p
 {
 	msgpack_packer pk = wire_packer(out);
 
-	put_str(&pk, span_str(m->name));
+	put_str(&pk, span_of(m->name, m->name_len));
 	msgpack_pack_array(&pk, 1);
 	wire_put_shape(out, &m->params, params);
 }

@@ -2,32 +2,24 @@
  * xt-bench: what the daemon takes, beside what one bare SQLite process inserts of the same rows into
  * the same table with the same durability, in one run: medians and spread over repetitions.
  */
-#include <errno.h>
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "bare.h"
+#include "gang.h"
 #include "measure.h"
 #include "row.h"
 #include "served.h"
+#include "setup.h"
 #include "xetrack.h"
 
-#define MAX_WORKERS 64
-#define MAX_REPEAT  25
-
 static struct {
-	long rows;	  /* of one case */
-	long flushes;	  /* of one case that waits for each row */
-	int repeat;	  /* times that everything is done */
-	const char *only; /* part of the names of the cases to run; NULL: all */
-	char dir[1000];	  /* where databases are made and removed */
+	long rows;	    /* of one case */
+	long flushes;	    /* of one case that waits for each row */
+	long repeat;	    /* times that everything is done */
+	const char *only;   /* part of the names of the cases to run; NULL: all */
+	char dir[DIR_SIZE]; /* where databases are made and removed */
 } set = {.rows = 400000, .flushes = 2000, .repeat = 5};
 
 /* ---- workers ---------------------------------------------------------- */
@@ -40,36 +32,39 @@ struct report {
 	double p50_us, p99_us, max_us; /* of one call: xt_log, or xt_log with xt_flush */
 };
 
-static void check(xt_client *xt, int r, const char *what)
-{
-	if (r != XT_OK) {
-		fprintf(stderr, "xt-bench: %s: %s: %s\n", what, xt_status_name(r), xt_error(xt));
-		_exit(1);
-	}
-}
+/* One case under way. */
+struct job {
+	const char *db;
+	long rows; /* of each worker */
+	enum style style;
+	struct report *reports; /* shared, a worker each */
+};
 
-static void work(const char *db, int worker, long rows, enum style style, int gate, struct report *rep)
+static void work(int worker, void *data)
 {
-	struct samples s = samples_new(style == BATCHES ? rows / 100 + 1 : rows);
+	const struct job *job = data;
+	struct report *rep = &job->reports[worker];
+	long rows = job->rows;
+	struct samples s = samples_new(job->style == BATCHES ? rows / 100 + 1 : rows);
 	xt_client *xt;
 	xt_run *run;
-	char c, id[32];
+	char id[32];
 
-	check(NULL, xt_open(&xt, db, &(xt_options){.no_autostart = true}), "open");
+	check(NULL, xt_open(&xt, job->db, &(xt_options){.no_autostart = true}), "open");
 	snprintf(id, sizeof(id), "bench-%d", worker);
 	check(xt, xt_run_join(&run, xt, id, NULL), "join");
-	(void)!read(gate, &c, 1); /* all start at once: the gate closes */
+	gang_ready();
 	rep->started_ns = now_ns();
 	for (long i = 0; i < rows;) {
 		int64_t t = now_ns();
-		if (style == BATCHES) {
+		if (job->style == BATCHES) {
 			check(xt, row_log_batch(run, worker, i, 100), "log");
 			i += 100;
 		} else {
 			check(xt, row_log(run, worker, i), "log");
 			i++;
 		}
-		if (style == FLUSH_EACH)
+		if (job->style == FLUSH_EACH)
 			check(xt, xt_flush(xt, XT_FOREVER), "flush");
 		samples_add(&s, (double)(now_ns() - t) / 1000);
 	}
@@ -79,38 +74,20 @@ static void work(const char *db, int worker, long rows, enum style style, int ga
 	rep->p99_us = samples_at(&s, 0.99);
 	rep->max_us = samples_at(&s, 1);
 	check(xt, xt_close(xt), "close");
-	_exit(0);
 }
 
 /* One case: rows a second; the calls' latencies are the median of the workers', the worst the worst. */
 static double run_workers(const char *db, int n, long rows, enum style style, struct report *ret)
 {
-	struct report *rep = mmap(NULL, sizeof(*rep) * MAX_WORKERS, PROT_READ | PROT_WRITE,
-				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pids[MAX_WORKERS];
-	int gate[2], status;
+	size_t size = sizeof(struct report) * (size_t)n;
+	struct job job = {
+		.db = db, .rows = rows / n / 100 * 100, .style = style, .reports = gang_share(size)};
+	struct report *rep = job.reports;
 
-	if (rep == MAP_FAILED || pipe(gate) < 0)
-		die("cannot prepare workers", strerror(errno));
-	for (int i = 0; i < n; i++) {
-		pids[i] = fork();
-		if (pids[i] < 0)
-			die("cannot fork", strerror(errno));
-		if (pids[i] == 0) {
-			close(gate[1]);
-			work(db, i, rows / n / 100 * 100, style, gate[0], &rep[i]);
-		}
-	}
-	usleep(200000); /* let them connect; nothing depends on it but the figure */
-	close(gate[1]);
-	close(gate[0]);
+	gang_run(n, work, &job);
 	struct samples p50 = samples_new(n), p99 = samples_new(n), worst = samples_new(n);
 	int64_t first = INT64_MAX, last = 0;
 	for (int i = 0; i < n; i++) {
-		while (waitpid(pids[i], &status, 0) < 0 && errno == EINTR)
-			;
-		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-			die("a worker failed", db);
 		first = rep[i].started_ns < first ? rep[i].started_ns : first;
 		last = rep[i].ended_ns > last ? rep[i].ended_ns : last;
 		samples_add(&p50, rep[i].p50_us);
@@ -123,9 +100,8 @@ static double run_workers(const char *db, int n, long rows, enum style style, st
 	samples_free(&p50);
 	samples_free(&p99);
 	samples_free(&worst);
-	munmap(rep, sizeof(*rep) * MAX_WORKERS);
-	long done = rows / n / 100 * 100 * n; /* whole batches of each worker */
-	return (double)done * 1e9 / (double)(last - first);
+	gang_unshare(rep, size);
+	return (double)job.rows * n * 1e9 / (double)(last - first); /* whole batches of each worker */
 }
 
 /* ---- cases ------------------------------------------------------------ */
@@ -191,7 +167,7 @@ static void print_results(struct samples *small, struct samples *large, struct s
 								   : samples_at(small, 0.5);
 	double single = samples_at(commits, 0.5);
 
-	printf("rows of 12 columns; medians of %d runs (lowest–highest); S is the faster bare SQLite\n\n",
+	printf("rows of 12 columns; medians of %ld runs (lowest–highest); S is the faster bare SQLite\n\n",
 	       set.repeat);
 	print_line("bare SQLite, 4 KiB pages", small, 0, "");
 	print_line("bare SQLite, 16 KiB pages", large, 0, "");
@@ -225,8 +201,8 @@ static void run_all(void)
 		cases[i].p99 = samples_new(MAX_REPEAT);
 		cases[i].worst = samples_new(MAX_REPEAT);
 	}
-	for (int r = 0; r < set.repeat; r++) {
-		fprintf(stderr, "\rrun %d of %d", r + 1, set.repeat);
+	for (long r = 0; r < set.repeat; r++) {
+		fprintf(stderr, "\rrun %ld of %ld", r + 1, set.repeat);
 		database_path(db, sizeof(db));
 		samples_add(&small, bare_insert(db, set.rows, 1000, 4096, NULL));
 		remove_database(db);
@@ -244,38 +220,17 @@ static void run_all(void)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"rows", required_argument, NULL, 'r'},	  {"flushes", required_argument, NULL, 'f'},
-		{"repeat", required_argument, NULL, 'n'}, {"dir", required_argument, NULL, 'd'},
-		{"only", required_argument, NULL, 'o'},	  {0}};
 	const char *base = ".";
-	int o;
+	const struct setting settings[] = {
+		{"rows", "N", .whole = &set.rows, .least = 6400},
+		{"flushes", "N", .whole = &set.flushes, .least = 1600},
+		{"repeat", "N", .whole = &set.repeat, .least = 1, .most = MAX_REPEAT},
+		{"dir", "DIRECTORY", .text = &base},
+		{"only", "CASE", .text = &set.only},
+	};
 
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (o == 'r')
-			set.rows = atol(optarg);
-		else if (o == 'f')
-			set.flushes = atol(optarg);
-		else if (o == 'n')
-			set.repeat = atoi(optarg);
-		else if (o == 'd')
-			base = optarg;
-		else if (o == 'o')
-			set.only = optarg;
-		else
-			die("usage: xt-bench [--rows N] [--flushes N] [--repeat N] [--dir DIRECTORY] [--only "
-			    "CASE]",
-			    "");
-	}
-	if (set.rows < 6400 || set.flushes < 1600 || set.repeat < 1 || set.repeat > MAX_REPEAT)
-		die("--rows must be 6400 at least, --flushes 1600, --repeat 1 to 25", "");
-	char *real = realpath(base, NULL);
-	snprintf(set.dir, sizeof(set.dir), "%.900s/xt-bench-XXXXXX", real ? real : base);
-	free(real);
-	if (!mkdtemp(set.dir))
-		die("cannot make a directory in", base);
-	setenv("XDG_RUNTIME_DIR", set.dir, 1);
-	signal(SIGPIPE, SIG_IGN);
+	setup_options(argc, argv, settings, sizeof(settings) / sizeof(settings[0]));
+	setup_directory(base, set.dir);
 	run_all();
 	remove_directory(set.dir);
 	return 0;

@@ -17,6 +17,7 @@
 #include "measure.h"
 #include "place.h"
 #include "row.h"
+#include "setup.h"
 #include "wire.h"
 #include "xetrack.h"
 
@@ -120,15 +121,6 @@ void crowd_slow_reader(const char *db, int process, long count)
 }
 
 /* ---- clients ---------------------------------------------------------- */
-
-static void check(xt_client *xt, int r, const char *what)
-{
-	if (r != XT_OK) {
-		fprintf(stderr, "%s: a neighbour cannot %s: %s: %s\n", program_invocation_short_name, what,
-			xt_status_name(r), xt_error(xt));
-		_exit(1);
-	}
-}
 
 static xt_run *enter(const char *db, int process, long client, xt_client **ret)
 {

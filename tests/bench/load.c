@@ -4,47 +4,34 @@
  * compared with the same client alone in the same repetition.
  */
 #include <errno.h>
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "crowd.h"
 #include "measure.h"
 #include "row.h"
 #include "served.h"
+#include "setup.h"
 #include "xetrack.h"
 
 #define FILL_ROWS     50000 /* in the table before a case */
 #define ROUND_LOGS    50    /* calls of the measured client in each of its rounds */
 #define ROUND_FLUSHES 10
 #define ROUND_QUERIES 5
-#define MAX_REPEAT    25
 
 static struct {
 	double seconds;	     /* that each case is measured */
 	double idle_seconds; /* that the daemon is watched doing nothing */
-	int repeat;	     /* times that everything is done */
+	long repeat;	     /* times that everything is done */
 	long idle, live;     /* connections */
 	const char *only;    /* part of the names of the cases to run; NULL: all */
-	char dir[1000];	     /* where databases are made and removed */
+	char dir[DIR_SIZE];  /* where databases are made and removed */
 } set = {.seconds = 1.5, .idle_seconds = 3, .repeat = 3, .idle = 10000, .live = 1000};
 
 /* ---- the measured client ---------------------------------------------- */
 
 enum call { LOG, FLUSH, QUERY, CALLS };
-
-static void check(xt_client *xt, int r, const char *what)
-{
-	if (r != XT_OK) {
-		fprintf(stderr, "%s: %s: %s: %s\n", program_invocation_short_name, what, xt_status_name(r),
-			xt_error(xt));
-		exit(1);
-	}
-}
 
 static void took(struct samples *s, int64_t since)
 {
@@ -232,15 +219,15 @@ static void print_daemon(void)
 
 static void run_all(void)
 {
-	for (int r = 0; r < set.repeat; r++)
+	for (long r = 0; r < set.repeat; r++)
 		for (size_t i = 0; i < N_CASES; i++) {
 			if (i > 0 && set.only && !strstr(cases[i].name, set.only))
 				continue;
-			fprintf(stderr, "\r\033[Krun %d of %d: %s", r + 1, set.repeat, cases[i].name);
+			fprintf(stderr, "\r\033[Krun %ld of %ld: %s", r + 1, set.repeat, cases[i].name);
 			run_case(&cases[i]);
 		}
 	fprintf(stderr, "\r\033[K");
-	printf("one client beside others, %ld idle and %ld live ones; µs; medians of %d runs "
+	printf("one client beside others, %ld idle and %ld live ones; µs; medians of %ld runs "
 	       "(lowest–highest), the "
 	       "worst of all\n",
 	       set.idle, set.live, set.repeat);
@@ -254,21 +241,13 @@ static void prepare(const char *base)
 {
 	long most = crowd_most();
 
-	if (set.repeat < 1 || set.repeat > MAX_REPEAT || set.seconds <= 0)
-		die("--repeat must be 1 to 25, --seconds more than 0", "");
 	if (set.idle > most || set.live > most) {
 		fprintf(stderr, "%s: the limit of open files leaves room for %ld connections\n",
 			program_invocation_short_name, most);
 		set.idle = set.idle < most ? set.idle : most;
 		set.live = set.live < most ? set.live : most;
 	}
-	char *real = realpath(base, NULL);
-	snprintf(set.dir, sizeof(set.dir), "%.900s/xt-bench-XXXXXX", real ? real : base);
-	free(real);
-	if (!mkdtemp(set.dir))
-		die("cannot make a directory in", base);
-	setenv("XDG_RUNTIME_DIR", set.dir, 1);
-	signal(SIGPIPE, SIG_IGN);
+	setup_directory(base, set.dir);
 	for (size_t i = 0; i < N_CASES; i++) {
 		struct load_case *c = &cases[i];
 		struct samples *all[] = {&c->rss, &c->peak, &c->files, &c->cpu, &c->switches};
@@ -284,34 +263,17 @@ static void prepare(const char *base)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"seconds", required_argument, NULL, 's'},
-						{"repeat", required_argument, NULL, 'n'},
-						{"idle", required_argument, NULL, 'i'},
-						{"live", required_argument, NULL, 'l'},
-						{"dir", required_argument, NULL, 'd'},
-						{"only", required_argument, NULL, 'o'},
-						{0}};
 	const char *base = ".";
-	int o;
+	const struct setting settings[] = {
+		{"seconds", "N", .real = &set.seconds, .least = 0.001},
+		{"repeat", "N", .whole = &set.repeat, .least = 1, .most = MAX_REPEAT},
+		{"idle", "N", .whole = &set.idle},
+		{"live", "N", .whole = &set.live},
+		{"dir", "DIRECTORY", .text = &base},
+		{"only", "CASE", .text = &set.only},
+	};
 
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (o == 's')
-			set.seconds = atof(optarg);
-		else if (o == 'n')
-			set.repeat = atoi(optarg);
-		else if (o == 'i')
-			set.idle = atol(optarg);
-		else if (o == 'l')
-			set.live = atol(optarg);
-		else if (o == 'd')
-			base = optarg;
-		else if (o == 'o')
-			set.only = optarg;
-		else
-			die("usage: xt-bench-load [--seconds N] [--repeat N] [--idle N] [--live N] [--dir "
-			    "DIRECTORY] [--only CASE]",
-			    "");
-	}
+	setup_options(argc, argv, settings, sizeof(settings) / sizeof(settings[0]));
 	prepare(base);
 	run_all();
 	remove_directory(set.dir);

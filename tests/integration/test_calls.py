@@ -1,8 +1,10 @@
 """Tracked calls by real workers: every datapoint is executed once, counted by an outside witness."""
 import collections
+import contextlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 
 import pytest
@@ -259,6 +261,19 @@ def test_hits_are_counted(served, db):
         while sum(e["hits"] for e in c.call("cache_list")["entries"]) != 3:
             pass
         assert all(e["function"] == "f" and e["origin"] == "r" for e in c.call("cache_list")["entries"])
+
+
+def test_a_fast_worker_waits_for_its_results_before_it_runs_out_of_leases(served, db):
+    pool, most = Pool(db), 1024  # MAX_LEASES of proto/methods.def
+    with contextlib.closing(sqlite3.connect(db)) as other:
+        other.execute("BEGIN IMMEDIATE")  # nothing can be stored: leases are held until it can
+        worker = pool.start(most + 500)
+        while len(pool.begun()) < most and worker.poll() is None:
+            os.sched_yield()
+        other.rollback()
+    pool.join()
+    assert pool.begun() == {x: 1 for x in range(most + 500)}
+    assert rows(db, "SELECT count(*) FROM events WHERE cache = ''") == [(most + 500,)]
 
 
 def test_force_recomputes(served, db):
