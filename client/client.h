@@ -53,14 +53,15 @@ struct window {
 
 /* A request that somebody waits for. */
 struct call {
-	uint32_t msgid;	   /* of the request */
-	uint64_t seq;	   /* 0: not numbered, lost with its connection */
-	bool done;	   /* answered or lost */
-	bool lost;	   /* the answer will never come */
-	bool failed;	   /* answered by an error, in err */
-	struct xt_err err; /* the daemon's error */
-	struct buf result; /* owned copy of the encoded result */
-	struct call *next; /* in client->calls */
+	uint32_t msgid;	    /* of the request */
+	uint64_t seq;	    /* 0: not numbered, lost with its connection */
+	const uint8_t *key; /* borrowed: it asks for a lease of this key; else NULL */
+	bool done;	    /* answered or lost */
+	bool lost;	    /* the answer will never come */
+	bool failed;	    /* answered by an error, in err */
+	struct xt_err err;  /* the daemon's error */
+	struct buf result;  /* owned copy of the encoded result */
+	struct call *next;  /* in client->calls */
 };
 
 /* A lease that this client holds, from its answer until its result is acknowledged. */
@@ -114,11 +115,13 @@ struct xt_client {
 	char first_reason[600];		     /* the first of all */
 	bool restored;			     /* the next flush says XT_ERESTORED */
 
-	struct direct direct;  /* the cache, as far as it may be read directly */
-	uint64_t cache_ttl_us; /* age from which its entries are not to be taken; 0: none is too old */
-	struct held *held;     /* owned: leases */
-	uint64_t last_call;    /* number of the last call_begin */
-	struct buf cached;     /* owned: what xt_cache_get() or xt_cache_parts() gave last */
+	struct direct direct;	/* the cache, as far as it may be read directly */
+	uint64_t cache_ttl_us;	/* age from which its entries are not to be taken; 0: none is too old */
+	struct held *held;	/* owned: leases */
+	uint64_t last_call;	/* number of the last call_begin */
+	char cache_warning[64]; /* code of the last warning about the cache: each is told once */
+	int64_t alone_until;	/* cached calls do not wait for a daemon before that, ms */
+	struct buf cached;	/* owned: what xt_cache_get() or xt_cache_parts() gave last */
 
 	uint32_t msgid;	     /* last one used */
 	struct call *calls;  /* those waited for */
@@ -302,8 +305,9 @@ enum flight {
 	FLIGHT_COMPUTE, /* compute, and keep nothing: no lease could be had */
 };
 
-/* The cache lies in that directory, and may be read directly; empty: it may not. */
-void flight_cache_at(struct xt_client *c, struct span path);
+/* The cache lies in that directory, and may be read directly; empty: it may not. ttl_ms: age from which
+ * entries are not to be taken; 0: none is too old. */
+void flight_cache_at(struct xt_client *c, struct span path, uint64_t ttl_ms);
 
 /* Looks a key up: in the map, else by the daemon, where `ret` borrows from `call`. XT_OK, XT_DONE: it is not
  * there, or an error. */
@@ -321,6 +325,10 @@ void flight_abort(struct xt_client *c, struct held *held);
 /* Forgets leases whose results are acknowledged; appends those that are held as hello's `leases`, and returns
  * how many there are. */
 size_t flight_tell(struct xt_client *c, struct buf *out);
+
+/* After hello, which named them: leases whose results turn out to be known are given back, for the daemon
+ * took them for live. */
+void flight_settle(struct xt_client *c);
 
 /* Leaves all leases alone: a child's, or at the end. */
 void flight_forget(struct xt_client *c);

@@ -1,5 +1,6 @@
 #include "direct.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <lmdb.h>
 #include <pthread.h>
@@ -201,7 +202,8 @@ static int begin(struct direct *d)
 	if (rc != MDB_MAP_RESIZED)
 		return rc;
 	pthread_mutex_lock(&table->lock);
-	rc = mdb_env_set_mapsize(d->env->env, 0);
+	/* Others of this process may read in it at this moment: then this one asks the daemon from now on. */
+	rc = d->env->refs == 1 ? mdb_env_set_mapsize(d->env->env, 0) : EBUSY;
 	pthread_mutex_unlock(&table->lock);
 	return rc ? rc : mdb_txn_renew(d->txn);
 }

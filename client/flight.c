@@ -3,12 +3,14 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#define MAX_ASKS 5 /* connections that may break while one answer is waited for */
+#define MAX_ASKS 50    /* connections that may break while one answer is waited for */
+#define ALONE_MS 30000 /* for which nobody waits again for a daemon that did not come */
 
-void flight_cache_at(struct xt_client *c, struct span path)
+void flight_cache_at(struct xt_client *c, struct span path, uint64_t ttl_ms)
 {
 	char dir[PATH_MAX];
 
+	c->cache_ttl_us = ttl_ms * 1000;
 	snprintf(dir, sizeof(dir), "%.*s", SPAN_ARG(path));
 	if (dir[0] && !c->opt.no_direct_cache)
 		direct_open(&c->direct, dir);
@@ -133,6 +135,25 @@ static int wait_for_finished(struct xt_client *c)
 	return r == XT_EINTR ? r : XT_OK;
 }
 
+/* The lease that another thread was given and has not taken yet; 0: none. */
+static uint64_t lease_of(const struct call *k)
+{
+	struct result_cache_begin a;
+	struct xt_err err;
+
+	if (!k->key || !k->done || k->lost || k->failed ||
+	    wire_decode(&proto_method(METHOD_cache_begin)->result, buf_span(&k->result), &a, &err) < 0)
+		return 0;
+	return span_is(a.state, "lease") ? a.token : 0;
+}
+
+static void put_lease(msgpack_packer *pk, const uint8_t *key, uint64_t token)
+{
+	msgpack_pack_bin(pk, XT_CACHE_KEY);
+	msgpack_pack_bin_body(pk, key, XT_CACHE_KEY);
+	msgpack_pack_uint64(pk, token);
+}
+
 size_t flight_tell(struct xt_client *c, struct buf *out)
 {
 	msgpack_packer pk = wire_packer(out);
@@ -141,13 +162,23 @@ size_t flight_tell(struct xt_client *c, struct buf *out)
 	forget_finished(c);
 	for (const struct held *h = c->held; h; h = h->next)
 		n++;
+	for (const struct call *k = c->calls; k; k = k->next)
+		n += lease_of(k) != 0;
 	msgpack_pack_array(&pk, 2 * n);
-	for (const struct held *h = c->held; h; h = h->next) {
-		msgpack_pack_bin(&pk, XT_CACHE_KEY);
-		msgpack_pack_bin_body(&pk, h->key, XT_CACHE_KEY);
-		msgpack_pack_uint64(&pk, h->token);
-	}
+	for (const struct held *h = c->held; h; h = h->next)
+		put_lease(&pk, h->key, h->token);
+	for (const struct call *k = c->calls; k; k = k->next)
+		if (lease_of(k))
+			put_lease(&pk, k->key, lease_of(k));
 	return n;
+}
+
+void flight_settle(struct xt_client *c)
+{
+	for (const struct held *h = c->held; h; h = h->next)
+		if (h->seq > 0 && h->seq <= c->acked)
+			put_abort(c, h->key, h->token);
+	forget_finished(c);
 }
 
 void flight_forget(struct xt_client *c)
@@ -188,6 +219,8 @@ static int take_back(struct xt_client *c, const uint8_t *key, struct call *call)
 		r = call_wait(c, call, deadline_in(c->opt.connect_timeout_ms));
 	while (r == XT_EINTR);
 	call_forget(c, call);
+	if (r == XT_ETIMEOUT)
+		link_drop(c); /* the next hello names no lease that its answer may have given */
 	if (r == XT_OK &&
 	    wire_decode(&proto_method(METHOD_cache_begin)->result, buf_span(&call->result), &answer, &err) ==
 		    0 &&
@@ -205,6 +238,7 @@ static int ask(struct xt_client *c, struct params_cache_begin *p, struct call *c
 	for (int i = 0; i < MAX_ASKS && r == XT_ELOST; i++) {
 		call_done(call);
 		r = call_send(c, METHOD_cache_begin, p, call);
+		call->key = p->key.data;
 		if (r == XT_OK)
 			r = call_wait(c, call, NEVER);
 		if (r == XT_EINTR && call->msgid)
@@ -214,6 +248,26 @@ static int ask(struct xt_client *c, struct params_cache_begin *p, struct call *c
 	if (r == XT_OK &&
 	    wire_decode(&proto_method(METHOD_cache_begin)->result, buf_span(&call->result), ret, &err) < 0)
 		r = client_fail(c, XT_EPROTOCOL, "the daemon's answer: %s", err.message);
+	return r;
+}
+
+/* A large result is not sent but read from the map. Where that cannot be it is asked for once more. */
+static int take_hit(struct xt_client *c, struct params_cache_begin *p, struct call *call,
+		    struct result_cache_begin *answer, struct entry *ret)
+{
+	if (answer->has & RESULT_BIT(cache_begin, value)) {
+		take_answer(answer, ret);
+		return XT_OK;
+	}
+	if (look_direct(c, p->key.data, ret) > 0)
+		return XT_OK;
+	p->direct = false;
+	p->force = false;
+	int r = ask(c, p, call, answer);
+	if (r == XT_OK && !span_is(answer->state, "hit"))
+		r = client_fail(c, XT_EPROTOCOL, "a result that was there is gone");
+	if (r == XT_OK)
+		take_answer(answer, ret);
 	return r;
 }
 
@@ -236,10 +290,16 @@ int flight_begin(struct xt_client *c, const uint8_t *key, const xt_call_options 
 		*ret = FLIGHT_HIT;
 		return XT_OK;
 	}
+	if (c->fd < 0 && now_ms() < c->alone_until && !link_try(c))
+		return XT_OK;
 	p.has = PARAM_BIT(cache_begin, within) | PARAM_BIT(cache_begin, force) |
 		PARAM_BIT(cache_begin, read_only);
 	p.force = o->force;
 	p.read_only = o->read_only;
+	if (c->direct.env) {
+		p.has |= PARAM_BIT(cache_begin, direct);
+		p.direct = true;
+	}
 	if (o->wait_ms != 0) {
 		p.has |= PARAM_BIT(cache_begin, wait_ms);
 		p.wait_ms = o->wait_ms < 0 ? 0 : (uint64_t)o->wait_ms;
@@ -251,6 +311,8 @@ int flight_begin(struct xt_client *c, const uint8_t *key, const xt_call_options 
 	p.within = buf_span(&within);
 	r = ask(c, &p, call, &answer);
 	buf_done(&within);
+	if (r == XT_ECONNECT || r == XT_EDOWN)
+		c->alone_until = now_ms() + ALONE_MS;
 	if (r != XT_OK)
 		return goes_on_alone(c, r) ? XT_OK : r;
 	if (span_is(answer.state, "held"))
@@ -258,9 +320,10 @@ int flight_begin(struct xt_client *c, const uint8_t *key, const xt_call_options 
 				   "another worker computes this call, and was waited for %d ms",
 				   o->wait_ms < 0 ? 0 : o->wait_ms);
 	if (span_is(answer.state, "hit")) {
-		take_answer(&answer, ret_entry);
 		*ret = FLIGHT_HIT;
-	} else if (span_is(answer.state, "lease")) {
+		return take_hit(c, &p, call, &answer, ret_entry);
+	}
+	if (span_is(answer.state, "lease")) {
 		*ret_held = add_held(c, key, answer.token);
 		if (!*ret_held) {
 			put_abort(c, key, answer.token);

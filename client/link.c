@@ -151,10 +151,10 @@ static enum greeting adopt(struct xt_client *c, const struct result_hello *h, in
 	c->knows_database = true;
 	c->trouble[0] = c->trouble_code[0] = '\0'; /* told again behind hello */
 	c->read_only = h->read_only;
-	c->cache_ttl_us = h->cache_ttl_ms * 1000;
-	flight_cache_at(c, h->cache);
+	flight_cache_at(c, h->cache, h->cache_ttl_ms);
 	c->acked = h->mark;
 	window_rewind(c);
+	flight_settle(c);
 	return GREETED;
 }
 

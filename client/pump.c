@@ -85,6 +85,11 @@ static void on_warning(struct xt_client *c, const struct params_warning *p)
 
 	snprintf(code, sizeof(code), "%.*s", SPAN_ARG(p->code));
 	snprintf(message, sizeof(message), "%.*s", SPAN_ARG(p->message));
+	if (strncmp(code, "cache_", 6) == 0) { /* of each result that is not kept */
+		if (strcmp(code, c->cache_warning) == 0)
+			return;
+		snprintf(c->cache_warning, sizeof(c->cache_warning), "%.63s", code);
+	}
 	if (c->opt.on_warning)
 		c->opt.on_warning(code, message, c->opt.user);
 }
@@ -151,7 +156,7 @@ int pump_frame(struct xt_client *c, struct span body)
 	else if (m.method->id == METHOD_state)
 		on_state(c, &p.state);
 	else if (m.method->id == METHOD_cache_moved)
-		flight_cache_at(c, p.moved.path);
+		flight_cache_at(c, p.moved.path, p.moved.cache_ttl_ms);
 	return 0;
 }
 

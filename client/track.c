@@ -323,6 +323,16 @@ int xt_call_begin(xt_call **ret_call, xt_run *run, const char *function, const x
 
 /* ---- results ---------------------------------------------------------- */
 
+static void fail(struct xt_call *call, const char *error_type, const char *error)
+{
+	xt_value type = xt_text(error_type && error_type[0] ? error_type : "Error");
+	xt_value text = xt_text(error ? error : "");
+
+	call->failed = true;
+	pairs_add(&call->results, span_str("error"), &text);
+	pairs_add(&call->results, span_str("error_type"), &type);
+}
+
 int xt_call_result_fields(xt_call *call, const xt_field *fields, size_t n_fields)
 {
 	if (!call || call->hit)
@@ -334,22 +344,17 @@ int xt_call_result_fields(xt_call *call, const xt_field *fields, size_t n_fields
 		pairs_add(&call->results, span_str(fields[i].key), &fields[i].value);
 	if (r == XT_OK && call->results.failed)
 		r = no_memory(c);
+	if (r != XT_OK) { /* half a result is none, and must not be kept */
+		char why[sizeof(c->error)];
+		memcpy(why, c->error, sizeof(why));
+		fail(call, "ResultError", why);
+	}
 	return client_leave(c, r);
 }
 
 int xt_call_get(xt_call *call, const char *key, xt_value *ret_value)
 {
 	return call && pairs_get(&call->results, span_str(key), ret_value) ? XT_OK : XT_DONE;
-}
-
-static void fail(struct xt_call *call, const char *error_type, const char *error)
-{
-	xt_value type = xt_text(error_type && error_type[0] ? error_type : "Error");
-	xt_value text = xt_text(error ? error : "");
-
-	call->failed = true;
-	pairs_add(&call->results, span_str("error"), &text);
-	pairs_add(&call->results, span_str("error_type"), &type);
 }
 
 void xt_call_fail(xt_call *call, const char *error_type, const char *error)
@@ -406,10 +411,30 @@ static void warn_too_large(struct xt_client *c, size_t size)
 	char message[200];
 
 	snprintf(message, sizeof(message),
-		 "a result of %zu bytes is not cached, %d are allowed: make it an asset", size,
-		 XT_MAX_CACHE_VALUE);
+		 "a result of %zu bytes is not cached: with its row it has to fit into a message, half of %d "
+		 "bytes; make it an asset",
+		 size, XT_MAX_FRAME);
 	if (c->opt.on_warning)
 		c->opt.on_warning("too_large", message, c->opt.user);
+}
+
+/* Logs the row, whatever comes; if its results are what no message can hold, without them. */
+static int log_at_last(struct xt_call *call)
+{
+	struct xt_client *c = call->run->client;
+	char why[sizeof(c->error)];
+	int r;
+
+	while ((r = log_row(call)) == XT_EINTR)
+		continue;
+	if (r != XT_EINVAL || call->results.n == 0)
+		return r;
+	memcpy(why, c->error, sizeof(why));
+	pairs_done(&call->results);
+	fail(call, "ResultError", why);
+	while ((r = log_row(call)) == XT_EINTR)
+		continue;
+	return r == XT_OK ? client_fail(c, XT_EINVAL, "the results cannot be logged: %s", why) : r;
 }
 
 static int end(struct xt_call *call)
@@ -431,12 +456,14 @@ static int end(struct xt_call *call)
 		warn_too_large(c, value.len);
 		keep = false;
 	}
-	if (keep && !buf_failed(&value))
-		r = finish(call, buf_span(&value));
+	while (keep && !buf_failed(&value) && (r = finish(call, buf_span(&value))) == XT_EINTR)
+		continue;	    /* the last chance of this row */
+	if (r == XT_EINVAL && keep) /* it is in the row too, and both do not fit into a message */
+		warn_too_large(c, value.len);
 	if (call->keep && r != XT_OK) /* also a row with its result may be too large for a message */
 		flight_abort(c, call->held);
 	if (!keep || r == XT_EINVAL)
-		r = log_row(call);
+		r = log_at_last(call);
 	buf_done(&value);
 	return r;
 }
@@ -466,21 +493,39 @@ void xt_call_free(xt_call *call)
 
 /* ---- XT_TRACK --------------------------------------------------------- */
 
+/* The arguments cannot be logged: the block is run all the same, and its row says what it lacks. */
+static xt_call *enter_without(xt_run *run, const char *function)
+{
+	struct xt_client *c = run->client;
+	char why[sizeof(c->error)];
+	xt_call *call;
+
+	client_enter(c);
+	memcpy(why, c->error, sizeof(why));
+	client_leave(c, XT_OK);
+	if (c->opt.on_warning)
+		c->opt.on_warning("untracked", why, c->opt.user);
+	if (xt_call_begin(&call, run, function, NULL, 0, NULL) == XT_OK) {
+		xt_call_fail(call, "ArgumentError", why);
+		return call;
+	}
+	call = calloc(1, sizeof(*call));
+	if (call) {
+		call->run = run;
+		call->broken = true;
+	}
+	return call;
+}
+
 xt_call *xt_call_enter_(xt_run *run, const char *function, const xt_field *args, size_t n_args,
 			const xt_call_options *options)
 {
 	xt_call *call;
+	int r = xt_call_begin(&call, run, function, args, n_args, options);
 
-	if (xt_call_begin(&call, run, function, args, n_args, options) >= XT_OK)
-		return call;
-	call = calloc(1, sizeof(*call)); /* the block is run all the same */
-	if (call) {
-		call->run = run;
-		call->broken = true;
-		if (run->client->opt.on_warning)
-			run->client->opt.on_warning("untracked", run->client->error, run->client->opt.user);
-	}
-	return call;
+	if (r >= XT_OK || r == XT_EINTR)
+		return call; /* NULL: who is told to stop does not begin */
+	return enter_without(run, function);
 }
 
 xt_call *xt_call_first_(xt_call *call)

@@ -521,8 +521,10 @@ XT_API int xt_cache_reset(xt_client *client, char *aside, size_t size);
 XT_API int xt_cache_stats(xt_cursor **ret_cursor, xt_client *client);
 
 #ifndef __cplusplus
-/* Runs the block that follows as a call, unless its result is in the cache. Left by break, return or goto
- * it counts as abandoned. `call` names the handle. Options: XT_TRACK_WITH. */
+/* Runs the block that follows as a call, and ends it. Left by break, return or goto it counts as abandoned.
+ * `call` names the handle. With the option `cache` of XT_TRACK_WITH the block is skipped when its result is
+ * in the cache, and when a signal ended the wait for another worker (xt_error() says so). A block whose
+ * arguments cannot be logged is run, and its row says so. */
 #define XT_TRACK(call, run, function, ...) XT_TRACK_WITH(call, NULL, run, function, __VA_ARGS__)
 #define XT_TRACK_WITH(call, options, run, function, ...)                                                     \
 	for (xt_call * call __attribute__((cleanup(xt_call_leave_))) = xt_call_enter_(                       \

@@ -74,8 +74,9 @@ int cache_fail(struct cache *c, int rc, const char *what, struct xt_err *err)
 			  full	    ? XT_E_cache_full
 			  : damaged ? XT_E_cache_damaged
 				    : XT_E_cache_off,
-			  NULL, "cannot %s the cache '%.200s': %s", what, c->path[0] ? c->path : c->dir,
-			  mdb_strerror(rc));
+			  NULL, "cannot %s the cache '%.200s': %s%s", what, c->path[0] ? c->path : c->dir,
+			  mdb_strerror(rc),
+			  full ? "; make room on the disk, delete entries, or raise cache_map_mib" : "");
 }
 
 /* ---- opening ---------------------------------------------------------- */
@@ -271,7 +272,9 @@ int cache_set_aside(struct cache *c, const char *what, const char *why, char ret
 	atomic_store(&c->bytes, 0);
 	atomic_fetch_add(&c->generation, 1);
 	pthread_rwlock_unlock(&c->lock);
-	if (ret_aside[0] && r == 0)
+	if (ret_aside[0] && r == 0 && access(ret_aside, F_OK) < 0)
+		log_warn("the cache has gone path=\"%s\" why=\"%s\"", ret_aside, why);
+	else if (ret_aside[0] && r == 0)
 		log_warn("the cache was set aside path=\"%s\" why=\"%s\"", ret_aside, why);
 	return r;
 }
@@ -318,7 +321,9 @@ int cache_open(struct cache *c, const struct cache_options *o)
 	struct xt_err err = {0}, ignored;
 
 	*c = (struct cache){.off = o->read_only,
-			    .map_bytes = o->map_bytes ? o->map_bytes : MAP_BYTES,
+			    .map_bytes = !o->map_bytes		    ? MAP_BYTES
+					 : o->map_bytes < LEAST_MAP ? LEAST_MAP
+								    : o->map_bytes,
 			    .env_flags = MDB_NOTLS | MDB_NORDAHEAD |
 					 (o->durability == DURABILITY_FULL     ? 0
 					  : o->durability == DURABILITY_NORMAL ? MDB_NOMETASYNC

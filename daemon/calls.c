@@ -60,6 +60,12 @@ int calls_held(struct store *s, void (*each)(void *data, const struct call_held 
 	return r;
 }
 
+/* The row of a dead call cannot be taken back: both rows stay. -1: the transaction is broken. */
+static int both_stay(const struct store *s)
+{
+	return s->trouble != TROUBLE_NONE || sqlite3_get_autocommit(s->db) ? -1 : 0;
+}
+
 /* Deletes the row that stood for a call whose client was thought dead. It is looked at before: users may have
  * deleted it, and its number may be another's. */
 static int take_back_row(struct work *w, struct span track_id, struct span table_name, int64_t row_id,
@@ -74,7 +80,7 @@ static int take_back_row(struct work *w, struct span track_id, struct span table
 		return -1;
 	const struct table *t = table_find(s, table_name, err);
 	if (!t)
-		return -1;
+		return both_stay(s);
 	buf_add_str(&sql, "DELETE FROM ");
 	ident_quote(&sql, t->name);
 	buf_add_str(&sql, " WHERE rowid = ?1 AND \"track_id\" = ?2 AND \"error_type\" = 'WorkerDied'");
@@ -87,6 +93,8 @@ static int take_back_row(struct work *w, struct span track_id, struct span table
 	int r = store_run(s, st, err);
 	if (r == 0)
 		runs_change(s, run, 0, (uint64_t)sqlite3_changes64(s->db));
+	else
+		r = both_stay(s);
 	sqlite3_finalize(st);
 	return r;
 }
@@ -188,7 +196,7 @@ static int store_row(struct work *w, const struct open_call *o, const char *erro
 	struct run *run = runs_find(s, o->track_id, err);
 	int r = run ? 0 : -1;
 
-	if (run && run->known && !run->deleted) {
+	if (run && run->known && !run->deleted && !w->no_call_rows) {
 		put_row(&row, o->row, error_type, error);
 		struct reader at = reader_of(buf_span(&row));
 		r = row_source_open(&src, err) == 0 && row_store(&src, &at, err) == 0;

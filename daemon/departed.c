@@ -61,7 +61,8 @@ void server_departed(struct server *s, const struct conn *c)
 			       .until = uv_now(&s->loop) + RETURN_MS,
 			       .next = s->departed};
 	s->departed = d;
-	uv_timer_start(&s->departed_timer, on_timer, TICK_MS, TICK_MS);
+	if (!uv_is_active((uv_handle_t *)&s->departed_timer))
+		uv_timer_start(&s->departed_timer, on_timer, TICK_MS, TICK_MS);
 }
 
 void server_returned(struct server *s, const struct client_key *client)

@@ -71,30 +71,29 @@ void entries_writes_free(struct cache_writes *w)
 	free(w);
 }
 
-/* Room for one more of `size` bytes each. */
-static int grow(void *list, size_t n, size_t *cap, size_t size)
+/* The list, with room for one more of `size` bytes each. NULL: out of memory, and the list is as it was. */
+static void *with_room(void *list, size_t n, size_t *cap, size_t size)
 {
-	void *old, *more;
+	size_t more = *cap ? 2 * *cap : 64;
 
 	if (n < *cap)
-		return 0;
-	memcpy(&old, list, sizeof(old));
-	more = realloc(old, (*cap ? 2 * *cap : 64) * size);
-	if (!more)
-		return -1;
-	memcpy(list, &more, sizeof(more));
-	*cap = *cap ? 2 * *cap : 64;
-	return 0;
+		return list;
+	list = realloc(list, more * size);
+	if (list)
+		*cap = more;
+	return list;
 }
 
 static struct staged *stage(struct cache *c, const uint8_t *key, struct xt_err *err)
 {
 	struct cache_writes *w = c->writes;
 
-	if (grow(&w->staged, w->n_staged, &w->cap_staged, sizeof(*w->staged)) < 0) {
+	struct staged *list = with_room(w->staged, w->n_staged, &w->cap_staged, sizeof(*list));
+	if (!list) {
 		xt_err_set(err, XT_E_cache_off, NULL, "the daemon is out of memory");
 		return NULL;
 	}
+	w->staged = list;
 	struct staged *s = &w->staged[w->n_staged++];
 	*s = (struct staged){0};
 	memcpy(s->key, key, XT_CACHE_KEY);
@@ -182,8 +181,11 @@ void entries_use(struct cache *c, const uint8_t *key, int64_t time_us)
 {
 	struct cache_writes *w = c->writes;
 
-	if (!c->env || grow(&w->batch_uses, w->n_uses, &w->cap_uses, sizeof(*w->batch_uses)) < 0)
+	struct counted *list =
+		c->env ? with_room(w->batch_uses, w->n_uses, &w->cap_uses, sizeof(*list)) : NULL;
+	if (!list)
 		return;
+	w->batch_uses = list;
 	struct counted *u = &w->batch_uses[w->n_uses++];
 	*u = (struct counted){.hits = 1, .last_us = time_us};
 	memcpy(u->key, key, XT_CACHE_KEY);
@@ -376,8 +378,11 @@ void entries_committed(struct cache *c)
 		if (w->staged[i].entry.len == 0)
 			continue;
 		puts++;
-		if (grow(&w->settled, w->n_settled, &w->cap_settled, XT_CACHE_KEY) == 0)
-			memcpy(w->settled[w->n_settled++], w->staged[i].key, XT_CACHE_KEY);
+		void *list = with_room(w->settled, w->n_settled, &w->cap_settled, XT_CACHE_KEY);
+		if (!list)
+			continue; /* it stays pending until the next start, which finds its row */
+		w->settled = list;
+		memcpy(w->settled[w->n_settled++], w->staged[i].key, XT_CACHE_KEY);
 	}
 	atomic_fetch_add(&c->finished, puts);
 	drop_staged(w);

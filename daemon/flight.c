@@ -44,7 +44,7 @@ static void put_result(struct server *s, uint64_t conn, uint32_t msgid, const st
 	conn_touch(c);
 }
 
-static void answer(void *data, uint64_t conn, uint32_t msgid, const uint8_t *key, enum lease_answer how,
+static void answer(void *data, const struct lease_ask *ask, const uint8_t *key, enum lease_answer how,
 		   uint64_t token, const struct entry *entry)
 {
 	struct server *s = data;
@@ -55,10 +55,10 @@ static void answer(void *data, uint64_t conn, uint32_t msgid, const uint8_t *key
 	if (reading && entries_find(s->cache, key, server_wall_us(s), &found, NULL, NULL))
 		entry = &found;
 	if (how == LEASE_RESULT && entry)
-		cache_answer_hit(entry, &ret);
+		cache_answer_hit(entry, reading && ask->direct, &ret);
 	else
 		cache_answer_state(how, token, &ret);
-	put_result(s, conn, msgid, &ret);
+	put_result(s, ask->conn, ask->msgid, &ret);
 	if (reading)
 		entries_read_end(s->cache);
 }
@@ -270,7 +270,9 @@ void server_finished(struct server *s, const struct op *op)
 
 	if (op->lease != OP_LEASE_HELD)
 		return;
-	lease_finished(s->leases, p->key.data, p->token, op->result == OP_RESULT_GOOD ? &e : NULL);
+	/* What is large is read from the cache, by those who can, not sent to each of them. */
+	bool look = op->result == OP_RESULT_GOOD && e.value.len > CACHE_INLINE && has(s, p->key.data);
+	lease_finished(s->leases, p->key.data, p->token, op->result == OP_RESULT_GOOD, look ? NULL : &e);
 	if (op->result == OP_RESULT_REFUSED)
 		lease_abort(s->leases, p->key.data, p->token, op->client.uid);
 }
@@ -281,11 +283,14 @@ void server_tell_cache(struct server *s, struct conn *c)
 {
 	char path[PATH_MAX + 32];
 
-	if (!c->direct || !c->welcomed || c->state != CONN_OPEN || s->told_cache == 0)
+	if (!c->direct || !c->welcomed || c->state != CONN_OPEN ||
+	    (s->told_cache == 0 && s->told_ttl_us == 0))
 		return;
 	if (!cache_path(s->cache, path))
 		path[0] = '\0';
-	struct params_cache_moved p = {.path = span_str(path)};
+	struct params_cache_moved p = {.has = s->told_ttl_us ? PARAM_BIT(cache_moved, cache_ttl_ms) : 0,
+				       .path = span_str(path),
+				       .cache_ttl_ms = s->told_ttl_us / 1000};
 	wire_put_notify(&c->out, METHOD_cache_moved, &p);
 	conn_touch(c);
 }
@@ -298,9 +303,11 @@ void server_look_at_cache(struct server *s)
 		s->mending = true;
 		server_mend_cache(s);
 	}
-	if (generation == s->told_cache)
+	uint64_t ttl_us = atomic_load(&s->cache->ttl_us);
+	if (generation == s->told_cache && ttl_us == s->told_ttl_us)
 		return;
 	s->told_cache = generation;
+	s->told_ttl_us = ttl_us;
 	for (struct conn *c = s->conns; c; c = c->next)
 		server_tell_cache(s, c);
 }

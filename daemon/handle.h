@@ -24,8 +24,9 @@ struct work {
 	struct cache *cache;		       /* of function results */
 	const struct xt_err *cache_refusal;    /* why this batch puts nothing into it; NULL: it does */
 	uint64_t stored, rejected, duplicates; /* rows of this batch */
-	const struct culprit *culprit;	       /* known to break the transaction; NULL: none */
-	bool met;			       /* it was met: the batch ends behind it */
+	bool no_call_rows;	       /* rows of dead calls broke the transaction: they are left out */
+	const struct culprit *culprit; /* known to break the transaction; NULL: none */
+	bool met;		       /* it was met: the batch ends behind it */
 };
 
 /* What rolled a batch back, and how it is answered when the batch is replayed. */
@@ -54,8 +55,11 @@ struct server;
 struct cursor;
 struct entry;
 
-/* An answer to `cache_begin`: an entry, whose spans it borrows; or what became of the question. */
-void cache_answer_hit(const struct entry *e, struct result_cache_begin *ret);
+#define CACHE_INLINE 65536 /* bytes of a value; a larger one is left to who reads the cache directly */
+
+/* An answer to `cache_begin`: an entry, whose spans it borrows, and which is in the cache if `direct`; or
+ * what became of the question. */
+void cache_answer_hit(const struct entry *e, bool direct, struct result_cache_begin *ret);
 void cache_answer_state(enum lease_answer how, uint64_t token, struct result_cache_begin *ret);
 
 /* What a handler on the loop works with. */

@@ -22,7 +22,7 @@ static bool look_up(struct loop_call *c, struct span key, struct entry *ret, str
 
 /* ---- cache_begin ------------------------------------------------------ */
 
-void cache_answer_hit(const struct entry *e, struct result_cache_begin *ret)
+void cache_answer_hit(const struct entry *e, bool direct, struct result_cache_begin *ret)
 {
 	*ret = (struct result_cache_begin){.state = span_str("hit"),
 					   .value = e->value,
@@ -36,6 +36,8 @@ void cache_answer_hit(const struct entry *e, struct result_cache_begin *ret)
 		   RESULT_BIT(cache_begin, function_ns);
 	if (e->encoding.len)
 		ret->has |= RESULT_BIT(cache_begin, encoding);
+	if (direct && e->value.len > CACHE_INLINE)
+		ret->has &= ~RESULT_BIT(cache_begin, value);
 }
 
 void cache_answer_state(enum lease_answer how, uint64_t token, struct result_cache_begin *ret)
@@ -81,6 +83,7 @@ static int ask(struct loop_call *c, const struct params_cache_begin *p, struct r
 			      .msgid = c->op->msgid,
 			      .until_ms = HAS_PARAM(p, cache_begin, wait_ms) ? now + p->wait_ms : LEASE_NEVER,
 			      .force = HAS_PARAM(p, cache_begin, force) && p->force,
+			      .direct = HAS_PARAM(p, cache_begin, direct) && p->direct,
 			      .within_all = !HAS_PARAM(p, cache_begin, within)};
 	enum lease_answer how;
 
@@ -102,7 +105,7 @@ int handle_cache_begin(struct loop_call *c, const struct params_cache_begin *p,
 	struct entry e;
 
 	if (!force && look_up(c, p->key, &e, NULL, NULL)) {
-		cache_answer_hit(&e, ret);
+		cache_answer_hit(&e, HAS_PARAM(p, cache_begin, direct) && p->direct, ret);
 		return 0;
 	}
 	atomic_fetch_add(&cache->misses, 1);

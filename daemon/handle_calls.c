@@ -26,7 +26,7 @@ static int judge(struct work *w, const struct params_cache_finish *p, struct xt_
 {
 	uint8_t key[XT_CACHE_KEY];
 
-	if (w->op->lease == OP_LEASE_LOST || entries_token(w->cache, p->key.data) >= p->token)
+	if (w->op->lease == OP_LEASE_LOST || entries_token(w->cache, p->key.data) > p->token)
 		return lost(why);
 	if (HAS_PARAM(p, cache_finish, parts)) {
 		canon_key(p->parts, key);
@@ -78,14 +78,16 @@ static int log_row(struct work *w, const struct params_cache_finish *p, bool mar
 
 static int keep_result(struct work *w, const struct params_cache_finish *p, struct xt_err *why)
 {
-	struct entry e = {.origin = p->track_id,
-			  .encoding = p->encoding,
-			  .parts = p->parts,
-			  .value = p->value,
-			  .uid = w->client->key.uid,
-			  .created_us = w->store->now_us(),
-			  .function_ns = p->function_ns,
-			  .token = p->token};
+	struct entry e = {
+		.origin = p->track_id,
+		.encoding = p->encoding,
+		.parts = p->parts,
+		.value = p->value,
+		.uid = w->client->key.uid,
+		.created_us = w->store->now_us(),
+		.function_ns = p->function_ns,
+		/* What lay in a spool may be of a cache that was deleted since: it fences nobody off. */
+		.token = w->op->lease == OP_LEASE_UNASKED ? 0 : p->token};
 
 	return entries_put(w->cache, p->key.data, &e, &w->client->key, p->seq, why);
 }

@@ -8,6 +8,7 @@
 #define MAX_WAITERS 100000 /* the same */
 #define MANY	    1000   /* of either, from which on one client may not have more than its share */
 #define COUNTERS    4096
+#define MAX_STEPS   200000 /* of a search for a circle */
 
 enum lease_state {
 	LEASE_RESERVED,	 /* nobody holds it: the grace time, or about to be passed on */
@@ -45,6 +46,7 @@ struct leases {
 	uint64_t epoch;		 /* 0: not drawn yet */
 	uint64_t counter;	 /* of leases given in it */
 	unsigned search;	 /* mark of the last search */
+	unsigned steps;		 /* that it took */
 	struct lease_stats stats;
 };
 
@@ -161,7 +163,7 @@ static void answer(struct leases *l, struct waiter *w, enum lease_answer how, ui
 
 	memcpy(key, w->lease->key, sizeof(key));
 	drop_waiter(l, w);
-	l->opt.answer(l->opt.data, ask.conn, ask.msgid, key, how, token, entry);
+	l->opt.answer(l->opt.data, &ask, key, how, token, entry);
 }
 
 /* A token for a new holder; 0: there is no epoch. */
@@ -244,10 +246,12 @@ static bool waits_for(struct leases *l, struct lease *e, const struct lease_ask 
 {
 	if (e->state != LEASE_LIVE || e->seen == l->search)
 		return false;
+	if (l->steps > MAX_STEPS)
+		return true; /* so many wait for each other that the loop has no time to find out */
 	e->seen = l->search;
 	if (is_held_by(e, ask))
 		return true;
-	for (struct waiter *w = l->waiters; w; w = w->next_all)
+	for (struct waiter *w = l->waiters; w; w = w->next_all, l->steps++)
 		if (waits_within(w, e) && waits_for(l, w->lease, ask))
 			return true;
 	return false;
@@ -331,6 +335,7 @@ int lease_ask(struct leases *l, const struct lease_ask *ask, uint64_t now_ms, en
 		return 0;
 	}
 	l->search++;
+	l->steps = 0;
 	if ((ask->within_all || ask->n_within > 0) && waits_for(l, e, ask)) {
 		l->stats.cycles++;
 		*ret = LEASE_CYCLE;
@@ -360,13 +365,14 @@ bool lease_finishing(struct leases *l, const uint8_t *key, uint64_t token, uint3
 	return true;
 }
 
-void lease_finished(struct leases *l, const uint8_t *key, uint64_t token, const struct entry *entry)
+void lease_finished(struct leases *l, const uint8_t *key, uint64_t token, bool applied,
+		    const struct entry *entry)
 {
 	struct lease *e = find(l, key);
 
-	if (!e || e->state != LEASE_FINISHING || e->token != token)
+	if (!e || e->state == LEASE_RESERVED || e->token != token)
 		return;
-	if (entry) {
+	if (applied) {
 		answer_all(l, e, entry);
 		pass_on(l, e); /* to those who want to compute anew */
 	} else if (e->abandoned) {
@@ -409,10 +415,16 @@ void lease_claim(struct leases *l, const uint8_t *key, uint64_t token, const str
 	struct lease *e = find(l, key);
 
 	if (e && e->state != LEASE_RESERVED) {
-		if (e->token == token && e->client.uid == client->uid)
+		if (e->token == token && e->client.uid == client->uid) {
 			hand(l, e, client); /* it had to draw a new id */
+			e->abandoned = false;
+		}
 		return;
 	}
+	if (l->epoch == 0)
+		l->epoch = l->opt.epoch(l->opt.data);
+	if (token > (l->epoch << EPOCH_SHIFT | l->counter))
+		return; /* never given: the cache was deleted since, and its epochs with it */
 	if (stored >= token || (!e && !(e = add(l, key))))
 		return; /* another one computed it meanwhile */
 	hand(l, e, client);

@@ -34,6 +34,7 @@ struct lease_ask {
 	uint32_t msgid;
 	uint64_t until_ms; /* wait no longer than to this time; LEASE_NEVER: for ever */
 	bool force;	   /* no result will do */
+	bool direct;	   /* handed through to the answer */
 	bool within_all;   /* all leases of the client wait for the answer; else those: */
 	uint64_t within[LEASE_WITHIN];
 	size_t n_within;
@@ -41,8 +42,8 @@ struct lease_ask {
 
 struct leases_options {
 	/* Answers a question that waited. entry: of LEASE_RESULT. */
-	void (*answer)(void *data, uint64_t conn, uint32_t msgid, const uint8_t *key,
-		       enum lease_answer answer, uint64_t token, const struct entry *entry);
+	void (*answer)(void *data, const struct lease_ask *ask, const uint8_t *key, enum lease_answer answer,
+		       uint64_t token, const struct entry *entry);
 	/* Is there a result by now? Asked before a lease is passed on. */
 	bool (*has)(void *data, const uint8_t *key);
 	/* The epoch of this daemon, when the first lease is to be given; 0: it cannot be had. */
@@ -74,8 +75,10 @@ int lease_ask(struct leases *l, const struct lease_ask *ask, uint64_t now_ms, en
  * lost. */
 bool lease_finishing(struct leases *l, const uint8_t *key, uint64_t token, uint32_t uid);
 
-/* The writer is done with it: answers those who wait. NULL: it was not applied, and comes again. */
-void lease_finished(struct leases *l, const uint8_t *key, uint64_t token, const struct entry *entry);
+/* The writer is done with it: if it was applied, those who wait are answered, with the entry, or NULL: from
+ * the cache. Else it comes again. */
+void lease_finished(struct leases *l, const uint8_t *key, uint64_t token, bool applied,
+		    const struct entry *entry);
 
 /* Gives a lease back without a result. False: it was lost already. */
 bool lease_abort(struct leases *l, const uint8_t *key, uint64_t token, uint32_t uid);

@@ -244,6 +244,7 @@ static int open_cache(struct cache *c, struct store *store, const struct setting
 
 	if (cache_open(c, &o) < 0)
 		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
+	cache_configure(c, store);
 	if (!crash_defect("results without rows are kept") && entries_settle(c, is_marked, store, err) < 0)
 		log_warn("the cache cannot be written error=\"%s\"", err->message);
 	return 0;

@@ -49,6 +49,7 @@ struct server {
 	struct store *store;   /* borrowed; its constant fields only, the rest is the writer's */
 	struct cache *cache;   /* borrowed; read here, written by the writer */
 	unsigned told_cache;   /* its generation that clients were told */
+	uint64_t told_ttl_us;  /* and its age limit */
 	bool mending;	       /* the writer was told that it is damaged */
 	struct leases *leases; /* owned */
 	struct absent *absent; /* owned: holders of leases that have not come back since the start */

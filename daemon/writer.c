@@ -253,6 +253,12 @@ static int try_batch(struct writer *w, struct batch *b, struct lanes *queue)
 	batch_take_back(b, queue);
 	if (noted && !atomic_load(&w->abandon))
 		return 1;
+	if (culprit &&
+	    !b->work.no_call_rows) { /* what else is made up by us: the rows of calls whose worker died */
+		log_warn("rows of calls that did not end are left out error=\"%s\"", why.message);
+		b->work.no_call_rows = true;
+		return 1;
+	}
 	if (trouble == TROUBLE_RETRY && why.code == XT_E_disk_full && make_room(w) < 0) {
 		trouble = TROUBLE_FATAL;
 		why = s->why;
@@ -357,6 +363,7 @@ static void run_batch(struct writer *w, struct batch *b, struct lanes *queue)
 
 	b->work.culprit = NULL;
 	b->work.cache_refusal = NULL;
+	b->work.no_call_rows = false;
 	b->mended = false;
 	mend_cache(w);
 	b->retry_ms = RETRY_MS;

@@ -173,8 +173,9 @@ static int put_map(struct buf *out, struct reader *r, uint32_t n, put_value *put
 		return 0;
 	size_t from = out->len;
 	struct pair *pairs = calloc(n, sizeof(*pairs));
-	int ret = pairs ? 0 : xt_err_set(err, XT_E_internal, NULL, "out of memory");
-
+	if (!pairs)
+		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
+	int ret = 0;
 	for (uint32_t i = 0; i < n && ret == 0; i++) {
 		pairs[i].at = out->len;
 		ret = canon_put(out, r, o, err);

@@ -15,15 +15,15 @@ struct world {
 	const struct entry *entry;
 };
 
-static void on_answer(void *data, uint64_t conn, uint32_t msgid, const uint8_t *key, enum lease_answer how,
+static void on_answer(void *data, const struct lease_ask *ask, const uint8_t *key, enum lease_answer how,
 		      uint64_t token, const struct entry *entry)
 {
 	struct world *w = data;
 
 	(void)key;
-	assert_int_equal(msgid, (uint32_t)conn + 100);
+	assert_int_equal(ask->msgid, (uint32_t)ask->conn + 100);
 	w->answers++;
-	w->conn = conn;
+	w->conn = ask->conn;
 	w->how = how;
 	w->token = token;
 	w->entry = entry;
@@ -92,7 +92,7 @@ static void one_computes_and_the_others_wait(void **state)
 	assert_int_equal(ask(&w, 2, K1, 0), 1);
 	assert_int_equal(ask(&w, 3, K1, 0), 1);
 	assert_true(lease_finishing(w.leases, K1, token, 7));
-	lease_finished(w.leases, K1, token, &e);
+	lease_finished(w.leases, K1, token, true, &e);
 	assert_int_equal(w.answers, 2);
 	assert_int_equal(w.how, LEASE_RESULT);
 	assert_ptr_equal(w.entry, &e);
@@ -135,14 +135,14 @@ static void a_result_on_its_way_outlives_its_holder(void **state)
 	assert_true(lease_finishing(w.leases, K1, token, 7));
 	lease_client_gone(w.leases, &gone);
 	assert_int_equal(w.answers, 0);
-	lease_finished(w.leases, K1, token, &e);
+	lease_finished(w.leases, K1, token, true, &e);
 	assert_int_equal(w.how, LEASE_RESULT);
 	/* and one that was not applied passes on, for nobody sends it again */
 	token = given(&w, 1, K2);
 	assert_int_equal(ask(&w, 2, K2, 0), 1);
 	assert_true(lease_finishing(w.leases, K2, token, 7));
 	lease_client_gone(w.leases, &gone);
-	lease_finished(w.leases, K2, token, NULL);
+	lease_finished(w.leases, K2, token, false, NULL);
 	assert_int_equal(w.how, LEASE_GIVEN);
 	done(&w);
 }
@@ -155,7 +155,7 @@ static void what_was_not_applied_is_still_held(void **state)
 	init(&w);
 	uint64_t token = given(&w, 1, K1);
 	assert_true(lease_finishing(w.leases, K1, token, 7));
-	lease_finished(w.leases, K1, token, NULL);
+	lease_finished(w.leases, K1, token, false, NULL);
 	assert_int_equal(ask(&w, 2, K1, 0), 1);
 	assert_true(lease_finishing(w.leases, K1, token, 7)); /* sent again */
 	done(&w);
@@ -299,7 +299,7 @@ static void who_wants_it_anew_is_not_answered_by_a_result(void **state)
 	assert_int_equal(ask(&w, 3, K1, 0), 1);
 	w.there = true;
 	assert_true(lease_finishing(w.leases, K1, token, 7));
-	lease_finished(w.leases, K1, token, &e);
+	lease_finished(w.leases, K1, token, true, &e);
 	assert_int_equal(w.answers, 2); /* the result for 3, then the lease for 2 */
 	assert_int_equal(w.conn, 2);
 	assert_int_equal(w.how, LEASE_GIVEN);
