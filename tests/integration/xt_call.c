@@ -19,6 +19,7 @@
  */
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,11 @@ int main(int argc, char **argv)
 		return 2;
 	w.witness = open(argv[optind + 2], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	int r = xt_open(&w.xt, argv[optind], &o);
+	for (int i = 0; i < 1200 && r == XT_ECONNECT; i++) { /* a test may have killed the daemon just now */
+		xt_close(w.xt);
+		poll(NULL, 0, 50);
+		r = xt_open(&w.xt, argv[optind], &o);
+	}
 	if (r == XT_OK)
 		r = xt_run_join(&w.run, w.xt, argv[optind + 1],
 				&(xt_run_options){XT_PARAMS(XT("model", "m"))});
