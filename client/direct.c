@@ -171,7 +171,7 @@ void direct_open(struct direct *d, const char *path)
 
 void direct_close(struct direct *d)
 {
-	if (d->env) {
+	if (d->env && table) {
 		pthread_mutex_lock(&table->lock);
 		mdb_txn_abort(d->txn);
 		env_unref(d->env);

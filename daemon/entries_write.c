@@ -207,7 +207,7 @@ static int put_staged(struct cache *c, MDB_txn *txn, const struct staged *s, uin
 
 static int evict(struct cache *c, MDB_txn *txn, uint64_t *bytes, struct entries_gc *ret)
 {
-	uint64_t most = atomic_load(&c->max_bytes), size;
+	uint64_t most = atomic_load(&c->max_bytes), size = 0;
 	uint8_t key[XT_CACHE_KEY];
 	int rc = 0;
 
