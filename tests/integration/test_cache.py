@@ -547,3 +547,48 @@ def finish_again(c, key, parts):
     r = c.call("cache_begin", key=key, wait_ms=0)
     if r["state"] == "lease":
         finish(c, r["token"], key, parts=parts)
+
+
+def test_a_large_hit_is_left_to_who_reads_the_cache_directly(served):
+    with served.client() as a, served.client() as b:
+        token = lease(a)
+        waits, sent = b.request("cache_begin", key=KEY, direct=True), b.request("cache_begin", key=KEY)
+        wait_for(lambda: a.call("cache_stats")["waiters"], lambda n: n == 2)
+        finish(a, token, value=bytes(100000))
+        r = b.response(waits)
+        assert r["state"] == "hit" and r["origin"] == "t" and "value" not in r
+        assert len(b.response(sent)["value"]) == 100000
+        assert "value" not in a.call("cache_begin", key=KEY, direct=True)
+        key, parts = call_of(2)
+        finish(a, lease(a, key), key, parts=parts, value=bytes(65536))
+        assert len(a.call("cache_begin", key=key, direct=True)["value"]) == 65536
+
+
+def test_a_claim_of_a_lease_that_was_never_given(daemon, db):
+    """The cache was deleted, and its epochs with it; or somebody makes it up."""
+    d = daemon(db)
+    with d.client(leases=[KEY, 2**62]) as a:
+        assert finish(a, 2**62)["code"] == "lease_lost"
+        assert finish(a, lease(a), value=b"fresh")["cached"]
+        assert a.call("cache_begin", key=KEY)["value"] == b"fresh"
+
+
+def test_a_claim_of_what_is_over_is_given_back(served):
+    """A result whose acknowledgement was lost: hello names its lease, and the client gives it back when it learns."""
+    a = served.client()
+    token = lease(a)
+    finish(a, token, row={"n": 2**63})  # rejected: nothing is kept
+    again = lease(a)
+    a.close()
+    with served.client(a.id, leases=[KEY, again]) as a2, served.client() as b:
+        assert state(b, wait_ms=0) == "held"
+        a2.notify("cache_abort", key=KEY, token=again)
+        wait_for(lambda: state(b, wait_ms=0), lambda s: s == "lease")
+
+
+def test_a_new_age_limit_is_told_to_direct_readers(served):
+    with served.client(pid=os.getpid()) as c:
+        finish(c, lease(c))
+        c.until_event("cache_moved")
+        c.change("config", key="cache_ttl_s", value=7)
+        wait_for(lambda: c.call("cache_stats") and c.named("cache_moved")[-1].get("cache_ttl_ms"), lambda t: t == 7000)

@@ -195,6 +195,44 @@ def test_a_late_end_takes_the_place_of_the_row(daemon, db):
             assert run == [[0, 1, 1]] or run == [[1, 1, 1]]
 
 
+def test_a_trigger_that_refuses_the_row_of_a_dead_call(served, db):
+    """Nobody can be told, and nothing stops for it."""
+    with served.client() as c:
+        c.store({"function_name": "f", "error": None, "error_type": None})
+        c.change("exec", sql="CREATE TRIGGER no_dead BEFORE INSERT ON events WHEN new.error_type = 'Unfinished' "
+                             "BEGIN SELECT raise(ROLLBACK, 'no'); END")
+        a = served.client()
+        a.change("run_start", track_id="r")
+        a.change("call_begin", call=1, track_id="r", row={"function_name": "f"})
+        a.notify("bye")
+        while not c.rows("SELECT 1 FROM xt_runs WHERE status = 'finished'"):
+            pass
+        assert c.value("SELECT count(*) FROM events") == 1 and c.value("SELECT count(*) FROM xt_calls") == 0
+        assert c.store({"function_name": "g"}) == (1, 0)
+
+
+def test_a_dead_row_that_cannot_be_taken_back_stays(daemon, db):
+    d = daemon(db)
+    identity = os.urandom(16)
+
+    def begin():
+        a = d.client(identity)
+        a.change("run_start", track_id="r")
+        a.change("call_begin", call=1, track_id="r", row={"function_name": "f", "x": 7})
+
+    child = in_child(begin)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with d.client() as c:
+        while not c.rows("SELECT 1 FROM xt_calls WHERE row_id IS NOT NULL"):
+            pass
+        c.change("exec", sql="CREATE TRIGGER keep BEFORE DELETE ON events BEGIN SELECT raise(ABORT, 'append only'); END")
+        with d.client(identity, last_seq=2) as b:
+            assert b.store({"function_name": "f", "x": 7, "y": 49}, track_id="r", call=1) == (1, 0)
+            assert b.rows("SELECT x, y, error_type FROM events") == [[7, None, "WorkerDied"], [7, 49, None]]
+            assert b.value("SELECT count(*) FROM xt_calls") == 0
+
+
 def test_who_leaves_in_the_middle_of_a_call(client, served):
     client.change("run_start", track_id="r")
     client.change("call_begin", call=1, track_id="r", row={"function_name": "f", "error": "its own"})
@@ -208,11 +246,15 @@ def test_who_leaves_in_the_middle_of_a_call(client, served):
 def test_every_way_into_a_block_and_out_of_it(served, db):
     p = subprocess.run([BUILD / "xt-track", db], capture_output=True, text=True, timeout=TIMEOUT)
     assert p.returncode == 0 and not any(s in p.stderr for s in SANITIZER), p.stderr
-    assert p.stdout.splitlines() == ["warning untracked: a function's name is 1 to 4096 bytes of UTF-8", "executed 6"]
+    assert p.stdout.splitlines() == ["warning untracked: a function's name is 1 to 4096 bytes of UTF-8",
+                                     "warning untracked: 'x' has too many arrays and maps inside each other",
+                                     "executed 8"]
     got = rows(db, "SELECT function_name, error_type, error, cache, ratio, packed, function_result, y FROM events ORDER BY rowid")
     abandoned = ("Abandoned", "the call was left before its end", "", None, None, None, None)
     assert got == [("plain", None, None, "", 2.5, 11, None, None), ("by_return", *abandoned), ("by_break", *abandoned),
                    ("fails", "ValueError", "no such luck", "", None, None, None, None),
+                   ("too_deep", "ArgumentError", "'x' has too many arrays and maps inside each other", "", None, None, None, 1),
+                   ("bad_result", "ResultError", got[5][2], "", None, None, None, None),
                    ("inner", None, None, "", None, None, "deep", None), ("cached", None, None, "", None, None, None, 7),
                    ("cached", None, None, "r", None, None, None, 7)]
     assert rows(db, "SELECT config_a_b, config_c, lr, gap, kwargs FROM events WHERE cache = 'r'") == \

@@ -68,6 +68,33 @@ static void untracked(xt_run *run)
 	}
 }
 
+/* Arguments that no row can hold: it is executed, and the row says so. */
+static void too_deep(xt_run *run)
+{
+	xt_field fields[20];
+	xt_value deep = xt_int(1);
+
+	for (int i = 0; i < 20; i++) {
+		fields[i] = xt_field_of("in", deep);
+		deep = xt_map(&fields[i], 1);
+	}
+	XT_TRACK(call, run, "too_deep", XT("x", deep))
+	{
+		executed++;
+		xt_call_result(call, XT("y", 1));
+	}
+}
+
+/* A result that no row can hold: the call has failed, and nothing is kept. */
+static void bad_result(xt_run *run)
+{
+	XT_TRACK_WITH(call, &(xt_call_options){.cache = true}, run, "bad_result", XT("x", 1))
+	{
+		executed++;
+		xt_call_result(call, XT("text", "\xff\xfe"));
+	}
+}
+
 static void on_warning(const char *code, const char *message, void *user)
 {
 	(void)user;
@@ -87,6 +114,8 @@ int main(int argc, char **argv)
 	by_break(run);
 	fails(run);
 	untracked(run);
+	too_deep(run);
+	bad_result(run);
 	const xt_value config =
 		XT_MAP(XT("a", XT_MAP(XT("b", 1))), XT("c", xt_ints((const int64_t[]){1, 2}, 2)));
 	cached(run, config);
