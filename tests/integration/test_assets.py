@@ -524,7 +524,7 @@ def test_link_in_place_of_a_file_is_not_followed(client, served, runtime):
     assert "link" in e.message
 
 
-def test_full_disk(daemon, small_disk):
+def test_full_disk(small_disk, daemon):
     d = daemon(small_disk / "b.db")
     with d.client() as c:
         put(c, RANDOM, "kept")
@@ -540,7 +540,7 @@ def test_full_disk(daemon, small_disk):
         assert get(c, digest(RANDOM)) == RANDOM
 
 
-def test_abandoned_upload_gives_its_room_back(daemon, small_disk):
+def test_abandoned_upload_gives_its_room_back(small_disk, daemon):
     """Also while nothing can be stored, which it may be the reason for."""
     d = daemon(small_disk / "b.db")
     with d.client() as b:
