@@ -59,9 +59,9 @@ void cache_answer_state(enum lease_answer how, uint64_t token, struct result_cac
 static int read_within(struct span within, struct lease_ask *ask, struct xt_err *err)
 {
 	struct reader r = reader_of(within);
-	struct token t;
+	struct token t = {0};
 
-	if (reader_next(&r, &t) < 0)
+	if (reader_next(&r, &t) < 0 || t.type != TOKEN_ARRAY)
 		return 0;
 	ask->within_all = t.count > LEASE_WITHIN;
 	for (uint32_t i = 0, n = t.count; i < n; i++) {
