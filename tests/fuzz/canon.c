@@ -31,7 +31,9 @@ static void check_parts(struct span value, const struct canon_options *o)
 	struct xt_err err;
 
 	if (canon_parts(&parts, span_str("f"), span_of(NULL, 0), value, value, o, &err) == 0) {
-		assert(wire_scan(buf_span(&parts), &err) == 0);
+		/* They have one array and six more values around what is a whole message's worth here. */
+		assert(wire_scan(buf_span(&parts), &err) == 0 || err.code == XT_E_too_deep ||
+		       err.code == XT_E_too_many_items);
 		assert(parts.len <= XT_MAX_PARTS);
 		assert(span_is(canon_function(buf_span(&parts)), "f"));
 	}
