@@ -457,8 +457,9 @@ static int end(struct xt_call *call)
 		keep = false;
 	}
 	while (keep && !buf_failed(&value) && (r = finish(call, buf_span(&value))) == XT_EINTR)
-		continue;	    /* the last chance of this row */
-	if (r == XT_EINVAL && value.len > XT_MAX_FRAME / 4) /* it is in the row too, and both do not fit into a message */
+		continue; /* the last chance of this row */
+	if (r == XT_EINVAL &&
+	    value.len > XT_MAX_FRAME / 4) /* it is in the row too, and both do not fit into a message */
 		warn_too_large(c, value.len);
 	if (call->keep && r != XT_OK) /* also a row with its result may be too large for a message */
 		flight_abort(c, call->held);
