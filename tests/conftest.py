@@ -377,6 +377,28 @@ def small_disk(runtime):
     subprocess.run(["umount", "-l", path])
 
 
+CRASH = os.environ.get("XETRACKD_CRASH", str(BUILD / "xetrackd-crash"))
+
+
+@pytest.fixture
+def crashing(daemon, db):
+    """start(point, nth, defect): an xetrackd-crash that ends at that moment, with that defect in it."""
+    def start(point=None, nth=1, defect=None):
+        env = dict(os.environ)
+        if point:
+            env.update(XETRACK_CRASH=point, XETRACK_CRASH_AT=str(nth))
+        if defect:
+            env["XETRACK_DEFECT"] = defect
+        return daemon(db, program=[CRASH], env=env)
+    return start
+
+
+def crashed(d):
+    """Waits for the moment."""
+    d.expected = -signal.SIGKILL
+    assert d.wait() == -signal.SIGKILL, d.stderr()
+
+
 def sqlite(path, sql, *args, uri=False):
     """Rows of a statement, through SQLite itself."""
     con = sqlite3.connect(path, timeout=TIMEOUT, uri=uri)

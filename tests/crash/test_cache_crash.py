@@ -6,9 +6,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import BUILD, SANITIZER, TIMEOUT, sqlite
+from conftest import BUILD, CRASH, SANITIZER, TIMEOUT, crashed, sqlite
 
-CRASH = os.environ.get("XETRACKD_CRASH", str(BUILD / "xetrackd-crash"))
 XT_CALL = BUILD / "xt-call"
 KEYS = 24
 
@@ -16,15 +15,8 @@ pytestmark = [pytest.mark.skipif(not os.access(p, os.X_OK), reason=f"{p} is not 
 
 
 @pytest.fixture
-def served(daemon, db):
-    def start(point=None, nth=1, defect=None):
-        env = dict(os.environ)
-        if point:
-            env.update(XETRACK_CRASH=point, XETRACK_CRASH_AT=str(nth))
-        if defect:
-            env["XETRACK_DEFECT"] = defect
-        return daemon(db, program=[CRASH], env=env)
-    return start
+def served(crashing):
+    return crashing
 
 
 def worker(db, *options):
@@ -37,11 +29,6 @@ def join(*workers):
     for w in workers:
         _, err = w.communicate(timeout=3 * TIMEOUT)
         assert w.returncode == 0 and not any(s in err for s in SANITIZER), err
-
-
-def crashed(d):
-    d.expected = -signal.SIGKILL
-    assert d.wait() == -signal.SIGKILL, d.stderr()
 
 
 def executions(db):

@@ -11,9 +11,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import BUILD, TIMEOUT, XTCTL, sqlite
+from conftest import BUILD, CRASH, TIMEOUT, XTCTL, crashed, sqlite
 
-CRASH = os.environ.get("XETRACKD_CRASH", str(BUILD / "xetrackd-crash"))
 WORKER = os.environ.get("XT_WORKER", str(BUILD / "xt-worker"))
 KILLS = int(os.environ.get("XT_CRASH_KILLS", "200"))
 SEED = int(os.environ.get("XT_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -101,21 +100,8 @@ def check(db, workers):
 
 
 @pytest.fixture
-def served(daemon, db):
-    """start(point, nth, defect): an xetrackd-crash that ends at that moment."""
-    def start(point=None, nth=1, defect=None):
-        env = dict(os.environ)
-        if point:
-            env.update(XETRACK_CRASH=point, XETRACK_CRASH_AT=str(nth))
-        if defect:
-            env["XETRACK_DEFECT"] = defect
-        return daemon(db, program=[CRASH], env=env)
-    return start
-
-
-def crashed(d):
-    d.expected = -signal.SIGKILL
-    assert d.wait() == -signal.SIGKILL, d.stderr()
+def served(crashing):
+    return crashing
 
 
 def crash_under_load(served, db, point, nth, defect=None, rows=400):

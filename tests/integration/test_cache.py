@@ -573,8 +573,7 @@ def test_a_claim_of_a_lease_that_was_never_given(daemon, db):
         assert a.call("cache_begin", key=KEY)["value"] == b"fresh"
 
 
-def test_a_claim_of_what_is_over_is_given_back(served):
-    """A result whose acknowledgement was lost: hello names its lease, and the client gives it back when it learns."""
+def test_a_lease_that_hello_claimed_is_given_back_by_an_abort(served):
     a = served.client()
     token = lease(a)
     finish(a, token, row={"n": 2**63})  # rejected: nothing is kept

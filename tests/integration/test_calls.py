@@ -164,18 +164,22 @@ def in_child(f):
     return pid
 
 
-def test_a_late_end_takes_the_place_of_the_row(daemon, db):
-    """The worker's process was judged dead when the daemon came again; its rows come all the same, as from
-    another machine's process that the daemon cannot see."""
-    d = daemon(db, "--grace-ms", 1)
+def call_in_child(d):
+    """A client whose process is a child of ours, in the middle of f(7): its id, and the child's."""
     identity = os.urandom(16)
 
     def begin():
         a = d.client(identity)
         a.change("run_start", track_id="r")
         a.change("call_begin", call=1, track_id="r", row={"function_name": "f", "x": 7})
+    return identity, in_child(begin)
 
-    child = in_child(begin)
+
+def test_a_late_end_takes_the_place_of_the_row(daemon, db):
+    """The worker's process was judged dead when the daemon came again; its rows come all the same, as from
+    another machine's process that the daemon cannot see."""
+    d = daemon(db, "--grace-ms", 1)
+    identity, child = call_in_child(d)
     d.kill()
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -213,14 +217,7 @@ def test_a_trigger_that_refuses_the_row_of_a_dead_call(served, db):
 
 def test_a_dead_row_that_cannot_be_taken_back_stays(daemon, db):
     d = daemon(db)
-    identity = os.urandom(16)
-
-    def begin():
-        a = d.client(identity)
-        a.change("run_start", track_id="r")
-        a.change("call_begin", call=1, track_id="r", row={"function_name": "f", "x": 7})
-
-    child = in_child(begin)
+    identity, child = call_in_child(d)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     with d.client() as c:
