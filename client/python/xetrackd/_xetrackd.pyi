@@ -1,0 +1,140 @@
+"""libxetrack for Python: the C extension under the package. Nothing here knows of pandas, pickles or dataclasses.
+
+Values that cross: None, bool, int, float, str, bytes, list, tuple and dict of exactly these types go as they are;
+anything else is handed to the `convert` callable that was given to the Client, which returns one of them.
+Every call that waits releases the GIL, and a signal handler that raises (Ctrl-C) ends the wait.
+"""
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+class Error(Exception):
+    """What libxetrack reports. `status`: name of its status, such as "XT_EREQUEST"; `code`: the daemon's
+    stable error code, such as "sql_error", or ""."""
+
+    status: str
+    code: str
+
+class Interrupted(Error): ...  # XT_EINTR, where no Python signal handler raised
+
+class Event:
+    """A rejected row or a warning, as the daemon told it: (kind, code, message, field, seq)."""
+
+class Client:
+    """A connection to one database's daemon, which is started when there is none. Any thread may use it, and a
+    child of fork goes on with it under an identity of its own."""
+
+    database: str  # as given
+    def __init__(self, database: str, *, read_only: bool = False, autostart: bool = True, name: str | None = None,
+                 direct_cache: bool = True, convert: Callable[[Any], Any] | None = None,
+                 on_event: Callable[[str, str, str, str, int], None] | None = None) -> None:
+        """on_event(kind, code, message, field, seq) is called for rejected rows (kind "reject") and warnings ("warning"), never
+        from within the library but at the end of the call that brought them."""
+    def flush(self, timeout: float | None = None) -> None:
+        """Waits until all that was logged is on disk. Raises Error XT_EREJECTED when rows were rejected since the
+        last flush, TimeoutError."""
+    def close(self, failed: bool = False) -> None:
+        """Flushes, says goodbye. Runs still open are finished, or failed. Twice is no harm."""
+    def start_run(self, table: str, track_id: str | None, params: Mapping[str, Any], *, sample_ms: int = 0,
+                  sample_network: bool = False) -> Run:
+        """Starts a run, or resumes the one named."""
+    def join_run(self, table: str, track_id: str, params: Mapping[str, Any], *, sample_ms: int = 0,
+                 sample_network: bool = False) -> Run:
+        """A handle on a run that another handle or process started; its end does not end the run."""
+    def query(self, sql: str, args: Sequence[Any] = (), timeout: float | None = None) -> Cursor:
+        """A reading statement, which sees all that this client logged before."""
+    def execute(self, sql: str, args: Sequence[Any] = (), timeout: float | None = None) -> int:
+        """A writing statement, in a transaction of its own; how many rows changed."""
+    def tables(self) -> Cursor: ...
+    def columns(self, table: str) -> Cursor: ...
+    def status(self) -> Cursor: ...
+    def cache_stats(self) -> Cursor: ...
+    def set(self, key: str, value: Any, table: str, track_id: str | None = None, where_key: str | None = None,
+            where_value: Any = None) -> int: ...
+    def delete_run(self, track_id: str, table: str | None = None, force: bool = False) -> int: ...
+    def shutdown(self, hold: bool = False) -> None:
+        """Drains and stops the daemon."""
+    def asset_load(self, hash: str) -> bytes:
+        """Error with code "no_such_asset", "corrupt_asset"."""
+    def asset_delete(self, hash: str, track_id: str | None = None, name: str | None = None,
+                     force: bool = False) -> int:
+        """Drops references; how many are left."""
+    def cache_key(self, function: str, args: Mapping[str, Any], params: Mapping[str, Any] = ..., version: str | None = None,
+                  round_digits: int | None = None) -> bytes:
+        """docs/cache.md; args and params are converted by `key_convert` of begin(), which is `convert` here."""
+    def cache_get(self, key: bytes) -> Cached | None: ...
+    def cache_items(self, function: str | None = None, track_id: str | None = None, prefix: bytes = b"",
+                    parts: bool = False) -> list[dict[str, Any]]:
+        """All entries without their values: key, function, origin, uid, created_us, function_time, size, hits,
+        last_use_us and, where asked for, parts."""
+    def cache_delete(self, keys: bytes) -> tuple[int, int]:
+        """Keys end to end, at most 1,024; entries and bytes that were deleted."""
+
+class Cached:
+    """An entry of the cache."""
+
+    value: bytes
+    encoding: str  # "": MessagePack
+    origin: str  # track_id
+    uid: int
+    created_us: int
+    function_time: float
+
+class Run:
+    """A handle on a run."""
+
+    track_id: str
+    table: str
+    def log(self, data: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+        """Logs one row and does not wait. params: those that the handle was made with, for the returned row: params,
+        data over them, timestamp, track_id."""
+    def log_rows(self, rows: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) -> dict[str, Any]:
+        """Logs rows; returns the last one as log() does, {} of none. All or nothing, as far as values go."""
+    def begin(self, function: str, shown_name: str, columns: Mapping[str, Any], *, key_args: Mapping[str, Any] | None = None,
+              params: Mapping[str, Any] | None = None, version: str | None = None, force: bool = False,
+              read_only: bool = False, wait: float | None = None, round_digits: int | None = None,
+              apart: bool = False, trust: bool = False) -> Call: ...
+    def finish(self, failed: bool = False) -> None:
+        """Ends the run and waits for the daemon's answer."""
+    def release(self) -> None:
+        """Frees the handle; the run goes on."""
+    def asset_put(self, name: str, data: bytes) -> str:
+        """Stores content under its hash, which is returned, and has the run refer to it as `name`."""
+    def asset_refer(self, name: str, hash: str) -> None:
+        """The same for what is there already. Error with code "no_such_asset"."""
+
+class Call:
+    """One execution of a function, or its result from the cache."""
+
+    hit: bool
+    kept: bool  # a result given now will be cached
+    value: bytes | None  # of a hit
+    encoding: str  # of a hit
+    origin: str  # of a hit: track_id of the run that computed it
+    def result(self, fields: Mapping[str, Any], value: bytes | None = None, encoding: str = "") -> None:
+        """fields: columns of the row. value: what the cache keeps, in that encoding; None: the fields."""
+    def fail(self, error_type: str, error: str) -> None: ...
+    def end(self) -> dict[str, Any]:
+        """Logs the row, unless it is a hit, whose row is logged. Frees the call."""
+
+class Cursor:
+    """An open query."""
+
+    names: list[str]
+    types: list[str]  # declared, "" for expressions
+    def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
+    def __next__(self) -> tuple[Any, ...]: ...
+    def columns(self) -> list[tuple[str, Any]]:
+        """All rows that are left, by columns. A pair each: ("int", bytes of int64), ("real", bytes of double, where
+        NULL is NaN and integers among reals are reals), ("real_int", bytes of double: integers with NULL among them, all below 2**53), or ("object", list)."""
+    def close(self) -> None: ...
+
+def pack(value: Any, convert: Callable[[Any], Any] | None = None) -> bytes:
+    """MessagePack."""
+
+def unpack(data: bytes) -> Any: ...
+
+def packs_plainly(value: Any) -> bool:
+    """True where unpack(pack(value)) is the same value with the same types: None, bool, int of 64 bits, float, str, bytes, list, and
+    dict with text as keys, of exactly these types."""
+
+def version() -> str: ...
