@@ -1,0 +1,2 @@
+"""x"""
+from ._xetrackd import *
