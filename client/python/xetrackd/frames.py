@@ -69,13 +69,15 @@ def _module(name: str, call: str) -> Any:
 # ---- from a query
 
 
-def frame(cursor: Cursor, call: str = "a data frame") -> Any:
+def frame(cursor: Cursor | None, call: str = "a data frame") -> Any:
     """All rows that are left of a query, as a data frame of the chosen library.
 
-    cursor: of Client.query(); it is read to its end. call: named by the ImportError where the library is missing.
+    cursor: of Client.query(); it is read to its end; None: an empty frame. call: named by the ImportError where the library is missing.
     Types are those of pandas.read_sql: integers are int64, float64 where some are NULL; reals float64 with NaN for
     NULL; all else objects with None. Columns declared BOOLEAN are bool, or objects with None where some are NULL.
     """
+    if cursor is None:
+        return _module(get_backend(), call).DataFrame()
     if get_backend() == "polars":
         return _polars_frame(cursor, call)
     return _pandas_frame(cursor, call)
