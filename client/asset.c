@@ -188,12 +188,11 @@ static int upload(struct xt_client *c, const struct source *s, uint8_t room[PIEC
 	return r;
 }
 
-static int add_ref(struct xt_client *c, const struct source *s, const char *track_id, const char *name,
-		   bool *ret_absent)
+static int add_ref(struct xt_client *c, const uint8_t hash[XT_ASSET_HASH], const char *track_id,
+		   const char *name, bool *ret_absent)
 {
-	struct params_asset_add p = {.hash = span_of(s->hash, XT_ASSET_HASH),
-				     .track_id = span_str(track_id),
-				     .name = span_str(name)};
+	struct params_asset_add p = {
+		.hash = span_of(hash, XT_ASSET_HASH), .track_id = span_str(track_id), .name = span_str(name)};
 	struct result_asset_add result;
 	struct call call = {0};
 
@@ -222,7 +221,7 @@ static int try_put(struct xt_client *c, const struct source *s, uint8_t room[PIE
 		r = upload(c, s, room, id, epoch);
 	*ret_again = r == XT_ELOST;
 	if (r == XT_OK)
-		r = add_ref(c, s, track_id, name, ret_again);
+		r = add_ref(c, s->hash, track_id, name, ret_again);
 	if (!result.known)
 		cursor_cancel(c, id, epoch);
 	return r;
@@ -258,6 +257,23 @@ static int put_source(xt_run *run, const char *name, struct source *s, char ret_
 	if (r == XT_OK && ret_hash)
 		sodium_bin2hex(ret_hash, XT_HASH_SIZE, s->hash, XT_ASSET_HASH);
 	free(room);
+	return client_leave(c, r);
+}
+
+int xt_asset_refer(xt_run *run, const char *name, const char *hash)
+{
+	struct xt_client *c = run->client;
+	uint8_t bytes[XT_ASSET_HASH];
+	bool absent;
+
+	client_enter(c);
+	int r = name && name[0] ? XT_OK : client_fail(c, XT_EINVAL, "no name was given for the asset");
+	if (r == XT_OK)
+		r = asset_hash(c, hash, bytes);
+	if (r == XT_OK)
+		r = client_writable(c);
+	if (r == XT_OK)
+		r = add_ref(c, bytes, run->id, name, &absent);
 	return client_leave(c, r);
 }
 

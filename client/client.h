@@ -69,7 +69,8 @@ struct held {
 	uint8_t key[XT_CACHE_KEY];
 	uint64_t token;
 	uint64_t seq;	  /* of the cache_finish that ends it; 0: it is being computed */
-	pthread_t thread; /* that computes */
+	pthread_t thread; /* that computes … */
+	bool apart;	  /* … unless it is of no thread */
 	struct held *next;
 };
 

@@ -64,7 +64,7 @@ int flight_look(struct xt_client *c, const uint8_t *key, struct entry *ret, stru
 
 /* ---- leases ----------------------------------------------------------- */
 
-static struct held *add_held(struct xt_client *c, const uint8_t *key, uint64_t token)
+static struct held *add_held(struct xt_client *c, const uint8_t *key, uint64_t token, bool apart)
 {
 	struct held *h = calloc(1, sizeof(*h));
 
@@ -72,6 +72,7 @@ static struct held *add_held(struct xt_client *c, const uint8_t *key, uint64_t t
 		return NULL;
 	memcpy(h->key, key, XT_CACHE_KEY);
 	h->token = token;
+	h->apart = apart;
 	h->thread = pthread_self();
 	h->next = c->held;
 	c->held = h;
@@ -189,18 +190,23 @@ void flight_forget(struct xt_client *c)
 
 /* ---- asking ----------------------------------------------------------- */
 
+static bool is_within(const struct held *h, bool apart)
+{
+	return !apart && !h->apart && h->seq == 0 && pthread_equal(h->thread, pthread_self());
+}
+
 /* The leases of the calls on this thread, which cannot end before the answer. */
-static void put_within(struct xt_client *c, struct buf *out)
+static void put_within(struct xt_client *c, bool apart, struct buf *out)
 {
 	msgpack_packer pk = wire_packer(out);
 	size_t n = 0;
 
 	forget_finished(c);
 	for (const struct held *h = c->held; h; h = h->next)
-		n += h->seq == 0 && pthread_equal(h->thread, pthread_self());
+		n += is_within(h, apart);
 	msgpack_pack_array(&pk, n);
 	for (const struct held *h = c->held; h; h = h->next)
-		if (h->seq == 0 && pthread_equal(h->thread, pthread_self()))
+		if (is_within(h, apart))
 			msgpack_pack_uint64(&pk, h->token);
 }
 
@@ -307,7 +313,7 @@ int flight_begin(struct xt_client *c, const uint8_t *key, const xt_call_options 
 	int r = wait_for_finished(c);
 	if (r != XT_OK)
 		return r;
-	put_within(c, &within);
+	put_within(c, o->apart, &within);
 	p.within = buf_span(&within);
 	r = ask(c, &p, call, &answer);
 	buf_done(&within);
@@ -324,7 +330,7 @@ int flight_begin(struct xt_client *c, const uint8_t *key, const xt_call_options 
 		return take_hit(c, &p, call, &answer, ret_entry);
 	}
 	if (span_is(answer.state, "lease")) {
-		*ret_held = add_held(c, key, answer.token);
+		*ret_held = add_held(c, key, answer.token, o->apart);
 		if (!*ret_held) {
 			put_abort(c, key, answer.token);
 			return client_fail(c, XT_ENOMEM, "out of memory");

@@ -34,6 +34,8 @@ int key_check_call(struct xt_client *c, const char *function, const xt_field *ar
 	int r = key_check_fields(c, "arguments", args, n_args);
 	if (r == XT_OK)
 		r = key_check_fields(c, "parameters", o->params, o->n_params);
+	if (r == XT_OK)
+		r = key_check_fields(c, "columns", o->columns, o->n_columns);
 	return r == XT_OK ? key_check_fields(c, "labels", o->labels, o->n_labels) : r;
 }
 
@@ -43,13 +45,15 @@ int key_put_parts(struct xt_client *c, const struct xt_run *run, const char *fun
 	struct canon_options how = {.round = o->round_digits > 0, .digits = o->round_digits - 1};
 	struct pairs a = {0}, p = {0};
 	struct buf packed_args = {0}, packed_params = {0};
+	struct span key_args;
 	struct xt_err err;
+	uint32_t items;
 	int r = XT_OK;
 
 	if (o->round_digits < 0 || how.digits > CANON_MAX_DIGITS)
 		return client_fail(c, XT_EINVAL, "round_digits is 0 to %d, not %d", CANON_MAX_DIGITS + 1,
 				   o->round_digits);
-	for (size_t i = 0; i < n_args; i++)
+	for (size_t i = 0; i < n_args && !o->key_args; i++)
 		pairs_add(&a, span_str(args[i].key), &args[i].value);
 	for (size_t i = 0; run && i < run->n_params; i++)
 		pairs_add_raw(&p, span_of(run->param[i].key, run->param[i].len),
@@ -59,11 +63,12 @@ int key_put_parts(struct xt_client *c, const struct xt_run *run, const char *fun
 		pairs_add(&p, span_str(o->params[i].key), &o->params[i].value);
 	pairs_put_map(&a, &packed_args);
 	pairs_put_map(&p, &packed_params);
+	key_args = o->key_args ? span_of(o->key_args, o->key_args_bytes) : buf_span(&packed_args);
 	if (a.failed || p.failed || buf_failed(&packed_args) || buf_failed(&packed_params))
 		r = client_fail(c, XT_ENOMEM, "out of memory");
-	else if (wire_scan(buf_span(&packed_args), &err) < 0 ||
+	else if (wire_scan_within(key_args, XT_MAX_DEPTH, UINT32_MAX, &items, &err) < 0 ||
 		 wire_scan(buf_span(&packed_params), &err) < 0 ||
-		 canon_parts(out, span_str(function), span_str(o->version), buf_span(&packed_args),
+		 canon_parts(out, span_str(function), span_str(o->version), key_args,
 			     buf_span(&packed_params), &how, &err) < 0)
 		r = client_fail_err(c, XT_EINVAL, &err);
 	pairs_done(&a);

@@ -148,6 +148,9 @@ uint8_t *pack_value(uint8_t *p, const xt_value *v)
 		return pack_str(p, v->as.text, v->n);
 	case XT_T_BLOB:
 		return pack_bin(p, v->as.blob, v->n);
+	case XT_T_RAW:
+		memcpy(p, v->as.blob, v->n);
+		return p + v->n;
 	default:
 		return pack_container(p, v);
 	}
@@ -186,6 +189,24 @@ static const char *measure_nested(const xt_value *v, unsigned depth, size_t *byt
 	return why;
 }
 
+static const char *measure_raw(const xt_value *v, unsigned depth, size_t *bytes, size_t *items)
+{
+	struct xt_err err;
+	uint32_t n;
+
+	if (!v->as.blob)
+		return "is NULL";
+	if (wire_scan_within(span_of(v->as.blob, v->n), depth, ROW_ITEMS, &n, &err) == 0) {
+		*bytes += v->n;
+		*items += n - 1;
+		return NULL;
+	}
+	return err.code == XT_E_too_deep	 ? "has too many arrays and maps inside each other"
+	       : err.code == XT_E_too_many_items ? "has more than 65,000 items; store it as a blob"
+	       : err.code == XT_E_bad_utf8	 ? "has text that is not valid UTF-8"
+						 : "is not one MessagePack value";
+}
+
 const char *pack_measure(const xt_value *v, unsigned depth, size_t *bytes, size_t *items)
 {
 	*items += 1;
@@ -210,6 +231,8 @@ const char *pack_measure(const xt_value *v, unsigned depth, size_t *bytes, size_
 	case XT_T_INTS:
 	case XT_T_REALS:
 		return measure_nested(v, depth, bytes, items);
+	case XT_T_RAW:
+		return measure_raw(v, depth, bytes, items);
 	}
 	return "has a type that does not exist";
 }

@@ -84,10 +84,10 @@ static bool has_key(const xt_field *fields, const size_t *lens, size_t n, const 
 
 /* ---- one row ---------------------------------------------------------- */
 
-static uint8_t *begin(const struct xt_run *run, uint8_t *start)
+static uint8_t *begin(const struct xt_run *run, int64_t time_us, uint8_t *start)
 {
 	memcpy(start, run->head, run->head_len);
-	put_be64(start + run->head_len - 8, (uint64_t)wall_us());
+	put_be64(start + run->head_len - 8, (uint64_t)time_us);
 	return start + run->head_len;
 }
 
@@ -185,7 +185,7 @@ static int check_size(struct xt_client *c, size_t bytes, size_t items)
 	return XT_OK;
 }
 
-static int log_row(struct xt_run *run, const xt_field *fields, size_t n, size_t *lens)
+static int log_row(struct xt_run *run, const xt_field *fields, size_t n, int64_t time_us, size_t *lens)
 {
 	struct xt_client *c = run->client;
 	size_t bytes = run->head_len + run->params.len + HEADS, items = run->items, count = 0;
@@ -200,7 +200,7 @@ static int log_row(struct xt_run *run, const xt_field *fields, size_t n, size_t 
 		r = window_room(c, bytes);
 	if (r != XT_OK)
 		return r;
-	uint8_t *start = c->window.bytes.data + c->window.bytes.len, *p = begin(run, start);
+	uint8_t *start = c->window.bytes.data + c->window.bytes.len, *p = begin(run, time_us, start);
 	memcpy(p, "\xa4rows\x91", 6);
 	p = pack_map(p + 6, count_fields(run, fields, lens, n, bloom));
 	for (size_t i = 0; i < n; i++) {
@@ -214,6 +214,11 @@ static int log_row(struct xt_run *run, const xt_field *fields, size_t n, size_t 
 
 int xt_log_fields(xt_run *run, const xt_field *fields, size_t n_fields)
 {
+	return xt_log_fields_at(run, fields, n_fields, wall_us());
+}
+
+int xt_log_fields_at(xt_run *run, const xt_field *fields, size_t n_fields, int64_t time_us)
+{
 	size_t few[STACK_FIELDS], *lens = few;
 
 	client_enter(run->client);
@@ -222,7 +227,7 @@ int xt_log_fields(xt_run *run, const xt_field *fields, size_t n_fields)
 				    client_fail(run->client, XT_EINVAL, "the row has %zu keys", n_fields));
 	if (n_fields > STACK_FIELDS && !(lens = malloc(n_fields * sizeof(*lens))))
 		return client_leave(run->client, client_fail(run->client, XT_ENOMEM, "out of memory"));
-	int r = log_row(run, fields, n_fields, lens);
+	int r = log_row(run, fields, n_fields, time_us, lens);
 	if (lens != few)
 		free(lens);
 	return client_leave(run->client, r);
@@ -326,7 +331,8 @@ static int log_batch(const struct batch *b, const xt_value *values, size_t n_row
 			r = window_room(c, bytes);
 		if (r != XT_OK)
 			return r;
-		uint8_t *start = c->window.bytes.data + c->window.bytes.len, *p = begin(b->run, start);
+		uint8_t *start = c->window.bytes.data + c->window.bytes.len,
+			*p = begin(b->run, wall_us(), start);
 		start[b->run->map_off]++; /* `columns` as well */
 		p = put_rows(b, p, values + at * b->n, rows);
 		end(c, b->run, start, p, rows);

@@ -294,7 +294,6 @@ static int spool_finish(struct xt_client *c, struct params_run_finish *p, uint64
 	if (!spill_begin(c))
 		return status;
 	if (seq == 0) {
-		p->seq = UINT64_MAX;
 		if (++c->msgid == 0)
 			c->msgid = 1;
 		int r = window_put(c, proto_method(METHOD_run_finish), c->msgid, p, NULL);
@@ -306,13 +305,38 @@ static int spool_finish(struct xt_client *c, struct params_run_finish *p, uint64
 	return client_fail(c, XT_SPOOLED, "the end of the run is in the spool '%s'", c->spill.file.path);
 }
 
+static struct params_run_finish finish_of(const struct xt_run *run, enum xt_run_status status)
+{
+	return (struct params_run_finish){.has = PARAM_BIT(run_finish, time),
+					  .seq = UINT64_MAX,
+					  .track_id = span_str(run->id),
+					  .status = span_str(status == XT_FINISHED ? "finished" : "failed"),
+					  .time = wall_us()};
+}
+
+int xt_run_end(xt_run *run, enum xt_run_status status)
+{
+	struct xt_client *c = run->client;
+	struct params_run_finish p = finish_of(run, status);
+
+	client_enter(c);
+	int r = client_writable(c);
+	if (r == XT_OK)
+		r = window_room(c, 256 + p.track_id.len);
+	if (r == XT_OK && ++c->msgid == 0)
+		c->msgid = 1; /* nobody waits for its answer */
+	if (r == XT_OK)
+		r = window_put(c, proto_method(METHOD_run_finish), c->msgid, &p, NULL);
+	if (r == XT_OK)
+		r = row_push(c);
+	forget(run);
+	return client_leave(c, r);
+}
+
 int xt_run_finish(xt_run *run, enum xt_run_status status)
 {
 	struct xt_client *c = run->client;
-	struct params_run_finish p = {.has = PARAM_BIT(run_finish, time),
-				      .track_id = span_str(run->id),
-				      .status = span_str(status == XT_FINISHED ? "finished" : "failed"),
-				      .time = wall_us()};
+	struct params_run_finish p = finish_of(run, status);
 	struct result_run_finish result;
 	struct call call = {0};
 

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "canon.h"
 #include "key.h"
@@ -20,6 +21,10 @@ struct xt_call {
 	struct pairs results; /* what it came to */
 	struct pairs params;  /* of the call, and labels: they win */
 	struct buf parts;     /* what the key is made from; empty: not cached */
+	struct buf value;     /* what is kept in place of the results, or what a hit is from; without data:
+				 neither */
+	char *encoding;	      /* owned: of it; NULL: MessagePack */
+	xt_cached cached;     /* of a hit; points into `value` */
 	uint8_t key[XT_CACHE_KEY];
 	struct held *held; /* in the client's list; NULL: nothing is kept */
 	bool keep;	   /* `held` was given */
@@ -42,6 +47,8 @@ static void call_discard(struct xt_call *call)
 	pairs_done(&call->results);
 	pairs_done(&call->params);
 	buf_done(&call->parts);
+	buf_done(&call->value);
+	free(call->encoding);
 	free(call);
 }
 
@@ -89,29 +96,31 @@ static void add_argument(struct pairs *to, struct buf *name, const xt_value *v, 
 	}
 }
 
-/* run's parameters < function columns < arguments. What is computed since comes later. */
-static int put_row(struct xt_call *call, const char *function, const xt_field *args, size_t n_args)
+/* As long as nothing went wrong, and nothing came from the cache. */
+static void put_state(struct pairs *row, bool cached)
 {
-	const struct xt_run *run = call->run;
+	xt_value empty = xt_text(""), null = xt_null();
+
+	pairs_add(row, span_str("error"), &null);
+	pairs_add(row, span_str("error_type"), &null);
+	if (cached)
+		pairs_add(row, span_str("cache"), &empty);
+}
+
+/* All of them as JSON, and each as a column. */
+static int put_arguments(struct xt_call *call, const xt_field *args, size_t n_args)
+{
 	struct pairs *row = &call->row;
 	struct pairs shown_args = {0};
+	xt_value none = xt_array(NULL, 0);
 
-	for (size_t i = 0; i < run->n_params; i++) {
-		const struct param *p = &run->param[i];
-		pairs_add_raw(row, span_of(p->key, p->len),
-			      span_of(run->params.data + p->value, p->end - p->value));
-	}
-	xt_value text = xt_text(function), none = xt_array(NULL, 0), empty = xt_text(""), null = xt_null();
-	pairs_add(row, span_str("function_name"), &text);
 	pairs_add(row, span_str("args"), &none); /* in C all arguments have names */
 	for (size_t i = 0; i < n_args; i++)
 		add_shown(&shown_args, args[i].key, &args[i].value);
 	struct buf map = {0};
 	pairs_put_map(&shown_args, &map);
 	pairs_add_raw(row, span_str("kwargs"), buf_span(&map));
-	pairs_add(row, span_str("error"), &null);
-	pairs_add(row, span_str("error_type"), &null);
-	pairs_add(row, span_str("cache"), &empty);
+	put_state(row, true);
 	struct buf name = {0};
 	for (size_t i = 0; i < n_args; i++) {
 		buf_clear(&name);
@@ -122,7 +131,29 @@ static int put_row(struct xt_call *call, const char *function, const xt_field *a
 	buf_done(&name);
 	buf_done(&map);
 	pairs_done(&shown_args);
-	return failed ? no_memory(run->client) : XT_OK;
+	return failed ? no_memory(call->run->client) : XT_OK;
+}
+
+/* run's parameters < function columns < arguments. What is computed since comes later. */
+static int put_row(struct xt_call *call, const char *function, const xt_field *args, size_t n_args,
+		   const xt_call_options *o)
+{
+	const struct xt_run *run = call->run;
+	struct pairs *row = &call->row;
+	xt_value name = xt_text(o->name ? o->name : function);
+
+	for (size_t i = 0; i < run->n_params; i++) {
+		const struct param *p = &run->param[i];
+		pairs_add_raw(row, span_of(p->key, p->len),
+			      span_of(run->params.data + p->value, p->end - p->value));
+	}
+	pairs_add(row, span_str("function_name"), &name);
+	if (!o->columns)
+		return put_arguments(call, args, n_args);
+	put_state(row, o->cache);
+	for (size_t i = 0; i < o->n_columns; i++)
+		pairs_add(row, span_str(o->columns[i].key), &o->columns[i].value);
+	return row->failed ? no_memory(run->client) : XT_OK;
 }
 
 /* ---- rows ------------------------------------------------------------- */
@@ -140,15 +171,20 @@ static void put_whole_row(const struct xt_call *call, struct buf *out)
 	pairs_done(&all);
 }
 
-static void set_time(struct xt_call *call)
+double xt_call_seconds(const xt_call *call)
 {
 	struct timespec now;
 
+	if (!call || call->hit)
+		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	xt_value seconds = xt_real((double)(now.tv_sec - call->start.tv_sec) +
-				   (double)(now.tv_nsec - call->start.tv_nsec) / 1e9);
-	if (call->hit)
-		seconds = xt_real(0);
+	return (double)(now.tv_sec - call->start.tv_sec) + (double)(now.tv_nsec - call->start.tv_nsec) / 1e9;
+}
+
+static void set_time(struct xt_call *call)
+{
+	xt_value seconds = xt_real(xt_call_seconds(call));
+
 	pairs_add(&call->row, span_str("function_time"), &seconds);
 }
 
@@ -226,6 +262,50 @@ static int tell_begun(struct xt_call *call)
 	return r;
 }
 
+/* A map has the result's fields; anything else is the result itself. In a pickle's array the fields come
+ * first. */
+static void add_results(struct xt_call *call, const struct entry *e)
+{
+	struct reader r = reader_of(e->value);
+	struct span fields = e->value;
+	struct token head;
+	struct xt_err err;
+
+	if (wire_scan(e->value, &err) < 0 || reader_next(&r, &head) < 0)
+		return;
+	if (span_is(e->encoding, "pickle") && head.type == TOKEN_ARRAY && head.count > 0)
+		fields = reader_skip(&r);
+	else if (e->encoding.len > 0)
+		return;
+	r = reader_of(fields);
+	if (reader_next(&r, &head) == 0 && head.type == TOKEN_MAP)
+		pairs_add_map(&call->results, fields);
+	else
+		pairs_add_raw(&call->results, span_str("function_result"), fields);
+}
+
+/* Copies it to where it lives as long as the call. */
+static int keep_entry(struct xt_call *call, const struct entry *e)
+{
+	struct buf *b = &call->value;
+
+	buf_add(b, e->value.data, e->value.len);
+	buf_add(b, e->encoding.data, e->encoding.len);
+	buf_add(b, "", 1);
+	buf_add(b, e->origin.data, e->origin.len);
+	buf_add(b, "", 1);
+	if (buf_failed(b))
+		return -1;
+	call->cached = (xt_cached){.value = b->data,
+				   .size = e->value.len,
+				   .encoding = (const char *)b->data + e->value.len,
+				   .origin = (const char *)b->data + e->value.len + e->encoding.len + 1,
+				   .uid = e->uid,
+				   .created_us = e->created_us,
+				   .function_time = (double)e->function_ns / 1e9};
+	return 0;
+}
+
 /* The cached results become the row's, and where they are from. */
 static int take_hit(struct xt_call *call, const struct entry *e)
 {
@@ -233,10 +313,9 @@ static int take_hit(struct xt_call *call, const struct entry *e)
 
 	call->hit = true;
 	pairs_add(&call->row, span_str("cache"), &origin);
-	if (e->encoding.len == 0)
-		pairs_add_map(&call->results, e->value);
+	add_results(call, e);
 	set_time(call);
-	if (call->row.failed || call->results.failed)
+	if (call->row.failed || call->results.failed || keep_entry(call, e) < 0)
 		return no_memory(call->run->client);
 	int r = log_row(call);
 	return r == XT_OK ? XT_HIT : r;
@@ -255,6 +334,24 @@ static int settle_run(struct xt_run *run)
 	return r == XT_EINTR ? r : XT_OK;
 }
 
+/* Of another user, and to be loaded by running code: it is computed, and nothing kept. */
+static bool is_foreign(const struct entry *e, const xt_call_options *o)
+{
+	return e->encoding.len > 0 && e->uid != geteuid() && !o->trust;
+}
+
+static void warn_foreign(struct xt_client *c, const struct entry *e)
+{
+	char message[200];
+
+	snprintf(message, sizeof(message),
+		 "a cached result is a %.*s of user %u, which is not loaded without trust: it is computed "
+		 "anew",
+		 SPAN_ARG(e->encoding), (unsigned)e->uid);
+	if (c->opt.on_warning)
+		c->opt.on_warning("foreign_result", message, c->opt.user);
+}
+
 /* From the cache, or with a lease, or without either. */
 static int look_up(struct xt_call *call, const xt_call_options *o)
 {
@@ -268,7 +365,9 @@ static int look_up(struct xt_call *call, const xt_call_options *o)
 	if (r == XT_OK)
 		r = flight_begin(c, call->key, o, &flight, &e, &call->held, &rpc);
 	call->keep = call->held != NULL;
-	if (r == XT_OK && flight == FLIGHT_HIT)
+	if (r == XT_OK && flight == FLIGHT_HIT && is_foreign(&e, o))
+		warn_foreign(c, &e);
+	else if (r == XT_OK && flight == FLIGHT_HIT)
 		r = take_hit(call, &e);
 	call_done(&rpc);
 	return r;
@@ -281,7 +380,7 @@ static int begin(struct xt_call *call, const char *function, const xt_field *arg
 
 	int r = key_check_call(c, function, args, n_args, o);
 	if (r == XT_OK)
-		r = put_row(call, function, args, n_args);
+		r = put_row(call, function, args, n_args, o);
 	for (size_t i = 0; i < o->n_params && r == XT_OK; i++)
 		pairs_add(&call->params, span_str(o->params[i].key), &o->params[i].value);
 	for (size_t i = 0; i < o->n_labels && r == XT_OK; i++)
@@ -357,6 +456,48 @@ int xt_call_get(xt_call *call, const char *key, xt_value *ret_value)
 	return call && pairs_get(&call->results, span_str(key), ret_value) ? XT_OK : XT_DONE;
 }
 
+int xt_call_keep(xt_call *call, const void *value, size_t size, const char *encoding)
+{
+	if (!call || call->hit)
+		return XT_OK;
+	struct xt_client *c = call->run->client;
+	int r = XT_OK;
+
+	client_enter(c);
+	if (!value && call->held) {
+		flight_abort(c, call->held);
+		call->held = NULL;
+	}
+	call->keep = call->keep && value;
+	buf_clear(&call->value);
+	free(call->encoding);
+	call->encoding = NULL;
+	if (encoding && encoding[0]) {
+		if (strlen(encoding) > 64 || !utf8_valid(span_str(encoding)))
+			r = client_fail(c, XT_EINVAL, "an encoding's name is at most 64 bytes of UTF-8");
+		else if (!(call->encoding = strdup(encoding)))
+			r = no_memory(c);
+	}
+	if (value)
+		buf_add(&call->value, value, size);
+	if (r == XT_OK && buf_failed(&call->value))
+		r = no_memory(c);
+	return client_leave(c, r);
+}
+
+bool xt_call_kept(const xt_call *call)
+{
+	return call && call->keep && !call->failed;
+}
+
+int xt_call_cached(const xt_call *call, xt_cached *ret)
+{
+	if (!call || !call->hit)
+		return XT_DONE;
+	*ret = call->cached;
+	return XT_OK;
+}
+
 void xt_call_fail(xt_call *call, const char *error_type, const char *error)
 {
 	if (!call || call->hit)
@@ -388,6 +529,10 @@ static int finish(struct xt_call *call, struct span value)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	p.function_ns = (uint64_t)(now.tv_sec - call->start.tv_sec) * 1000000000u +
 			(uint64_t)(now.tv_nsec - call->start.tv_nsec);
+	if (call->encoding) {
+		p.has |= PARAM_BIT(cache_finish, encoding);
+		p.encoding = span_str(call->encoding);
+	}
 	if (run->table) {
 		p.has |= PARAM_BIT(cache_finish, table);
 		p.table = span_str(run->table);
@@ -450,7 +595,9 @@ static int end(struct xt_call *call)
 	}
 	set_time(call);
 	bool keep = call->keep && !call->failed;
-	if (keep)
+	if (keep && call->value.len > 0)
+		buf_add(&value, call->value.data, call->value.len);
+	else if (keep)
 		pairs_put_map(&call->results, &value);
 	if (keep && value.len > XT_MAX_CACHE_VALUE) {
 		warn_too_large(c, value.len);

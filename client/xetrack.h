@@ -80,6 +80,7 @@ enum xt_type {
 	XT_T_MAP,   /* of fields: stored as JSON text */
 	XT_T_INTS,  /* array of int64_t */
 	XT_T_REALS, /* array of double */
+	XT_T_RAW,   /* one value as MessagePack */
 };
 
 typedef struct xt_value xt_value;
@@ -99,6 +100,7 @@ struct xt_value {
 		const xt_field *fields;	 /* XT_T_MAP: n fields */
 		const int64_t *integers; /* XT_T_INTS: n numbers */
 		const double *reals;	 /* XT_T_REALS: n numbers */
+		const void *raw;	 /* XT_T_RAW: n bytes */
 	} as;
 	size_t n;
 };
@@ -181,6 +183,14 @@ static inline xt_value xt_reals(const double *numbers, size_t n)
 	v.as.reals = numbers;
 	return v;
 }
+/* n bytes of MessagePack, which are one value. */
+static inline xt_value xt_raw(const void *data, size_t n)
+{
+	xt_value v = {XT_T_RAW, {0}, n};
+	v.as.raw = data;
+	return v;
+}
+
 static inline xt_value xt_value_same(xt_value v)
 {
 	return v;
@@ -359,6 +369,10 @@ XT_API const char *xt_run_id(const xt_run *run);
  * daemon could be reached, and the end is in the spool file behind the run's rows. */
 XT_API int xt_run_finish(xt_run *run, enum xt_run_status status);
 
+/* The same without waiting: the end is sent behind the run's rows. XT_OK; XT_EFULL, XT_ETIMEOUT, XT_EINTR: it
+ * was not, and the run ends with its client. */
+XT_API int xt_run_end(xt_run *run, enum xt_run_status status);
+
 /* Frees a handle without ending the run. */
 XT_API void xt_run_free(xt_run *run);
 
@@ -370,6 +384,9 @@ XT_API void xt_run_free(xt_run *run);
  * again; if this process ends before, the daemon takes them from there.
  */
 XT_API int xt_log_fields(xt_run *run, const xt_field *fields, size_t n_fields);
+
+/* The same for a row of another moment: microseconds since 1970-01-01 UTC. */
+XT_API int xt_log_fields_at(xt_run *run, const xt_field *fields, size_t n_fields, int64_t time_us);
 
 /*
  * Logs n_rows rows of the same columns in one message: values[row * n_columns + column].
@@ -420,6 +437,16 @@ typedef struct xt_call_options {
 	size_t n_params;
 	const xt_field *labels; /* columns of this row only: neither in the key nor kept with the result */
 	size_t n_labels;
+
+	/* For who binds another language, where a row shows a call in other ways than a key is made of it. */
+	const char *name;	 /* function_name in the row; NULL: the function's */
+	const xt_field *columns; /* of the row, in place of args, kwargs and a column for each argument */
+	size_t n_columns;
+	const void
+		*key_args; /* MessagePack of a map: the arguments in the key, in place of args. NULL: args */
+	size_t key_args_bytes; /* of any size and number of values */
+	bool apart; /* of no thread: it is not made within the calls of this one, nor they within it */
+	bool trust; /* take results of other users that are no MessagePack, such as pickles */
 } xt_call_options;
 
 /*
@@ -440,8 +467,19 @@ XT_API int xt_call_result_fields(xt_call *call, const xt_field *fields, size_t n
  * none of that key. */
 XT_API int xt_call_get(xt_call *call, const char *key, xt_value *ret_value);
 
+/* What is kept in the cache, in place of the map of results: bytes in an encoding, such as "pickle"; "" or
+ * NULL: MessagePack. Copied. value NULL: nothing is kept, and another worker may compute. docs/cache.md says
+ * which encodings show the columns of a hit's row. XT_OK, XT_EINVAL, XT_ENOMEM. */
+XT_API int xt_call_keep(xt_call *call, const void *value, size_t size, const char *encoding);
+
+/* True while a result that is given now is kept: the call has a lease. */
+XT_API bool xt_call_kept(const xt_call *call);
+
 /* The call failed: its row has these, its lease passes on, and nothing is cached. Still to be ended. */
 XT_API void xt_call_fail(xt_call *call, const char *error_type, const char *error);
+
+/* Seconds that the function took, from xt_call_begin() to now; 0 for a hit. */
+XT_API double xt_call_seconds(const xt_call *call);
 
 /* Ends the call: logs its row, keeps its result, frees it, whatever it returns. As xt_log_fields(). NULL is
  * allowed. */
@@ -460,6 +498,9 @@ typedef struct xt_cached {
 	int64_t created_us;   /* when, microseconds since 1970-01-01 UTC */
 	double function_time; /* seconds that the computation took */
 } xt_cached;
+
+/* The entry that a hit is from, which lives as long as the call. XT_DONE: it is no hit. */
+XT_API int xt_call_cached(const xt_call *call, xt_cached *ret);
 
 #define XT_KEY_BYTES 32
 
@@ -649,6 +690,9 @@ XT_API int xt_asset_put(xt_run *run, const char *name, const void *data, size_t 
 /* The same with the content of a file. */
 XT_API int xt_asset_put_file(xt_run *run, const char *name, const char *path, const xt_asset_options *options,
 			     char ret_hash[XT_HASH_SIZE]);
+
+/* Has the run refer, under a name, to an asset that is there. XT_EREQUEST with the code no_such_asset. */
+XT_API int xt_asset_refer(xt_run *run, const char *name, const char *hash);
 
 /* Reads an asset in pieces. on_data returning false stops it: XT_EINTR. Only XT_OK says that the pieces were
  * what was put; XT_EREQUEST with the code corrupt_asset that they are not, or with no_such_asset. */

@@ -263,6 +263,14 @@ size_t utf8_prefix(struct span text)
 
 int wire_scan(struct span body, struct xt_err *err)
 {
+	uint32_t items;
+
+	return wire_scan_within(body, XT_MAX_DEPTH, XT_MAX_ITEMS, &items, err);
+}
+
+int wire_scan_within(struct span body, unsigned max_depth, uint32_t max_items, uint32_t *ret_items,
+		     struct xt_err *err)
+{
 	struct reader r = reader_of(body);
 	uint64_t left[XT_MAX_DEPTH + 1]; /* values to come in each open container */
 	unsigned depth = 0;
@@ -280,6 +288,7 @@ int wire_scan(struct span body, struct xt_err *err)
 				if (!utf8)
 					return xt_err_set(err, XT_E_bad_utf8, NULL,
 							  "a text is not valid UTF-8; send bytes as bin");
+				*ret_items = items;
 				return 0;
 			}
 		}
@@ -289,16 +298,16 @@ int wire_scan(struct span body, struct xt_err *err)
 			return xt_err_set(err, XT_E_bad_message, NULL,
 					  "the message is cut short, or not MessagePack, at byte %zu",
 					  (size_t)(r.at - body.data));
-		if (++items > XT_MAX_ITEMS)
+		if (++items > max_items)
 			return xt_err_set(err, XT_E_too_many_items, NULL,
-					  "more than %d values in one message; send several", XT_MAX_ITEMS);
+					  "more than %u values in one message; send several", max_items);
 		if (t.type == TOKEN_STR && utf8 && !utf8_valid(t.bytes))
 			utf8 = false;
 		if (t.type != TOKEN_ARRAY && t.type != TOKEN_MAP)
 			continue;
-		if (depth == XT_MAX_DEPTH)
+		if (depth == max_depth)
 			return xt_err_set(err, XT_E_too_deep, NULL,
-					  "more than %d arrays and maps inside each other", XT_MAX_DEPTH);
+					  "more than %u arrays and maps inside each other", max_depth);
 		left[++depth] = t.type == TOKEN_MAP ? 2 * (uint64_t)t.count : t.count;
 	}
 }

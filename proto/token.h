@@ -94,6 +94,11 @@ struct span reader_skip(struct reader *r);
  */
 int wire_scan(struct span body, struct xt_err *err) __attribute__((warn_unused_result));
 
+/* The same with budgets of one's own: at most XT_MAX_DEPTH containers inside each other. *ret_items: how many
+ * values there are. */
+int wire_scan_within(struct span body, unsigned max_depth, uint32_t max_items, uint32_t *ret_items,
+		     struct xt_err *err) __attribute__((warn_unused_result));
+
 /* How many of the first bytes are valid UTF-8. */
 size_t utf8_prefix(struct span text);
 

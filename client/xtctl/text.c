@@ -260,6 +260,7 @@ void json_print(FILE *f, const xt_value *v)
 {
 	switch (v->type) {
 	case XT_T_NULL:
+	case XT_T_RAW: /* only what is sent has these */
 		fputs_unlocked("null", f);
 		break;
 	case XT_T_BOOL:
