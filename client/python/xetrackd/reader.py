@@ -143,7 +143,7 @@ class Reader:
     @property
     def conn(self) -> sqlite3.Connection:
         """A read-only sqlite3 connection to the live file, on which all is seen that this process logged before."""
-        self._client.flush()
+        self._client  # waits for what others logged
         pid = os.getpid()
         if pid not in self._conns:  # SQLite's connections do not go along to a child
             uri = f"file:{urllib.parse.quote(self._path)}?mode=ro"
@@ -157,7 +157,8 @@ class Reader:
         if not self._there():
             return self._client.query("SELECT NULL AS track_id, NULL AS timestamp LIMIT 0")
         order = self._order()
-        sql, args = f"SELECT *{', rowid AS \"xt rowid\"' if 'rowid' in order else ''} FROM {quote(self.table_name)}", []
+        hidden = ', rowid AS "xt rowid"' if "rowid" in order else ""
+        sql, args = f"SELECT *{hidden} FROM {quote(self.table_name)}", []
         if track_id is not None:
             sql, args = sql + " WHERE track_id = ?", [track_id]
         for n, direction in ((head, "ASC"), (tail, "DESC")):
