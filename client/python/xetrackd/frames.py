@@ -178,13 +178,20 @@ def _polars_series(polars: Any, name: str, kind: str, data: Any, declared: str) 
             return polars.Series(name, data, strict=True)
         except (TypeError, polars.exceptions.PolarsError):  # of several types
             return polars.Series(name, data, dtype=polars.Object)
-    code = "q" if kind == "int" else "d"
-    buffer = memoryview(data).cast("B").cast(code) if len(data) else []
-    made = polars.Series(name, buffer, dtype=polars.Int64 if kind == "int" else polars.Float64)
+    made = polars.Series(name, _numbers(kind, data), dtype=polars.Int64 if kind == "int" else polars.Float64)
     made = made.fill_nan(None) if kind != "int" else made
     if is_boolean(declared) and kind != "real" and made.drop_nulls().is_in([0, 1]).all():
         return made.cast(polars.Boolean)
     return made.cast(polars.Int64) if kind == "real_int" else made
+
+
+def _numbers(kind: str, data: Any) -> Any:
+    """A buffer as an array of numpy; as a list where there is no numpy, which polars does not need."""
+    try:
+        import numpy
+    except ImportError:
+        return memoryview(data).cast("B").cast("q" if kind == "int" else "d").tolist() if len(data) else []
+    return numpy.frombuffer(data, dtype=numpy.int64 if kind == "int" else numpy.float64)
 
 
 # ---- from and to records

@@ -89,7 +89,7 @@ class Reader:
         # A run that was copied here, or written by another program, began with its first row.
         first = f"(SELECT timestamp FROM {t} WHERE track_id = ids.track_id ORDER BY rowid LIMIT 1)"
         if self._local_time():
-            first = f"strftime('%Y-%m-%d %H:%M:%f', {first}, 'utc')"
+            first = f"strftime('%Y-%m-%d %H:%M:%S', {first}, 'utc') || substr({first}, 20)"
         found = list(self._client.query(
             f"SELECT ids.track_id FROM (SELECT DISTINCT track_id FROM {t}) ids LEFT JOIN xt_runs USING (track_id) "
             f"WHERE ids.track_id IS NOT NULL ORDER BY min(coalesce(start_time, {first}), {first}) DESC, "
@@ -201,7 +201,7 @@ class Reader:
         """duckdb's own reader of SQLite files is an extension that it would download, so tables are handed over as frames."""
         made = duckdb.connect()
         try:
-            made.execute("SET enable_external_access = false; CREATE SCHEMA db")
+            made.execute("CREATE SCHEMA db")
             known = {t.lower(): t for t in self.tables}
             for named in made.get_table_names(sql):
                 table = known.get(named.rpartition(".")[2].strip('"').lower())
