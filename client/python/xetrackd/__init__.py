@@ -14,8 +14,12 @@ Reader   reads what was logged.
 copy     copies rows and assets from one database to another.
 """
 from ._xetrackd import Error, Interrupted, version
+from .copying import copy
 from .errors import RejectedRow, XetrackWarning
+from .frames import get_backend, set_backend
+from .reader import NoSuchRun, NoSuchTable, Reader
 from .tracker import Tracker
 
 __version__ = version()
-__all__ = ["Error", "Interrupted", "RejectedRow", "Tracker", "XetrackWarning"]
+__all__ = ["Error", "Interrupted", "NoSuchRun", "NoSuchTable", "Reader", "RejectedRow", "Tracker", "XetrackWarning", "copy",
+           "get_backend", "set_backend"]

@@ -83,6 +83,14 @@ def acquire(db: str | os.PathLike[str], read_only: bool = False, warnings: bool 
         return session
 
 
+def flush_others(session: Session) -> None:
+    """Waits until what other connections of this process have logged to the same database is stored, so that this one reads it."""
+    with _lock:
+        others = [s for key, s in _open.items() if key[0] == session.key[0] and s is not session and not s.client.closed]
+    for other in others:
+        next(other.client.query("SELECT 1"))  # starts when that is stored; flush() would tell of rejected rows only once
+
+
 def _acquire_private(warnings: bool) -> Session:
     _sweep()
     directory = tempfile.mkdtemp(prefix=f"xetrackd-{os.getpid()}-")
@@ -133,7 +141,7 @@ def _forked() -> None:
     _lock = threading.Lock()  # whoever held it is not here
 
 
-def _close_all() -> None:
+def close_all() -> None:
     """Runs that are still open have failed when an exception ended the program."""
     failed = getattr(sys, "last_value", None) is not None and not hasattr(sys, "ps1")
     with _lock:
@@ -145,9 +153,9 @@ def _close_all() -> None:
 
 def _in_worker(_: object) -> None:
     """A process of multiprocessing ends without atexit, but runs these."""
-    multiprocessing_util.Finalize(None, _close_all, exitpriority=1)
+    multiprocessing_util.Finalize(None, close_all, exitpriority=1)
 
 
 os.register_at_fork(after_in_child=_forked)
 multiprocessing_util.register_after_fork(log, _in_worker)
-atexit.register(_close_all)
+atexit.register(close_all)

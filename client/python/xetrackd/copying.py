@@ -1,0 +1,358 @@
+"""Copies rows and assets from one database to another, both of which may be in use.
+
+What is copied, and what is not:
+
+- Rows keep their track_id and timestamp. A row is there already when the target has one of the same run and time whose values
+  are the same in all columns of the source; of several equal rows as many are copied as are missing. So a copy may be
+  repeated, or go on after it was interrupted, and a run that got more rows gets only those. A row that was changed in the
+  source since (set_value) is another row.
+- Columns of both databases are united by the keys under which they were logged. New ones get the type of the source; where the
+  types differ the target's is widened, as if the values had been logged there.
+- A table that is missing is made as the source has it: with local time if it is of the Python library xetrack. Where the
+  target's has UTC and the source's local time, or the other way round, a warning says so and times stay as they are. A row
+  whose time is taken in a table of xetrack moves on to the next free microsecond.
+- A run that was deleted from the target is not brought back; a warning names it.
+- Assets come with their references. Those of xetrack's own tables (`assets`, `keys`, `counts`) do not.
+- What xt_runs says of a run (host, command line, commit, parameters) stays behind, and so do cached results.
+
+While columns are added or widened, a row of a run named `xetrackd-copy-…` is in the target's table for some milliseconds.
+"""
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import urllib.parse
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from . import plain, session
+from ._xetrackd import Error
+from .reader import NoSuchTable, quote
+
+__all__ = ["copy"]
+
+ROWS, VALUES, BYTES = 1000, 30_000, 4_000_000  # most of one INSERT
+PROBE = "xetrackd-copy-"
+FORMAT = "%Y-%m-%d %H:%M:%S.%f"
+
+Row = tuple[Any, ...]
+Ask = Callable[[str, Sequence[Any]], Iterator[Row]]  # runs a reading statement
+
+
+def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], assets: bool = True,
+         tables: Sequence[str] | None = None) -> int:
+    """Copies what `target` does not have yet; returns the number of rows copied.
+
+    source: a database, which is only read; FileNotFoundError where there is none. Those that the Python library xetrack made are
+        read without a daemon, and stay as they are.
+    target: a database, which is created where it is missing.
+    assets: also copy the assets that the copied runs refer to.
+    tables: names of tables; None: all that hold rows. NoSuchTable, a LookupError, where the source has no such table.
+
+    Memory is bounded by a few thousand rows, those of one run that have one and the same time, and the largest asset.
+    """
+    if not os.path.isfile(source):
+        raise FileNotFoundError(f"no such database: '{os.fspath(source)}'")
+    if os.path.exists(target) and os.path.samefile(source, target):
+        raise ValueError(f"source and target are the same database: '{os.fspath(source)}'")
+    with ExitStack() as stack:
+        there = stack.enter_context(_source(source))
+        names = _tables(there, os.fspath(source), tables)
+        held = session.acquire(target)
+        stack.callback(held.release)
+        session.flush_others(held)
+        skipped = {row[0] for row in held.client.query("SELECT track_id FROM xt_runs WHERE status = 'deleted'")}
+        copied = sum(_Table(there, held.client, name, skipped).copy() for name in names)
+        if assets and there.client is not None:
+            _copy_assets(there, held.client, names if tables is not None else None, skipped)
+        return copied
+
+
+# ---- the source --------------------------------------------------------------
+
+
+class _Source:
+    """What is read from. client: of its daemon; None: it has none, and SQLite reads it."""
+
+    def __init__(self, ask: Ask, client: Any) -> None:
+        self.ask, self.client = ask, client
+
+
+@contextmanager
+def _source(path: str | os.PathLike[str]) -> Iterator[_Source]:
+    """A database of ours is read through its daemon. Another would be made ours by one, so SQLite reads that."""
+    uri = f"file:{urllib.parse.quote(os.path.abspath(path))}?mode=ro"
+    con = sqlite3.connect(uri, uri=True)
+    try:
+        ours = con.execute("SELECT 1 FROM sqlite_master WHERE name = 'xt_meta'").fetchone()
+        if not ours:
+            yield _Source(con.execute, None)
+            return
+    finally:
+        con.close()
+    held = session.acquire(path, read_only=True)
+    try:
+        session.flush_others(held)
+        yield _Source(held.client.query, held.client)
+    finally:
+        held.release()
+
+
+def _tables(there: _Source, path: str, wanted: Sequence[str] | None) -> list[str]:
+    """The source's tables of rows, or those that are wanted."""
+    found = [name for name, in list(there.ask(
+        "SELECT name FROM sqlite_master m WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+        "AND name NOT LIKE 'xt\\_%' ESCAPE '\\' AND 2 = (SELECT count(*) FROM pragma_table_info(m.name) "
+        "WHERE name IN ('track_id', 'timestamp')) ORDER BY name", ()))]
+    if wanted is None:
+        return found
+    known = {name.lower(): name for name in found}
+    for name in wanted:
+        if name.lower() not in known:
+            raise NoSuchTable(f"'{path}' has no table of rows '{name}'. It has: {', '.join(found) or 'none'}")
+    return list(dict.fromkeys(known[name.lower()] for name in wanted))
+
+
+# ---- rows --------------------------------------------------------------------
+
+
+class _Table:
+    """Copies one table."""
+
+    def __init__(self, there: _Source, client: Any, name: str, skipped: set[str]) -> None:
+        self.there, self.client, self.name, self.skipped = there, client, name, skipped
+
+    def copy(self) -> int:
+        self.columns = self._source_columns()
+        if not self._has_table():
+            self._create()
+        self.mapped = self._map_columns()
+        self.unique = self._primary_key(self.client.query)
+        if self.unique != self._primary_key(self.there.ask):
+            plain.warn(f"table '{self.name}': times are local in one of the two databases and UTC in the other; they were "
+                       f"copied as they are")
+        copied = 0
+        passed_over = []
+        for track_id, in list(self.there.ask(f"SELECT DISTINCT track_id FROM {quote(self.name)}", ())):
+            if track_id in self.skipped:
+                passed_over.append(track_id)
+            elif not isinstance(track_id, str) or not track_id.startswith(PROBE):
+                copied += self._copy_run(track_id)
+        if passed_over:
+            shown = ", ".join(passed_over[:5]) + (", …" if len(passed_over) > 5 else "")
+            plain.warn(f"table '{self.name}': runs that were deleted from the target were not copied: {shown}")
+        return copied
+
+    # -- columns
+
+    def _source_columns(self) -> list[tuple[str, str, str]]:
+        """(name, declared type, key) of the source's columns, but for track_id and timestamp."""
+        keys: dict[str, str] = {}
+        if self.there.client is not None:
+            keys = dict(self.there.ask("SELECT name, key FROM xt_columns WHERE table_name = ? COLLATE NOCASE", (self.name,)))
+        return [(name, kind, keys.get(name, name)) for name, kind in
+                self.there.ask("SELECT name, type FROM pragma_table_info(?) ORDER BY cid", (self.name,))
+                if name.lower() not in ("track_id", "timestamp")]
+
+    def _has_table(self) -> bool:
+        return bool(list(self.client.query("SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE", (self.name,))))
+
+    def _create(self) -> None:
+        key = ", PRIMARY KEY (track_id, timestamp)" if self._primary_key(self.there.ask) else ""
+        self.client.execute(f"CREATE TABLE IF NOT EXISTS {quote(self.name)}(track_id TEXT, timestamp TEXT{key})")
+        if not key:
+            self.client.execute(f"CREATE INDEX IF NOT EXISTS {quote('index_' + self.name)} ON {quote(self.name)}(track_id)")
+
+    def _primary_key(self, ask: Ask) -> bool:
+        """Whether (track_id, timestamp) is unique, and time local: a table of the Python library."""
+        return bool(list(ask("SELECT 1 FROM pragma_table_info(?) WHERE name = 'timestamp' AND pk > 0", (self.name,))))
+
+    def _map_columns(self) -> list[str]:
+        """The target's column for each of the source's. Missing ones are added, and types widened, by the daemon, as it does for
+        values that are logged: they are set in a row that is made for this."""
+        have = self._target_columns()
+        probes = [(key, value) for name, kind, key in self.columns
+                  for value in self._samples(name, kind, have.get(key, (None, None))[1])]
+        if probes:
+            self._probe(probes)
+            have = self._target_columns()
+        return [have[key][0] for _, _, key in self.columns]
+
+    def _target_columns(self) -> dict[str, tuple[str, str]]:
+        """Key → (name, declared type)."""
+        cursor = self.client.columns(self.name)
+        name, kind, key = (cursor.names.index(n) for n in ("name", "type", "key"))
+        return {row[key] or row[name]: (row[name], row[kind] or "") for row in cursor}
+
+    def _samples(self, name: str, kind: str, target: str | None) -> list[Any]:
+        """Values that show the daemon what a column must hold. target: its declared type there; None: there is none."""
+        declared: dict[str, Any] = {"INTEGER": 0, "REAL": 0.5, "TEXT": "text", "BLOB": b"blob", "BOOLEAN": False}
+        same = kind.upper()
+        if target is not None and (target == "" or target.upper() == same):
+            return []
+        if target is None and same in declared:
+            return [declared[same]]
+        column = quote(name)
+        found = {storage for storage, in self.there.ask(f"SELECT DISTINCT typeof({column}) FROM {quote(self.name)}", ())}
+        samples: list[Any] = [v for storage, v in (("real", 0.5), ("text", "text"), ("blob", b"blob")) if storage in found]
+        if "integer" in found:
+            large = list(self.there.ask(f"SELECT 1 FROM {quote(self.name)} WHERE typeof({column}) = 'integer' AND "
+                                        f"abs({column} / 2) > 4503599627370496 LIMIT 1", ()))
+            samples.append(False if same == "BOOLEAN" else 2**62 if large else 0)
+        return samples or ([None] if target is None else [])
+
+    def _probe(self, values: list[tuple[str, Any]]) -> None:
+        run = PROBE + secrets.token_hex(8)
+        table = quote(self.name)
+        now = datetime.now(timezone.utc)
+        self.client.execute(f"DELETE FROM {table} WHERE track_id >= ? AND track_id < ? AND timestamp < ?",  # of a killed copy
+                            (PROBE, PROBE + "g", (now - timedelta(days=1)).strftime(FORMAT)))
+        self.client.execute(f"INSERT INTO {table}(track_id, timestamp) VALUES (?, ?)", (run, now.strftime(FORMAT)))
+        try:
+            for key, value in values:
+                self.client.set(key, value, self.name, run)
+        finally:
+            self.client.execute(f"DELETE FROM {table} WHERE track_id = ?", (run,))
+
+    # -- one run
+
+    def _copy_run(self, track_id: Any) -> int:
+        self.batch: list[Row] = []
+        self.size, copied = 0, 0
+        theirs = self._sorted(self.there.ask, [name for name, _, _ in self.columns], track_id)
+        ours = self._sorted(self.client.query, self.mapped, track_id)
+        for row in _missing(theirs, ours):
+            copied += self._add_apart(track_id, row) if self.unique else self._add(track_id, row)
+        self._flush()
+        return copied
+
+    def _sorted(self, ask: Ask, columns: Sequence[str], track_id: Any) -> Iterator[Row]:
+        """Rows of a run, their time first, sorted by it. A cursor that was idle for too long, since the other database is slow, is
+        opened again behind the last time that was seen."""
+        names = ", ".join(["timestamp", *map(quote, columns)])
+        select = f"SELECT {names} FROM {quote(self.name)} WHERE track_id {'IS' if track_id is None else '='} ?"
+        last: Any = None
+        seen = 0  # rows with that time
+        while True:
+            again = seen > 0 and last is not None
+            sql = f"{select}{' AND timestamp >= ?' if again else ''} ORDER BY timestamp"
+            skip = seen if again else 0
+            try:
+                for row in ask(sql + ", rowid", (track_id, last) if again else (track_id,)):
+                    if skip:
+                        skip -= 1
+                        continue
+                    seen = seen + 1 if row[0] == last else 1
+                    last = row[0]
+                    yield row
+                return
+            except Error as e:
+                if e.code != "cursor_expired":
+                    raise
+
+    def _add(self, track_id: Any, row: Row) -> int:
+        full = (track_id, *row)
+        self.batch.append(full)
+        self.size += sum(len(v) if isinstance(v, (str, bytes)) else 9 for v in full)
+        if len(self.batch) >= ROWS or (len(self.batch) + 1) * len(full) > VALUES or self.size > BYTES:
+            self._flush()
+        return 1
+
+    def _flush(self) -> None:
+        if not self.batch:
+            return
+        names = ", ".join(["track_id", "timestamp", *map(quote, self.mapped)])
+        marks = "(" + ", ".join("?" * len(self.batch[0])) + ")"
+        self.client.execute(f"INSERT INTO {quote(self.name)}({names}) VALUES {', '.join([marks] * len(self.batch))}",
+                            [v for row in self.batch for v in row])
+        self.batch, self.size = [], 0
+
+    def _add_apart(self, track_id: Any, row: Row) -> int:
+        """Into a table where a time is taken once: at the next free microsecond, unless the row was put there before."""
+        names = ", ".join(map(quote, self.mapped)) or "NULL"
+        stamp = row[0]
+        waiting = {(r[0], r[1]): r[2:] for r in self.batch}
+        while True:
+            taken = waiting.get((track_id, stamp))
+            if taken is None:
+                found = list(self.client.query(f"SELECT {names} FROM {quote(self.name)} WHERE track_id = ? AND timestamp = ?",
+                                               (track_id, stamp)))
+                taken = found[0][:len(row) - 1] if found else None
+            if taken is None:
+                return self._add(track_id, (stamp, *row[1:]))
+            if stamp != row[0] and taken == row[1:]:
+                return 0
+            stamp = _next_microsecond(stamp)
+
+
+def _next_microsecond(stamp: Any) -> str:
+    try:
+        return (datetime.strptime(stamp, FORMAT) + timedelta(microseconds=1)).strftime(FORMAT)
+    except (TypeError, ValueError):
+        raise ValueError(f"a time is taken and cannot be moved on: {stamp!r}") from None
+
+
+def _missing(theirs: Iterator[Row], ours: Iterator[Row]) -> Iterator[Row]:
+    """Rows of `theirs` that `ours` has not, both sorted by their first value."""
+    groups = _groups(ours)
+    mine = next(groups, None)
+    for key, rows in _groups(theirs):
+        while mine is not None and _order(mine[0]) < _order(key):
+            mine = next(groups, None)
+        have = Counter(mine[1]) if mine is not None and mine[0] == key else Counter()
+        for row in rows:
+            if have[row] > 0:
+                have[row] -= 1
+            else:
+                yield row
+
+
+def _groups(rows: Iterator[Row]) -> Iterator[tuple[Any, list[Row]]]:
+    """Rows with the same first value, one group after the other."""
+    group: list[Row] = []
+    for row in rows:
+        if group and row[0] != group[0][0]:
+            yield group[0][0], group
+            group = []
+        group.append(row)
+    if group:
+        yield group[0][0], group
+
+
+def _order(value: Any) -> tuple[int, Any]:
+    """As SQLite sorts."""
+    if value is None:
+        return 0, 0
+    return (1 if isinstance(value, (int, float)) else 2 if isinstance(value, str) else 3), value
+
+
+# ---- assets ------------------------------------------------------------------
+
+
+def _copy_assets(there: _Source, client: Any, tables: Sequence[str] | None, skipped: set[str]) -> None:
+    """The references that the target has not, with what they refer to. tables: only of runs with rows in these."""
+    has_rows = " OR ".join(f"track_id IN (SELECT track_id FROM {quote(t)})" for t in tables or ())
+    where = f" WHERE {has_rows}" if tables is not None else ""
+    have = set(client.query("SELECT hash, track_id, name FROM xt_asset_refs"))
+    known = {row[0] for row in client.query("SELECT track_id FROM xt_runs")}
+    for hash, track_id, name in list(there.ask(f"SELECT hash, track_id, name FROM xt_asset_refs{where}", ())):
+        if (hash, track_id, name) in have or track_id in skipped:
+            continue
+        run = client.join_run("events", track_id, {})
+        try:
+            try:
+                run.asset_refer(name, hash.hex())
+            except Error as e:
+                if e.code != "no_such_asset":
+                    raise
+                run.asset_put(name, there.client.asset_load(hash.hex()))
+        finally:
+            if track_id in known:
+                run.release()
+            else:
+                run.finish()  # the reference has started it here
+                known.add(track_id)
