@@ -341,6 +341,10 @@ typedef struct xt_run_options {
 	const char *track_id;	/* resumes, or names, this run; NULL: the daemon allots a name */
 	const xt_field *params; /* added to every row of the run (a row's own key wins); copied */
 	size_t n_params;
+	int sample_ms; /* rows of calls and plain rows get columns of what this process and the machine cost;
+			  how often the daemon looks while a call runs, 3,600,000 at most; 0: no such columns
+			*/
+	bool sample_network; /* rows get bytes_sent and bytes_recv */
 } xt_run_options;
 
 /* Starts a run; waits for the daemon's answer. The run belongs to the client. */
