@@ -144,8 +144,9 @@ int sample_parse_network(struct span text, struct sample_network *ret)
 	struct sample_network all = {0};
 	struct span line;
 
-	if (!take_line(&text, &line) || !take_line(&text, &line))
-		return -1;
+	for (int headings = 0; headings < 2; headings++)
+		if (!take_line(&text, &line))
+			return -1;
 	while (take_line(&text, &line)) {
 		uint64_t received = 0, sent = 0;
 		const uint8_t *colon = line.len ? memchr(line.data, ':', line.len) : NULL;

@@ -231,8 +231,11 @@ int main(int argc, char **argv)
 	}
 	if (r == XT_OK)
 		r = xt_run_join(&w.run, w.xt, argv[optind + 1], &w.run_options);
-	if (r != XT_OK || w.witness < 0)
-		return complain(&w, "open", r);
+	if (r != XT_OK || w.witness < 0) {
+		r = complain(&w, "open", r);
+		xt_close(w.xt);
+		return r;
+	}
 	int failed = log_rows(&w) || work(&w);
 	if (forks && xt_flush(w.xt, XT_FOREVER) != XT_OK)
 		return complain(&w, "flush", r);

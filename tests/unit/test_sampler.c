@@ -144,7 +144,7 @@ static void end(uint64_t call)
 static double value(const char *key)
 {
 	struct reader r = reader_of(buf_span(&fix.out));
-	struct token k, v;
+	struct token k = {0}, v = {0};
 
 	while (r.at < r.end) {
 		assert_int_equal(reader_next(&r, &k), 0);
