@@ -267,14 +267,20 @@ static void take_first(struct sampler *s, struct sampled_call *c)
 	c->network = p->network;
 }
 
-void sampler_begin(struct sampler *s, struct sampled_process *p, const struct client_key *client,
-		   uint64_t call, const struct sampler_wish *wish, struct share *share, uint64_t now_ms)
+/* The next tick, when one is due at that time. */
+static uint64_t not_before(const struct sampler *s, uint64_t due_ms)
+{
+	return due_ms < s->rest_ms ? s->rest_ms : due_ms;
+}
+
+uint64_t sampler_begin(struct sampler *s, struct sampled_process *p, const struct client_key *client,
+		       uint64_t call, const struct sampler_wish *wish, struct share *share, uint64_t now_ms)
 {
 	if (!p || *find(s, client, call) || !share_allows(share, SHARE_SAMPLED, 1))
-		return;
+		return SAMPLER_NEVER;
 	struct sampled_call *c = calloc(1, sizeof(*c)), **bucket = bucket_of(s, client, call);
 	if (!c)
-		return;
+		return SAMPLER_NEVER;
 	p->refs++;
 	share_take(share, SHARE_SAMPLED, 1);
 	uint64_t interval = wish->interval_ms > FRESH_MS ? wish->interval_ms : FRESH_MS;
@@ -289,6 +295,7 @@ void sampler_begin(struct sampler *s, struct sampled_process *p, const struct cl
 	*bucket = c;
 	s->n_calls++;
 	take_first(s, c);
+	return not_before(s, c->due_ms);
 }
 
 void sampler_end(struct sampler *s, const struct client_key *client, uint64_t call, struct buf *out)
@@ -344,8 +351,8 @@ uint64_t sampler_tick(struct sampler *s, uint64_t now_ms)
 			}
 			next = c->due_ms < next ? c->due_ms : next;
 		}
-	uint64_t rest = now_ms + (s->source.now_ns() - start) * OTHERS / 1000000;
-	return next < rest ? rest : next;
+	s->rest_ms = now_ms + (s->source.now_ns() - start) * OTHERS / 1000000;
+	return not_before(s, next);
 }
 
 /* ---- plain rows ------------------------------------------------------- */

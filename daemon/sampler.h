@@ -33,6 +33,7 @@ struct sampler {
 	struct sampled_process *processes[SAMPLER_BUCKETS];
 	struct sampled_call *calls[SAMPLER_BUCKETS];
 	size_t n_calls;
+	uint64_t rest_ms; /* until when no tick is due, after one that took long */
 };
 
 /* What plain rows of a connection count from: its beginning, then the last such row. */
@@ -65,9 +66,10 @@ struct sampler_wish {
 };
 
 /* A call begins, and its first sample is taken; one that is known goes on. Its share may refuse it
- * (SHARE_SAMPLED): then it is not sampled. */
-void sampler_begin(struct sampler *s, struct sampled_process *p, const struct client_key *client,
-		   uint64_t call, const struct sampler_wish *wish, struct share *share, uint64_t now_ms);
+ * (SHARE_SAMPLED): then it is not sampled. Returns when sampler_tick() has to be called for it at the latest;
+ * SAMPLER_NEVER: not. */
+uint64_t sampler_begin(struct sampler *s, struct sampled_process *p, const struct client_key *client,
+		       uint64_t call, const struct sampler_wish *wish, struct share *share, uint64_t now_ms);
 
 /* And ends: appends its columns as encoded keys and values; none if it was not sampled. A process that has
  * ended is as it was seen last. */
@@ -76,8 +78,9 @@ void sampler_end(struct sampler *s, const struct client_key *client, uint64_t ca
 /* A client has gone, with its calls. */
 void sampler_client_gone(struct sampler *s, const struct client_key *client);
 
-/* Time has passed: samples those calls whose turn it is. Returns when it has to be called next, so that it
- * takes a small part of the time only, however many there are; SAMPLER_NEVER: no call is sampled. */
+/* Time has passed: samples those calls whose turn it is. Returns when it has to be called next; after a while
+ * that is long beside what this took, so that many calls take no more of the time than few; SAMPLER_NEVER: no
+ * call has to be sampled. */
 uint64_t sampler_tick(struct sampler *s, uint64_t now_ms);
 
 /* ---- plain rows ------------------------------------------------------- */

@@ -69,14 +69,13 @@ static void begin(struct server *s, struct conn *c, const struct params_call_beg
 {
 	struct sampler_wish wish = {.interval_ms = HAS_PARAM(p, call_begin, sample_ms) ? p->sample_ms : 0,
 				    .network = HAS_PARAM(p, call_begin, sample_network) && p->sample_network};
-	uint64_t now = uv_now(&s->loop);
 
 	if (!wish.interval_ms && !wish.network)
 		return;
-	sampler_begin(&s->sampler, process_of(s, c), &c->client, p->call, &wish, c->share, now);
-	uint64_t due = wish.interval_ms ? now + wish.interval_ms : SAMPLER_NEVER;
+	uint64_t due = sampler_begin(&s->sampler, process_of(s, c), &c->client, p->call, &wish, c->share,
+				     uv_now(&s->loop));
 	bool active = uv_is_active((uv_handle_t *)&s->sample_timer);
-	if (due != SAMPLER_NEVER && s->sampler.n_calls > 0 && (!active || due < s->sample_due))
+	if (due != SAMPLER_NEVER && (!active || due < s->sample_due))
 		set_timer(s, due);
 }
 

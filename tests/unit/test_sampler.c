@@ -127,11 +127,11 @@ static void pass(uint64_t ms)
 	world.now_ns += ms * MS;
 }
 
-static void begin(uint64_t call, uint64_t interval_ms, bool with_network)
+static uint64_t begin(uint64_t call, uint64_t interval_ms, bool with_network)
 {
 	struct sampler_wish wish = {.interval_ms = interval_ms, .network = with_network};
 
-	sampler_begin(&fix.s, fix.process, &client, call, &wish, fix.share, now_ms());
+	return sampler_begin(&fix.s, fix.process, &client, call, &wish, fix.share, now_ms());
 }
 
 static void end(uint64_t call)
@@ -206,7 +206,7 @@ static void network_bytes(void **state)
 {
 	(void)state;
 	world.network = (struct sample_network){.sent = 1000, .received = 5000};
-	begin(1, 0, true);
+	assert_int_equal(begin(1, 0, true), SAMPLER_NEVER);
 	assert_int_equal(sampler_tick(&fix.s, now_ms()), SAMPLER_NEVER);
 	pass(5);
 	world.network = (struct sample_network){.sent = 1500, .received = 4000}; /* an interface has gone */
@@ -257,7 +257,7 @@ static void a_call_that_is_told_twice(void **state)
 static void an_interval_too_short(void **state)
 {
 	(void)state;
-	begin(1, 1, false);
+	assert_int_equal(begin(1, 1, false), now_ms() + 10);
 	assert_int_equal(sampler_tick(&fix.s, now_ms()), now_ms() + 10);
 }
 
@@ -276,6 +276,8 @@ static void a_twentieth_of_the_time(void **state)
 	fix.s.source.process = slow_process;
 	uint64_t start = now_ms();
 	assert_int_equal(sampler_tick(&fix.s, start), start + 57);
+	assert_int_equal(begin(2, 10, false), start + 57); /* nor do others make it come earlier */
+	assert_int_equal(begin(3, 100, false), now_ms() + 100);
 }
 
 static void more_than_a_share(void **state)
