@@ -464,6 +464,11 @@ int xt_call_keep(xt_call *call, const void *value, size_t size, const char *enco
 	int r = XT_OK;
 
 	client_enter(c);
+	if (!value && call->held) {
+		flight_abort(c, call->held);
+		call->held = NULL;
+	}
+	call->keep = call->keep && value;
 	buf_clear(&call->value);
 	free(call->encoding);
 	call->encoding = NULL;
@@ -473,7 +478,8 @@ int xt_call_keep(xt_call *call, const void *value, size_t size, const char *enco
 		else if (!(call->encoding = strdup(encoding)))
 			r = no_memory(c);
 	}
-	buf_add(&call->value, value, size);
+	if (value)
+		buf_add(&call->value, value, size);
 	if (r == XT_OK && buf_failed(&call->value))
 		r = no_memory(c);
 	return client_leave(c, r);

@@ -468,8 +468,8 @@ XT_API int xt_call_result_fields(xt_call *call, const xt_field *fields, size_t n
 XT_API int xt_call_get(xt_call *call, const char *key, xt_value *ret_value);
 
 /* What is kept in the cache, in place of the map of results: bytes in an encoding, such as "pickle"; "" or
- * NULL: MessagePack. Copied. docs/cache.md says which encodings show the columns of a hit's row. XT_OK,
- * XT_EINVAL, XT_ENOMEM. */
+ * NULL: MessagePack. Copied. value NULL: nothing is kept, and another worker may compute. docs/cache.md says
+ * which encodings show the columns of a hit's row. XT_OK, XT_EINVAL, XT_ENOMEM. */
 XT_API int xt_call_keep(xt_call *call, const void *value, size_t size, const char *encoding);
 
 /* True while a result that is given now is kept: the call has a lease. */

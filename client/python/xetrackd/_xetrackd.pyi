@@ -16,14 +16,12 @@ class Error(Exception):
 
 class Interrupted(Error): ...  # XT_EINTR, where no Python signal handler raised
 
-class Event:
-    """A rejected row or a warning, as the daemon told it: (kind, code, message, field, seq)."""
-
 class Client:
     """A connection to one database's daemon, which is started when there is none. Any thread may use it, and a
     child of fork goes on with it under an identity of its own."""
 
     database: str  # as given
+    closed: bool
     def __init__(self, database: str, *, read_only: bool = False, autostart: bool = True, name: str | None = None,
                  direct_cache: bool = True, convert: Callable[[Any], Any] | None = None,
                  on_event: Callable[[str, str, str, str, int], None] | None = None) -> None:
@@ -59,8 +57,8 @@ class Client:
                      force: bool = False) -> int:
         """Drops references; how many are left."""
     def cache_key(self, function: str, args: Mapping[str, Any], params: Mapping[str, Any] = ..., version: str | None = None,
-                  round_digits: int | None = None) -> bytes:
-        """docs/cache.md; args and params are converted by `key_convert` of begin(), which is `convert` here."""
+                  round_digits: int | None = None, convert: Callable[[Any], Any] | None = None) -> bytes:
+        """The key of a call, as docs/cache.md has it."""
     def cache_get(self, key: bytes) -> Cached | None: ...
     def cache_items(self, function: str | None = None, track_id: str | None = None, prefix: bytes = b"",
                     parts: bool = False) -> list[dict[str, Any]]:
@@ -90,9 +88,13 @@ class Run:
     def log_rows(self, rows: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) -> dict[str, Any]:
         """Logs rows; returns the last one as log() does, {} of none. All or nothing, as far as values go."""
     def begin(self, function: str, shown_name: str, columns: Mapping[str, Any], *, key_args: Mapping[str, Any] | None = None,
-              params: Mapping[str, Any] | None = None, version: str | None = None, force: bool = False,
+              key_convert: Callable[[Any], Any] | None = None, params: Mapping[str, Any] | None = None, version: str | None = None, force: bool = False,
               read_only: bool = False, wait: float | None = None, round_digits: int | None = None,
-              apart: bool = False, trust: bool = False) -> Call: ...
+              apart: bool = False, trust: bool = False) -> Call:
+        """Begins a call, or takes its result from the cache, for which other workers are waited. function: its name in
+        the key; shown_name: in the row. columns: of the row, args and kwargs among them. key_args: the arguments in
+        the key, converted by key_convert; None: the call is not cached. wait: seconds, None for ever, 0 not at
+        all (TimeoutError). docs/cache.md has the other options."""
     def finish(self, failed: bool = False) -> None:
         """Ends the run and waits for the daemon's answer."""
     def release(self) -> None:
@@ -110,11 +112,13 @@ class Call:
     value: bytes | None  # of a hit
     encoding: str  # of a hit
     origin: str  # of a hit: track_id of the run that computed it
-    def result(self, fields: Mapping[str, Any], value: bytes | None = None, encoding: str = "") -> None:
+    def result(self, fields: Mapping[str, Any], value: bytes | None = None, encoding: str = "", /) -> None:
         """fields: columns of the row. value: what the cache keeps, in that encoding; None: the fields."""
+    def forgo(self) -> None:
+        """The result will not be kept: another worker may compute it."""
     def fail(self, error_type: str, error: str) -> None: ...
-    def end(self) -> dict[str, Any]:
-        """Logs the row, unless it is a hit, whose row is logged. Frees the call."""
+    def end(self) -> float:
+        """Logs the row, unless it is a hit, whose row is logged; the seconds that the function took. Frees the call."""
 
 class Cursor:
     """An open query."""

@@ -1,0 +1,153 @@
+"""Connections of this process, shared by the Trackers and Readers of a database."""
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from multiprocessing import util as multiprocessing_util
+
+from . import _xetrackd, plain
+from .errors import RejectedRow, XetrackWarning
+
+log = logging.getLogger("xetrackd")
+
+_lock = threading.Lock()
+_open: dict[tuple, Session] = {}
+_idle: Session | None = None  # the last one that was released: whoever makes a Tracker an item finds it again
+
+
+class Session:
+    """A connection and who uses it. `client` is the extension's, `path` the database's absolute path."""
+
+    def __init__(self, key: tuple, path: str, read_only: bool, warnings: bool):
+        self.key, self.path, self.users = key, path, 0
+        self.private: str | None = None  # a directory that goes with it
+        self.client = _xetrackd.Client(path, read_only=read_only, convert=plain.convert,
+                                       on_event=_warn if warnings else _log)
+
+    def release(self) -> None:
+        """One user less. The last one's connection is kept until another database's takes its place."""
+        global _idle
+        with _lock:
+            self.users -= 1
+            if self.users > 0 or _open.get(self.key) is not self:
+                return
+            if self.private is None:
+                self, _idle = _idle, self
+                if self is None or self is _idle or self.users > 0:
+                    return
+            _open.pop(self.key, None)
+        self.close()
+
+    def close(self, failed: bool = False) -> None:
+        """Flushes and closes; with a private database, its daemon and its files go."""
+        try:
+            if self.private is not None and self.private_pid == os.getpid():
+                self.client.shutdown()
+        except _xetrackd.Error as e:
+            log.debug("the private daemon did not stop: %s", e)
+        try:
+            self.client.close(failed)
+        except (_xetrackd.Error, TimeoutError) as e:
+            plain.warn(f"{self.path}: {e}")
+        finally:
+            if self.private is not None and self.private_pid == os.getpid():
+                shutil.rmtree(self.private, ignore_errors=True)
+
+
+def acquire(db: str | os.PathLike[str], read_only: bool = False, warnings: bool = True) -> Session:
+    """A connection to a database, which a Tracker's daemon creates where it is missing.
+
+    read_only: never creates it; FileNotFoundError. warnings: rejected rows and warnings of the daemon become Python warnings,
+    else they are only logged. ":memory:" is a database and a daemon of its own, which end with the session. release() it.
+    """
+    text = os.fspath(db)
+    if text == ":memory:":
+        return _acquire_private(warnings)
+    path = os.path.abspath(text)
+    if read_only and not os.path.exists(path):
+        raise FileNotFoundError(f"no such database: '{path}'")
+    parent = os.path.dirname(path)
+    if not read_only:
+        os.makedirs(parent, exist_ok=True)
+    key = (os.path.realpath(path), read_only, warnings)
+    with _lock:
+        session = _open.get(key)
+        if session is None or session.client.closed:
+            session = _open[key] = Session(key, path, read_only, warnings)
+        session.users += 1
+        return session
+
+
+def _acquire_private(warnings: bool) -> Session:
+    _sweep()
+    directory = tempfile.mkdtemp(prefix=f"xetrackd-{os.getpid()}-")
+    path = os.path.join(directory, "memory.db")
+    try:
+        session = Session((path, False, warnings), path, False, warnings)
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    session.private, session.private_pid, session.users = directory, os.getpid(), 1
+    with _lock:
+        _open[session.key] = session
+    return session
+
+
+def _sweep() -> None:
+    """Removes what private databases of killed processes left; their daemons leave when they notice."""
+    where = tempfile.gettempdir()
+    for name in os.listdir(where):
+        parts = name.split("-")
+        if len(parts) < 3 or parts[0] != "xetrackd" or not parts[1].isdigit():
+            continue
+        path = os.path.join(where, name)
+        try:
+            if os.stat(path).st_uid == os.getuid():
+                os.kill(int(parts[1]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            pass
+
+
+# ---- events ---------------------------------------------------------------------
+
+def _warn(kind: str, code: str, message: str, field: str, seq: int) -> None:
+    plain.warn(f"{code}: {message}" if code else message, RejectedRow if kind == "reject" else XetrackWarning)
+    _log(kind, code, message, field, seq, logging.DEBUG)
+
+
+def _log(kind: str, code: str, message: str, field: str, seq: int, level: int = logging.WARNING) -> None:
+    log.log(level, "%s%s: %s", "row rejected: " if kind == "reject" else "", code, message)
+
+
+# ---- the process's end ------------------------------------------------------------
+
+def _forked() -> None:
+    global _lock
+    _lock = threading.Lock()  # whoever held it is not here
+
+
+def _close_all() -> None:
+    """Runs that are still open have failed when an exception ended the program."""
+    failed = getattr(sys, "last_value", None) is not None and not hasattr(sys, "ps1")
+    with _lock:
+        sessions = list(_open.values())
+        _open.clear()
+    for session in sessions:
+        session.close(failed)
+
+
+def _in_worker(_: object) -> None:
+    """A process of multiprocessing ends without atexit, but runs these."""
+    multiprocessing_util.Finalize(None, _close_all, exitpriority=1)
+
+
+os.register_at_fork(after_in_child=_forked)
+multiprocessing_util.register_after_fork(log, _in_worker)
+atexit.register(_close_all)

@@ -1,0 +1,691 @@
+"""Tracker: logs rows and tracked calls of one run."""
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import os
+import secrets
+import sqlite3
+import subprocess
+import urllib.parse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from . import _xetrackd, calls, canon, plain, session
+
+_AUTO = object()  # version: the digest of the source, where it is wanted
+ENGINES = ("sqlite", "duckdb")
+
+
+def quote(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Tracker:
+    """Logs rows of one run to a table of a database, and function calls, which are cached.
+
+    Any number of processes and threads may have Trackers on one database: a daemon, which the first one starts, alone writes it. A
+    Tracker that was pickled, or inherited by fork, goes on with the same run.
+
+    db: the database's file, which is created; ":memory:" a private one that ends with the Tracker; Tracker.SKIP_INSERT none:
+        rows are only given to the logger.
+    params: columns of every row, and part of the key of cached calls.
+    table: of the rows. A table comes with its first row, a column with its first value.
+    engine: "sqlite" or "duckdb": how reads are run. Writing is the same.
+    cache: anything true: results of track() come from the cache, which lies beside the database, `<db>.cache/`. A path
+        becomes a symbolic link to it, where nothing is there yet.
+    track_id: goes on with this run, or names it; None: the database allots a name.
+    raise_on_error: exceptions of tracked functions are raised after they were logged; else track() returns None.
+    log_system_params, log_network_params: the daemon adds what the worker's process and machine used, sampled every
+        `measurement_interval` seconds: docs/python.md has the columns.
+    reset: begins with an empty table.
+    warnings: rejected rows, and what was stored otherwise than given, become Python warnings; else they are only logged
+        by the logger "xetrackd".
+    git_root: adds the parameter `git_commit_hash` of that work tree.
+    logs_path, logs_file_format, logs_stdout, jsonl: also write each row there: a directory of daily files, standard output,
+        a file of JSON lines.
+    compress: accepted; assets are always compressed.
+    round_floats: reals in keys of cached calls are rounded to so many decimals.
+    trust: also load cached results that other users have pickled.
+    """
+
+    IN_MEMORY = ":memory:"
+    SKIP_INSERT = "SKIP_INSERT"
+
+    def __init__(self, db: str | os.PathLike[str] = "track.db", params: dict[str, Any] | None = None, reset: bool = False,
+                 log_system_params: bool = False, log_network_params: bool = False, raise_on_error: bool = True,
+                 measurement_interval: float = 1, track_id: str | None = None, logs_path: str | None = None,
+                 logs_file_format: str | None = None, logs_stdout: bool = False, jsonl: str | None = None,
+                 cache: str | os.PathLike[str] | bool | None = None, compress: bool = False, warnings: bool = True,
+                 git_root: str | None = None, engine: str = "sqlite", table: str = "events", *,
+                 round_floats: int | None = None, trust: bool = False):
+        if engine not in ENGINES:
+            raise ValueError(f"engine is 'sqlite' or 'duckdb', not {engine!r}")
+        self.params: dict[str, Any] = params if params is not None else {}
+        if git_root is not None:
+            self.params["git_commit_hash"] = _git_commit(git_root)
+        self.db = os.fspath(db)
+        self.engine, self.table_name = engine, table
+        self.log_system_params, self.log_network_params = log_system_params, log_network_params
+        self.measurement_interval, self.raise_on_error = measurement_interval, raise_on_error
+        self.warnings, self.git_root, self.compress = warnings, git_root, compress
+        self.round_floats, self.trust = round_floats, trust
+        self.latest: dict[str, Any] = {}
+        self.jsonl_path = jsonl
+        self.skip_insert = self.db == self.SKIP_INSERT
+        self._cached = bool(cache)
+        self._logs = (logs_path, logs_file_format, logs_stdout, jsonl)
+        self.logger = _logger(*self._logs)
+        self._session: session.Session | None = None
+        self._run: _xetrackd.Run | None = None  # the handle that is logged through
+        self._started: _xetrackd.Run | None = None  # the one whose end is the run's
+        self._conns: dict[int, sqlite3.Connection] = {}
+        self.cache_path: str | None = None
+        if self.skip_insert:
+            self._track_id = track_id or self.generate_track_id()
+            return
+        self._session = session.acquire(self.db, warnings=warnings)
+        if cache:
+            self.cache_path = self._session.path + ".cache"
+            _link_cache(cache, self.cache_path)
+        if reset:
+            self._reset()
+        self._open_run(track_id, join=False)
+
+    # ---- the run ----------------------------------------------------------------
+
+    def _open_run(self, track_id: str | None, join: bool) -> None:
+        sampled = self.log_system_params or self.log_network_params
+        sample_ms = max(1, round(self.measurement_interval * 1000)) if sampled else 0
+        sent = dict(self.params)
+        opened = (self._client.join_run if join else self._client.start_run)(
+            self.table_name, track_id, {str(k): _shown_param(v) for k, v in sent.items()}, sample_ms=sample_ms,
+            sample_network=self.log_network_params)
+        if not join:
+            self._started = opened
+        self._run, self._sent_params, self._track_id = opened, sent, opened.track_id
+
+    def _handle(self) -> _xetrackd.Run:
+        """The run's handle, with the parameters as they are now."""
+        if self._run is None:
+            self._client  # says why
+        if self.params != self._sent_params:
+            self._open_run(self._track_id, join=True)
+        return self._run
+
+    @property
+    def track_id(self) -> str:
+        """Name of the run. Assigned, the tracker goes on with that run."""
+        return self._track_id
+
+    @track_id.setter
+    def track_id(self, value: str) -> None:
+        if self.skip_insert:
+            self._track_id = value
+        else:
+            self._open_run(value, join=True)
+
+    @property
+    def _client(self) -> _xetrackd.Client:
+        if self._session is None:
+            raise ValueError("nothing is inserted: db is SKIP_INSERT" if self.skip_insert else "the tracker was closed")
+        return self._session.client
+
+    @property
+    def cache(self) -> bool:
+        """Whether results of track() come from the cache."""
+        return self._cached
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Waits until all that was logged is on disk: seconds, None for ever. Error with the status XT_EREJECTED: rows were
+        rejected since the last flush; TimeoutError."""
+        self._client.flush(timeout)
+
+    def close(self, failed: bool = False) -> None:
+        """Ends the run, as finished or failed, and gives the connection back. Twice is no harm.
+
+        A Tracker that joined the run, as in a worker, leaves its end to the one that started it."""
+        if self._session is None:
+            return
+        held, self._session = self._session, None
+        started, self._started, self._run = self._started, None, None
+        for conn in self._conns.values():
+            conn.close()
+        self._conns.clear()
+        try:
+            if started is not None and not held.client.closed:
+                started.finish(failed)
+        finally:
+            held.release()
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(failed=kind is not None)
+
+    def __del__(self) -> None:
+        held = getattr(self, "_session", None)
+        if held is not None:
+            self._session = self._run = self._started = None  # a started run ends as finished
+            held.release()
+
+    def __reduce__(self) -> tuple:
+        state = {k: v for k, v in self.__dict__.items() if k not in ("_session", "_run", "_started", "_conns", "logger")}
+        return _rejoin, (type(self), None if self._session is None else self._session.path, state)
+
+    # ---- rows ---------------------------------------------------------------------
+
+    def log(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Logs a row: the parameters, `data` over them. Returns it with its timestamp and track_id; does not wait for the disk.
+
+        What becomes of values that are no plain ones: docs/python.md."""
+        if not data:
+            return {}
+        run = self._run
+        if run is None or self.params != self._sent_params:
+            if self.skip_insert:
+                return self._logged(self._as_row(data), "MONITOR")
+            run = self._handle()
+        try:
+            row = run.log(data, self.params)
+        except plain.NoPlainForm:
+            stored = run.log(plain.with_assets(run, data), self.params)
+            row = {**stored, **{k: v for k, v in data.items() if k not in ("timestamp", "track_id")}, **_assets_in(stored, data)}
+        if self.logger is not None:
+            return self._logged(row, "MONITOR")
+        self.latest = row
+        return row
+
+    def log_batch(self, data: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Logs many rows, which is faster than one by one. Returns the last; {} of none. Values that cannot be stored raise before any
+        row of their 10,000 is logged."""
+        rows = list(data)
+        if not rows:
+            return {}
+        if self.skip_insert:
+            return [self._logged(self._as_row(row), "MONITOR") for row in rows][-1]
+        run = self._handle()
+        try:
+            row = run.log_rows(rows, self.params)
+        except plain.NoPlainForm:
+            row = run.log_rows([plain.with_assets(run, r) for r in rows], self.params)
+        if self.logger is not None:
+            for each in rows[:-1]:
+                self.logger.monitor({**self.params, **each, "timestamp": row["timestamp"], "track_id": self._track_id})
+            return self._logged(row, "MONITOR")
+        self.latest = row
+        return row
+
+    def _as_row(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.params, **data, "timestamp": self.get_timestamp(), "track_id": self._track_id}
+
+    def _logged(self, row: dict[str, Any], level: str) -> dict[str, Any]:
+        if self.logger is not None:
+            (self.logger.monitor if level == "MONITOR" else self.logger.track)(row)
+        self.latest = row
+        return row
+
+    # ---- calls ----------------------------------------------------------------------
+
+    def track(self, func: Callable[..., Any], params: Mapping[str, Any] | None = None, args: Sequence[Any] | None = None,
+              kwargs: Mapping[str, Any] | None = None, cache_force: bool = False, *, version: str | None = None,
+              round_floats: int | None = None, name: str | None = None, read_only: bool = False,
+              wait: float | None = None) -> Any:
+        """Calls func(*args, **kwargs), logs a row of it, and returns its result; a coroutine of it for an async function.
+
+        With a cache each call is executed once, whatever number of workers meets it: the others wait for the result. The key is made
+        of the function's name, `version`, its arguments and all parameters (docs/cache.md, docs/python.md).
+
+        params: columns of this row, and part of the key.
+        cache_force: compute anew and overwrite.
+        read_only: take what is in the cache; else compute, and keep nothing.
+        version: of the function, in the key.
+        round_floats: reals in the key are rounded to so many decimals; None: as the Tracker says.
+        name: the function's, in row and key, in place of its own.
+        wait: seconds to wait for another worker that computes the same; None: for ever. TimeoutError.
+        """
+        options = {"force": cache_force, "version": version, "round_digits": round_floats, "name": name,
+                   "read_only": read_only, "wait": wait}
+        return self._track(func, params, tuple(args or ()), dict(kwargs or {}), options)
+
+    def _track(self, func: Callable[..., Any], params: Mapping[str, Any] | None, args: tuple, kwargs: dict[str, Any],
+               options: dict[str, Any]) -> Any:
+        inner, all_args, all_kwargs = calls.unwrap(func, args, kwargs)
+        function = calls.function_of(inner)
+        if function.is_async or inspect.iscoroutinefunction(func):
+            return self._track_async(func, inner, function, params, args, kwargs, all_args, all_kwargs, options)
+        if self.skip_insert:
+            return self._run_alone(func, function, params, args, kwargs)
+        call, columns = self._begin(inner, function, params, all_args, all_kwargs, options, False)
+        if call.hit:
+            known, result = self._from_cache(call, function, columns, params)
+            if known:
+                return result
+            call, columns = self._begin(inner, function, params, all_args, all_kwargs, {**options, "force": True}, False)
+        try:
+            result = func(*args, **kwargs)
+        except BaseException as e:
+            return self._failed(call, e, columns, params)
+        return self._done(call, function, result, columns, params)
+
+    async def _track_async(self, func: Callable[..., Any], inner: Callable[..., Any], function: calls.Function,
+                           params: Mapping[str, Any] | None, args: tuple, kwargs: dict[str, Any], all_args: tuple,
+                           all_kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
+        if self.skip_insert:
+            return await self._run_alone(func, function, params, args, kwargs)
+        nap, waited = 0.002, 0.0
+        while True:  # no thread is blocked while another worker computes the same
+            try:
+                call, columns = self._begin(inner, function, params, all_args, all_kwargs, {**options, "wait": 0}, True)
+            except TimeoutError:
+                if options["wait"] is not None and waited >= options["wait"]:
+                    raise
+                await asyncio.sleep(nap)
+                waited, nap = waited + nap, min(2 * nap, 0.1)
+                continue
+            if not call.hit:
+                break
+            known, result = self._from_cache(call, function, columns, params)
+            if known:
+                return result
+            options = {**options, "force": True}
+        try:
+            result = await func(*args, **kwargs)
+        except BaseException as e:
+            return self._failed(call, e, columns, params)
+        return self._done(call, function, result, columns, params)
+
+    def _run_alone(self, func: Callable[..., Any], function: calls.Function, params: Mapping[str, Any] | None, args: tuple,
+                   kwargs: dict[str, Any]) -> Any:
+        """SKIP_INSERT: the call is logged, and nothing else."""
+        result = func(*args, **kwargs)
+        fields = {} if inspect.iscoroutine(result) else calls.fields_of_result(result)
+        self._logged(self._as_row({"function_name": function.name, **fields, **(params or {})}), "TRACKING")
+        return result
+
+    def _begin(self, inner: Callable[..., Any], function: calls.Function, params: Mapping[str, Any] | None, args: tuple,
+               kwargs: dict[str, Any], options: dict[str, Any], apart: bool) -> tuple[_xetrackd.Call, dict[str, Any]]:
+        run = self._handle()
+        bound = function.bind(args, kwargs)
+        columns = calls.columns_of(function, args, kwargs, bound)
+        key_args, version = None, options["version"]
+        if self._cached and bound is not None:
+            key_args = bound
+            try:
+                if version is _AUTO or (version is None and function.local):
+                    version = function.digest(inner)
+            except canon.Uncacheable as e:
+                calls.say_once(function, f"it holds a {e.kind} from around it, which has no canonical form; give version=")
+                key_args = None
+        if version is _AUTO:
+            version = None
+        digits = options["round_digits"] if options["round_digits"] is not None else self.round_floats
+        name = options["name"]
+        while True:
+            try:
+                call = run.begin(name or function.key, name or function.name, columns, key_args=key_args,
+                                 key_convert=canon.convert, params=params, version=version, force=options["force"],
+                                 read_only=options["read_only"], wait=options["wait"], round_digits=digits, apart=apart,
+                                 trust=self.trust)
+                return call, columns
+            except canon.Uncacheable as e:
+                calls.say_once(function, f"an argument has a {e.kind} in it, which has no canonical form; give it a method "
+                               "__xetrack_key__ that returns what distinguishes it")
+            except ValueError as e:
+                if key_args is None:
+                    raise
+                calls.say_once(function, str(e))
+            key_args = None
+
+    def _from_cache(self, call: _xetrackd.Call, function: calls.Function, columns: dict[str, Any],
+                    params: Mapping[str, Any] | None) -> tuple[bool, Any]:
+        """The result of a hit, whose row is logged; or that it cannot be loaded."""
+        value, encoding, origin = call.value, call.encoding, call.origin
+        call.end()
+        try:
+            result = calls.decode(value, encoding)
+        except Exception as e:
+            plain.warn(f"a cached result of {function.name}() cannot be loaded, and is computed anew: {type(e).__name__}: {e}")
+            return False, None
+        fields = calls.fields_of_result(result)
+        if encoding == "pickle":
+            kept = calls.assets_of(value)
+            fields = {**fields, **kept}
+            for key, hash in kept.items():
+                try:
+                    self._run.asset_refer(key, hash)
+                except _xetrackd.Error as e:
+                    if e.code != "no_such_asset":
+                        raise
+                    self._run.asset_put(key, plain.dump(calls.fields_of_result(result)[key]))
+        self._note(columns, {**fields, "cache": origin, "function_time": 0.0}, params)
+        return True, result
+
+    def _failed(self, call: _xetrackd.Call, e: BaseException, columns: dict[str, Any], params: Mapping[str, Any] | None) -> None:
+        kind, text = type(e).__name__, str(e)
+        call.fail(kind, text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0"))
+        seconds = call.end()
+        self._note(columns, {"error": text, "error_type": kind, "function_time": seconds}, params)
+        if self.raise_on_error or not isinstance(e, Exception):
+            raise e
+
+    def _done(self, call: _xetrackd.Call, function: calls.Function, result: Any, columns: dict[str, Any],
+              params: Mapping[str, Any] | None) -> Any:
+        fields, assets = calls.fields_of_result(result), {}
+        kept, value, encoding = call.kept, None, ""
+        try:
+            if kept and _xetrackd.packs_plainly(result):
+                value = _xetrackd.pack(result)
+            call.result(fields, value, "")
+        except plain.NoPlainForm:
+            fields = plain.with_assets(self._run, fields, assets)
+            call.result(fields)
+        if kept and value is None:
+            try:
+                value, encoding = calls.encode(result, fields, assets)
+                call.result({}, value, encoding)
+            except calls.NotKept as e:
+                calls.say_once(function, f"its result is a {type(result).__qualname__}, and {e}")
+                call.forgo()
+        seconds = call.end()
+        self._note(columns, {**fields, "function_time": seconds, **({"cache": ""} if kept else {})}, params)
+        return result
+
+    def _note(self, columns: dict[str, Any], outcome: dict[str, Any], params: Mapping[str, Any] | None) -> None:
+        """The row of a call, as `latest` and the logger have it."""
+        row = {**self.params, **columns, **outcome, **(params or {}), "timestamp": self.get_timestamp(), "track_id": self._track_id}
+        if self.logger is not None:
+            self.logger.track(row)
+        self.latest = row
+
+    def wrap(self, params: Any = None, *, version: Any = _AUTO, round_floats: int | None = None, name: str | None = None,
+             cache_force: bool = False) -> Callable[..., Any]:
+        """A decorator: calls of the function are tracked as by track(). For functions, methods and async functions; their name and
+        docstring stay. version: by default a digest of the source, so that a changed function is computed anew; None: none."""
+        if callable(params) and not isinstance(params, Mapping):
+            return self.wrap()(params)  # @tracker.wrap without parentheses
+        options = {"force": cache_force, "version": version, "round_digits": round_floats, "name": name, "read_only": False,
+                   "wait": None}
+
+        def decorate(func: Callable[..., Any]) -> Callable[..., Any]:
+            if inspect.iscoroutinefunction(func):
+                @functools.wraps(func)
+                async def tracked_async(*args: Any, **kwargs: Any) -> Any:
+                    return await self._track(func, params, args, kwargs, options)
+                return tracked_async
+
+            @functools.wraps(func)
+            def tracked(*args: Any, **kwargs: Any) -> Any:
+                return self._track(func, params, args, kwargs, options)
+            return tracked
+        return decorate
+
+    def cached(self, func: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, default: Any = None,
+               *, params: Mapping[str, Any] | None = None, version: Any = None, round_floats: int | None = None,
+               name: str | None = None) -> Any:
+        """What the cache has for a call, or `default`: nothing is computed, logged or waited for."""
+        inner, all_args, all_kwargs = calls.unwrap(func, tuple(args), dict(kwargs or {}))
+        function = calls.function_of(inner)
+        bound = function.bind(all_args, all_kwargs)
+        if bound is None:
+            return default
+        if version is _AUTO or (version is None and function.local):
+            version = function.digest(inner)
+        all_params = {**self.params, **params} if params else self.params
+        entry = self._client.cache_get(self._client.cache_key(
+            name or function.key, bound, all_params, version,
+            round_floats if round_floats is not None else self.round_floats, canon.convert))
+        return default if entry is None else calls.decode(entry.value, entry.encoding, entry.uid, self.trust)
+
+    def map(self, func: Callable[[Any], Any], inputs: Iterable[Any], workers: int = 8, progress: bool = True,
+            **options: Any) -> list[Any]:
+        """func over inputs by worker processes, each call tracked and cached: see xetrackd.pool.map for the options."""
+        from . import pool
+        return pool.map(self, func, inputs, workers=workers, progress=progress, **options)
+
+    # ---- changes -----------------------------------------------------------------------
+
+    def set_param(self, key: str, value: Any) -> str:
+        """A parameter of the rows to come."""
+        self.params[key] = value
+        return key
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Parameters of the rows to come."""
+        self.params.update(params)
+
+    def set_value(self, key: str, value: Any) -> None:
+        """Sets a column in all rows of this run, also those that are logged already."""
+        self._client.set(key, self._storable(key, value), self.table_name, self._track_id)
+
+    def set_where(self, key: str, value: Any, where_key: str, where_value: Any) -> None:
+        """Sets a column in the rows of this run whose column `where_key` has that value."""
+        self._client.set(key, self._storable(key, value), self.table_name, self._track_id, where_key, where_value)
+
+    def add_column(self, key: str, value: Any) -> Any:
+        """Adds a column of the type of `value`, and returns that."""
+        try:
+            self._client.set(key, self._storable(key, value), self.table_name, self._track_id, "track_id", "")
+        except _xetrackd.Error as e:
+            if e.code != "no_such_table":
+                raise
+            kind = {bool: "BOOLEAN", int: "INTEGER", float: "REAL", str: "TEXT", bytes: "BLOB"}.get(type(value), "")
+            self._client.execute(f"CREATE TABLE IF NOT EXISTS {quote(self.table_name)}"
+                                 f"(track_id TEXT, timestamp TEXT, {quote(key)} {kind})")
+        return value
+
+    def _storable(self, key: str, value: Any) -> Any:
+        return plain.with_assets(self._handle(), {key: value})[key]
+
+    def _reset(self) -> None:
+        """Drops the table: every run's rows in it, but no run. Others' Trackers make it anew with their next row."""
+        self._client.execute(f"DROP TABLE IF EXISTS {quote(self.table_name)}")
+
+    # ---- assets ---------------------------------------------------------------------------
+
+    def get(self, key: str) -> Any:
+        """The object that was stored as an asset under this key (the column's name), the newest of this run, or else of any; or the one
+        with this hash. None: there is none. Unpickles it: only for databases that one trusts."""
+        rows = list(self._client.query("SELECT lower(hex(hash)) FROM xt_asset_refs WHERE name = ? "
+                                       "ORDER BY track_id = ? DESC, created DESC, rowid DESC LIMIT 1".replace(", rowid DESC", ""),
+                                       (key, self._track_id)))
+        hash = rows[0][0] if rows else key
+        if len(hash) != 64 or any(c not in "0123456789abcdef" for c in hash):
+            return None
+        try:
+            return plain.load(self._client.asset_load(hash))
+        except _xetrackd.Error as e:
+            if e.code == "no_such_asset":
+                return None
+            raise
+
+    def remove_asset(self, hash: str, column: str | None = None, remove_keys: bool = True) -> bool:
+        """Deletes an asset, whoever refers to it. column: set NULL where it has the hash. False: there is none."""
+        try:
+            self._client.asset_delete(hash, force=True)
+        except _xetrackd.Error as e:
+            if e.code == "no_such_asset":
+                return False
+            raise
+        if column is not None:
+            self._client.set(column, None, self.table_name, None, column, hash)
+        return True
+
+    # ---- reading ----------------------------------------------------------------------------
+
+    def _select(self, what: str = "*", all: bool = True, tail: str = "", args: tuple = ()) -> _xetrackd.Cursor | None:
+        """A query on the table; None: it is not there yet."""
+        where = "" if all else " WHERE track_id = ?"
+        args = args if all else (self._track_id, *args)
+        try:
+            return self._client.query(f"SELECT {what} FROM {quote(self.table_name)}{where} {tail}", args)
+        except _xetrackd.Error as e:
+            if e.code == "sql_error" and "no such table" in str(e):
+                return None
+            raise
+
+    def _frame(self, cursor: _xetrackd.Cursor | None) -> Any:
+        from . import frames
+        return frames.frame(cursor)
+
+    def to_df(self, all: bool = False) -> Any:
+        """The rows of this run, or all, as a data frame (pandas, or see set_backend())."""
+        return self._frame(self._select(all=all, tail="ORDER BY rowid"))
+
+    def head(self, n: int = 5) -> Any:
+        """The first rows of the table, as a data frame."""
+        return self._frame(self._select(tail="ORDER BY rowid LIMIT ?", args=(n,)))
+
+    def tail(self, n: int = 5) -> Any:
+        """The last rows of the table, the newest first, as a data frame."""
+        return self._frame(self._select(tail="ORDER BY rowid DESC LIMIT ?", args=(n,)))
+
+    def to_csv(self, path: str | os.PathLike[str], all: bool = False) -> None:
+        """Writes the rows of this run, or all, as CSV."""
+        self.to_df(all).to_csv(path, index=False)
+
+    def to_parquet(self, path: str | os.PathLike[str], all: bool = False) -> None:
+        """Writes the rows of this run, or all, as Parquet, which pandas does where pyarrow or fastparquet is installed."""
+        self.to_df(all).to_parquet(path, index=False)
+
+    def __getitem__(self, item: str | int) -> Any:
+        """A column of this run, as a series; or the i-th row of the table, counted from 1, as a dict: None past its end."""
+        if isinstance(item, str):
+            return self.to_df()[item]
+        tail = "ORDER BY rowid DESC LIMIT 1 OFFSET ?" if item < 0 else "ORDER BY rowid LIMIT 1 OFFSET ?"
+        cursor = self._select(tail=tail, args=(-item - 1 if item < 0 else max(item - 1, 0),))
+        for row in cursor or ():
+            return dict(zip(cursor.names, row))
+        return None
+
+    def __len__(self) -> int:
+        return self.count_all()
+
+    def __bool__(self) -> bool:
+        return True
+
+    def count_run(self) -> int:
+        """Rows of this run."""
+        return self._count(all=False)
+
+    def count_all(self) -> int:
+        """Rows of the table."""
+        return self._count(all=True)
+
+    def _count(self, all: bool) -> int:
+        cursor = self._select("count(*)", all)
+        return 0 if cursor is None else next(cursor)[0]
+
+    def __repr__(self) -> str:
+        return f"<Tracker {self._track_id} of '{self.db}', table {self.table_name}>"
+
+    @property
+    def conn(self) -> sqlite3.Connection:
+        """A read-only sqlite3 connection to the live file, in which all is that this process logged before."""
+        self._client.flush()
+        pid = os.getpid()
+        if pid not in self._conns:
+            uri = "file:" + urllib.parse.quote(self._session.path) + "?mode=ro"
+            self._conns[pid] = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        return self._conns[pid]
+
+    @property
+    def columns(self) -> set[str]:
+        """Names of the table's columns."""
+        return set(self.dtypes)
+
+    @property
+    def dtypes(self) -> dict[str, type | None]:
+        """Python's type for each column of the table; None: any."""
+        known = {"INTEGER": int, "REAL": float, "TEXT": str, "BLOB": bytes, "BOOLEAN": bool}
+        try:
+            cursor = self._client.columns(self.table_name)
+        except _xetrackd.Error as e:
+            if e.code == "no_such_table":
+                return {}
+            raise
+        name, kind = cursor.names.index("name"), cursor.names.index("type")
+        return {row[name]: known.get(row[kind]) for row in cursor}
+
+    @property
+    def assets(self) -> dict[str, int]:
+        """Hash and size, in bytes, of each asset of the database."""
+        return dict(self._client.query("SELECT lower(hex(hash)), size FROM xt_assets ORDER BY created"))
+
+    # ---- helpers ------------------------------------------------------------------------------
+
+    @staticmethod
+    def generate_track_id() -> str:
+        """A name such as a run gets, drawn from the system's random numbers; a Tracker's own is allotted by its database."""
+        return f"run-{secrets.token_hex(4)}"
+
+    @staticmethod
+    def get_timestamp() -> str:
+        """Now, in UTC, as rows have it."""
+        from datetime import datetime, timezone
+        return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _rejoin(cls: type[Tracker], path: str | None, state: dict[str, Any]) -> Tracker:
+    """A Tracker that goes on with the run of one that was pickled."""
+    self = cls.__new__(cls)
+    self.__dict__.update(state)
+    self._session = self._run = self._started = None
+    self._conns = {}
+    self.logger = _logger(*self._logs)
+    if path is not None:
+        self._session = session.acquire(path, warnings=self.warnings)
+        self._open_run(self._track_id, join=True)
+    return self
+
+
+def _assets_in(stored: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """What was replaced by an asset's hash, or a repr: the row shows that."""
+    return {k: stored[k] for k, v in data.items() if isinstance(stored.get(k), str) and not isinstance(v, str)}
+
+
+def _shown_param(value: Any) -> Any:
+    try:
+        return plain._checked(value)
+    except plain.NoPlainForm:
+        return plain.summary(value)
+
+
+def _logger(path: str | None, file_format: str | None, stdout: bool, jsonl: str | None) -> Any:
+    if path is None and jsonl is None and not stdout:
+        return None
+    from . import logs
+    return logs.Logger(path, file_format, stdout, jsonl)
+
+
+def _git_commit(root: str) -> str | None:
+    """The commit of a work tree; None, with a warning, where git tells none."""
+    try:
+        done = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True)
+    except OSError as e:
+        plain.warn(f"git_root: {e}")
+        return None
+    if done.returncode:
+        plain.warn(f"git_root: {done.stderr.strip()}")
+    return done.stdout.strip() or None
+
+
+def _link_cache(cache: Any, target: str) -> None:
+    """Makes the name that a Tracker was given for its cache a link to where the cache lies."""
+    if not isinstance(cache, (str, os.PathLike)):
+        return
+    path = os.path.abspath(os.fspath(cache))
+    if os.path.realpath(path) == os.path.realpath(target):
+        return
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.symlink(os.path.relpath(target, os.path.dirname(path)), path)
+    except FileExistsError:
+        if os.path.islink(path) and os.path.realpath(path) == os.path.realpath(target):
+            return  # another worker made it
+        plain.warn(f"cache: '{path}' is there and is left as it is; results are kept in '{target}'")
+    except OSError as e:
+        plain.warn(f"cache: cannot make '{path}': {e.strerror}; results are kept in '{target}'")
