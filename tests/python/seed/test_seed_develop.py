@@ -5,7 +5,7 @@ import sys
 import pytest
 from conftest import sqlite
 from gang import WORKERS, in_workers
-from subject import ModelParams, accuracy, dataset, executions, git, predict, xt
+from subject import ModelParams, accuracy, dataset, executions, git, predict
 
 from xetrackd import Reader, Tracker
 
@@ -283,6 +283,3 @@ def test_ready_for_production(here, repo):
     git("commit", "-qam", "data: another one")
     assert all(ok for _, ok in ready())
 
-
-def test_xt_is_there(here):
-    assert "head" in xt("--help")
