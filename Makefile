@@ -11,7 +11,7 @@ PYTHON  ?= /usr/bin/python3
 SOAK_KILLS ?= 2000
 
 # What the integration tests are told: where the programs are.
-pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration tests/fault tests/crash --junitxml=$(BUILD)/integration.xml
+pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration tests/fault tests/crash tests/python --junitxml=$(BUILD)/integration.xml
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build

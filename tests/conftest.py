@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import struct
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,10 @@ XETRACKD = os.environ.get("XETRACKD", str(BUILD / "xetrackd"))
 XTCTL = os.environ.get("XTCTL", str(BUILD / "xtctl"))
 XT_LOAD = os.environ.get("XT_LOAD", str(BUILD / "xt-load"))
 TIMEOUT = float(os.environ.get("XT_TEST_TIMEOUT", "60"))
+# The Python package as it was built, for the tests and the programs that they start.
+PYTHON_DIR = os.environ.get("XT_PYTHON_DIR", str(BUILD / "client" / "python"))
+sys.path.insert(0, PYTHON_DIR)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [PYTHON_DIR, os.environ.get("PYTHONPATH", "")]))
 SANITIZER = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "UndefinedBehavior")
 
 

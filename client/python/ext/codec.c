@@ -4,6 +4,8 @@
 #include "wire.h"
 
 #define MAX_PLAIN_ITEMS 50000 /* of a value that other languages read, too: a message holds 65,536 */
+#define MAX_SHORT_ITEMS 100   /* of one that a cell of a row shows whole */
+#define MAX_SHORT_BYTES 1000  /* of a text in it */
 
 /* ---- packing ------------------------------------------------------------ */
 
@@ -238,50 +240,67 @@ PyObject *codec_py_unpack(PyObject *module, PyObject *data)
 
 /* ---- what comes back as it was -------------------------------------------- */
 
-static bool is_plain(PyObject *o, unsigned depth, size_t *items)
+struct plain {
+	size_t items, max_items; /* met so far, and at most */
+	Py_ssize_t max_bytes;	 /* of a text */
+	bool lossless;		 /* what MessagePack gives back as it was: no tuples */
+};
+
+static bool is_plain(PyObject *o, unsigned depth, struct plain *p)
 {
 	PyTypeObject *t = Py_TYPE(o);
 	PyObject *key, *value;
 	Py_ssize_t at = 0, n;
 
-	if (++*items > MAX_PLAIN_ITEMS)
+	if (++p->items > p->max_items)
 		return false;
-	if (o == Py_None || t == &PyFloat_Type || t == &PyBool_Type || t == &PyBytes_Type)
+	if (o == Py_None || t == &PyFloat_Type || t == &PyBool_Type || (t == &PyBytes_Type && p->lossless))
 		return true;
 	if (t == &PyUnicode_Type) {
-		bool good = PyUnicode_AsUTF8AndSize(o, &n) != NULL;
+		if (PyUnicode_AsUTF8AndSize(o, &n))
+			return n <= p->max_bytes;
 		PyErr_Clear();
-		return good;
+		return false;
 	}
 	if (t == &PyLong_Type) {
 		int overflow;
 		(void)PyLong_AsLongLongAndOverflow(o, &overflow);
 		return overflow == 0;
 	}
-	if (depth == 0 || (t != &PyList_Type && t != &PyDict_Type))
+	if (depth == 0)
 		return false;
 	if (t == &PyList_Type) {
 		for (Py_ssize_t i = 0; i < PyList_Size(o); i++)
-			if (!is_plain(PyList_GetItem(o, i), depth - 1, items))
+			if (!is_plain(PyList_GetItem(o, i), depth - 1, p))
 				return false;
 		return true;
 	}
+	if (t == &PyTuple_Type && !p->lossless) {
+		for (Py_ssize_t i = 0; i < PyTuple_Size(o); i++)
+			if (!is_plain(PyTuple_GetItem(o, i), depth - 1, p))
+				return false;
+		return true;
+	}
+	if (t != &PyDict_Type)
+		return false;
 	while (PyDict_Next(o, &at, &key, &value))
-		if (Py_TYPE(key) != &PyUnicode_Type || !is_plain(key, 0, items) ||
-		    !is_plain(value, depth - 1, items))
+		if (Py_TYPE(key) != &PyUnicode_Type || !is_plain(key, 0, p) || !is_plain(value, depth - 1, p))
 			return false;
 	return true;
 }
 
-bool codec_is_plain(PyObject *value, unsigned depth)
-{
-	size_t items = 0;
-
-	return is_plain(value, depth, &items);
-}
-
 PyObject *codec_py_is_plain(PyObject *module, PyObject *value)
 {
+	struct plain p = {.max_items = MAX_PLAIN_ITEMS, .max_bytes = PY_SSIZE_T_MAX, .lossless = true};
+
 	(void)module;
-	return PyBool_FromLong(codec_is_plain(value, XT_MAX_DEPTH - 2));
+	return PyBool_FromLong(is_plain(value, XT_MAX_DEPTH - 2, &p));
+}
+
+PyObject *codec_py_is_short(PyObject *module, PyObject *value)
+{
+	struct plain p = {.max_items = MAX_SHORT_ITEMS, .max_bytes = MAX_SHORT_BYTES};
+
+	(void)module;
+	return PyBool_FromLong(is_plain(value, 6, &p));
 }

@@ -68,12 +68,10 @@ int codec_pack(struct buf *out, PyObject *value, PyObject *convert, unsigned dep
 /* The value of some MessagePack. A new reference, or NULL with an exception. */
 PyObject *codec_unpack(const void *data, size_t size);
 
-/* Whether it comes back from MessagePack as it was. */
-bool codec_is_plain(PyObject *value, unsigned depth);
-
 PyObject *codec_py_pack(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *codec_py_unpack(PyObject *module, PyObject *data);
 PyObject *codec_py_is_plain(PyObject *module, PyObject *value);
+PyObject *codec_py_is_short(PyObject *module, PyObject *value);
 
 /* ---- value.c ----------------------------------------------------------- */
 
@@ -111,6 +109,9 @@ struct run {
 	long pid;			     /* of the process that started it … */
 	bool started;			     /* … and so ends it; else it was joined */
 };
+
+/* Now, as rows have it: YYYY-MM-DD HH:MM:SS.ffffff, UTC. */
+PyObject *run_py_now(PyObject *module, PyObject *unused);
 
 PyObject *run_new(struct client *c, PyObject *table, PyObject *track_id, PyObject *params, int sample_ms,
 		  bool network, bool join);

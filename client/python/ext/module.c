@@ -14,6 +14,8 @@ static PyMethodDef functions[] = {
 	{"unpack", codec_py_unpack, METH_O, "The value of some MessagePack."},
 	{"packs_plainly", codec_py_is_plain, METH_O,
 	 "Whether a value comes back from MessagePack as it was."},
+	{"is_short", codec_py_is_short, METH_O, "Whether a cell can show a value as it is."},
+	{"now", run_py_now, METH_NOARGS, "Now, in UTC, as rows have it."},
 	{"version", version, METH_NOARGS, "Version of libxetrack."},
 	{NULL, NULL, 0, NULL},
 };

@@ -159,6 +159,13 @@ static int64_t wall_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+PyObject *run_py_now(PyObject *module, PyObject *unused)
+{
+	(void)module;
+	(void)unused;
+	return stamp(wall_us());
+}
+
 static int log_fields(struct run *run, const xt_field *fields, size_t n, int64_t us)
 {
 	int r;

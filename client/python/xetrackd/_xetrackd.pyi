@@ -141,4 +141,11 @@ def packs_plainly(value: Any) -> bool:
     """True where unpack(pack(value)) is the same value with the same types: None, bool, int of 64 bits, float, str, bytes, list, and
     dict with text as keys, of exactly these types."""
 
+def is_short(value: Any) -> bool:
+    """True for None, bool, int, float, short str, list, tuple and dict with text as keys, of exactly these types and of few items: what a
+    cell of a row can show as it is."""
+
+def now() -> str:
+    """Now, in UTC, as rows have it."""
+
 def version() -> str: ...

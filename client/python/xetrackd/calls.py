@@ -150,7 +150,7 @@ def _flatten(columns: dict[str, Any], name: str, value: Any, depth: int, seen: t
     nested = not plain.is_model(type(value))
     for field, v in fields.items():
         key = f"{name}_{field}"
-        if not nested or not plain.is_structure(type(v)) or isinstance(v, type):
+        if type(v) in _SCALARS or not nested or not plain.is_structure(type(v)) or isinstance(v, type):
             columns[key] = v
         elif depth < MAX_DEPTH and id(v) not in seen:
             _flatten(columns, key, v, depth + 1, (*seen, id(v)))
@@ -173,14 +173,15 @@ def columns_of(function: Function, args: tuple, kwargs: Mapping[str, Any], bound
         if name[0] == "*":  # the first of the surplus ones, under the name of the parameter
             name, value = name[1:], value[0]
             t = type(value)
-        if plain.is_structure(t) and not isinstance(value, type):
+        if plain.structure(t) is not None:
             structured.append((name, value))
             _flatten(columns, name, value, 1, (id(value),))
     if len(structured) == 1 and "params" not in bound:
         _flatten(columns, "params", structured[0][1], 1, (id(structured[0][1]),))
-    for name, value in columns.items():
-        if type(value) not in _SCALARS and name not in ("args", "kwargs"):
-            columns[name] = _shown_column(value)
+    if structured:
+        for name, value in columns.items():
+            if type(value) not in _SCALARS and name not in ("args", "kwargs"):
+                columns[name] = _shown_column(value)
     return columns
 
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from . import _xetrackd
-from .plain import is_model, qualified_name
+from .plain import is_model, qualified_name, structure
 
 
 class Uncacheable(TypeError):
@@ -48,6 +48,9 @@ def convert(value: Any) -> Any:
     own = getattr(t, "__xetrack_key__", None)
     if own is not None:
         return _tag(value, value=own(value))
+    names = structure(t)
+    if names:
+        return {"__class__": t.__qualname__, **{name: getattr(value, name) for name in names}}
     if t is int:
         return _tag(value, value=str(value))
     if t is str:
@@ -60,9 +63,6 @@ def convert(value: Any) -> Any:
         return item if not isinstance(item, numpy.generic) else _tag(value, value=str(value))
     if numpy is not None and isinstance(value, numpy.ndarray):
         return _array(value, numpy)
-    if hasattr(t, "__dataclass_fields__"):
-        return _tag(value, **{name: getattr(value, name) for name, f in t.__dataclass_fields__.items()
-                              if f._field_type.name == "_FIELD"})
     if is_model(t):
         names = getattr(t, "model_fields", None) or getattr(t, "__fields__", {})
         return _tag(value, **{name: getattr(value, name) for name in names})
@@ -75,6 +75,8 @@ def convert(value: Any) -> Any:
     for kinds, how in _BASES:
         if isinstance(value, kinds):
             return how(value)
+    if names is not None:  # a dataclass without fields
+        return _tag(value)
     raise Uncacheable(value)
 
 

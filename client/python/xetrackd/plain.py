@@ -45,7 +45,26 @@ def warn(message: str, category: type[Warning] = XetrackWarning) -> None:
 
 def is_structure(t: type) -> bool:
     """Whether instances are unpacked into columns: dataclasses and pydantic models."""
-    return "__dataclass_fields__" in t.__dict__ or hasattr(t, "__dataclass_fields__") or is_model(t)
+    return structure(t) is not None
+
+
+def structure(t: type) -> tuple[str, ...] | None:
+    """Names of a dataclass's fields, () for a pydantic model, None for what is neither."""
+    try:
+        return _structures[t]
+    except KeyError:
+        pass
+    names = None
+    if hasattr(t, "__dataclass_fields__"):
+        names = tuple(name for name, f in t.__dataclass_fields__.items() if f._field_type.name == "_FIELD")
+    elif is_model(t):
+        names = ()
+    if len(_structures) < 10000:
+        _structures[t] = names
+    return names
+
+
+_structures: dict[type, tuple[str, ...] | None] = {}
 
 
 def is_model(t: type) -> bool:
@@ -56,11 +75,10 @@ def is_model(t: type) -> bool:
 
 def fields_of(value: Any) -> dict[str, Any]:
     """The fields of a dataclass or pydantic model, one level of them."""
-    t = type(value)
-    if is_model(t):
-        return value.model_dump() if hasattr(value, "model_dump") else value.dict()
-    return {name: getattr(value, name) for name in t.__dataclass_fields__
-            if t.__dataclass_fields__[name]._field_type.name == "_FIELD"}
+    names = structure(type(value))
+    if names or not is_model(type(value)):
+        return {name: getattr(value, name) for name in names or ()}
+    return value.model_dump() if hasattr(value, "model_dump") else value.dict()
 
 
 def qualified_name(value: Any) -> str:
@@ -256,6 +274,8 @@ SHOWN_TEXT, SHOWN_ITEMS = 2000, 200  # of one argument in `args` and `kwargs`
 
 def shown(value: Any, depth: int = 0) -> Any:
     """An argument as `args` and `kwargs` show it: structures as maps, and what is long cut."""
+    if _xetrackd.is_short(value):
+        return value
     t = type(value)
     if t in (int, float, bool, type(None)):
         return value if t is not int or -2**63 <= value < 2**64 else str(value)

@@ -255,7 +255,7 @@ class Tracker:
                options: dict[str, Any]) -> Any:
         inner, all_args, all_kwargs = calls.unwrap(func, args, kwargs)
         function = calls.function_of(inner)
-        if function.is_async or inspect.iscoroutinefunction(func):
+        if function.is_async:
             return self._track_async(func, inner, function, params, args, kwargs, all_args, all_kwargs, options)
         if self.skip_insert:
             return self._run_alone(func, function, params, args, kwargs)
@@ -396,7 +396,7 @@ class Tracker:
 
     def _note(self, columns: dict[str, Any], outcome: dict[str, Any], params: Mapping[str, Any] | None) -> None:
         """The row of a call, as `latest` and the logger have it."""
-        row = {**self.params, **columns, **outcome, **(params or {}), "timestamp": self.get_timestamp(), "track_id": self._track_id}
+        row = {**self.params, **columns, **outcome, **(params or {}), "timestamp": _xetrackd.now(), "track_id": self._track_id}
         if self.logger is not None:
             self.logger.track(row)
         self.latest = row
@@ -625,8 +625,7 @@ class Tracker:
     @staticmethod
     def get_timestamp() -> str:
         """Now, in UTC, as rows have it."""
-        from datetime import datetime, timezone
-        return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
+        return _xetrackd.now()
 
 
 def _rejoin(cls: type[Tracker], path: str | None, state: dict[str, Any]) -> Tracker:
