@@ -378,6 +378,8 @@ def here(runtime, autostarted, monkeypatch):
     path.mkdir()
     monkeypatch.chdir(path)
     yield path
+    if "xetrackd" in sys.modules:
+        sys.modules["xetrackd.session"]._close_all()  # as at the process's end
     for lock in path.rglob("*.lock"):
         autostarted(str(lock)[:-len(".lock")])
 
