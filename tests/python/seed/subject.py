@@ -4,6 +4,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from xetrackd import Reader
+
 
 @dataclass(frozen=True, slots=True)
 class ModelParams:
@@ -75,8 +77,16 @@ def accuracy(results):
     return sum(r["prediction"] == r["ground_truth"] for r in results) / len(results)
 
 
+def sql(db, statement, *args):
+    """Rows from the live file, in which all is that this process logged."""
+    with Reader(db) as reader:
+        return reader.conn.execute(statement, args).fetchall()
+
+
 def xt(*args, status=0):
-    """The command line as the document calls it; what it printed."""
+    """The command line as the document calls it, after all that this process logged; what it printed."""
+    if len(args) > 1 and Path(args[1]).is_file():
+        sql(args[1], "SELECT 1")
     p = subprocess.run(["xt", *map(str, args)], capture_output=True, text=True)
     assert p.returncode == status, (args, p.returncode, p.stdout, p.stderr)
     return p.stdout

@@ -4,9 +4,8 @@ import io
 import json
 
 import pytest
-from conftest import sqlite
 from gang import WORKERS, in_workers
-from subject import GRID, accuracy, dataset, run_single_prediction, xt
+from subject import GRID, accuracy, dataset, run_single_prediction, sql, xt
 
 from xetrackd import Reader, Tracker
 
@@ -126,4 +125,4 @@ def test_latest(here):
 def test_quotes_and_json(here):
     fill(0)
     assert json.loads(xt("sql", "benchmark.db", "SELECT count(*) AS n FROM predictions WHERE error = 'predictions'", "--json")) == [{"n": 0}]
-    assert sqlite("benchmark.db", "SELECT count(*) FROM predictions") == [(4 * N,)]
+    assert sql("benchmark.db", "SELECT count(*) FROM predictions") == [(4 * N,)]

@@ -6,9 +6,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import sqlite
 from gang import WORKERS, in_workers
-from subject import dataset, git
+from subject import dataset, git, sql
 
 from xetrackd import Reader, Tracker
 
@@ -61,7 +60,7 @@ def test_segmentations(here):
     tracker = Tracker(db="benchmark.db", params={"model": "m-4", "temperature": 0.7, "domain": "medical", "input_length_bucket": "500-1000"})
     row = tracker.log({"accuracy": 0.85, "latency_ms": 1234, "cost_usd": 0.002, "confidence": 0.92, "error": None})
     assert row["domain"] == "medical" and row["accuracy"] == 0.85
-    assert sqlite("benchmark.db", "SELECT avg(accuracy) FROM events WHERE model = 'm-4' AND domain = 'medical' AND "
+    assert sql("benchmark.db", "SELECT avg(accuracy) FROM events WHERE model = 'm-4' AND domain = 'medical' AND "
                                   "input_length_bucket = '500-1000' AND error IS NULL") == [(0.85,)]
     Tracker(db="benchmark.db", params={"model": "m-4", "domain": "legal"}).log({"accuracy": 0.5})
     assert Reader("benchmark.db").to_df().groupby("domain")["accuracy"].mean().to_dict() == {"legal": 0.5, "medical": 0.85}
@@ -145,12 +144,12 @@ def kinds_are_in(runs):
     import json
     kinds = results_by_kind()
     for kind in kinds:
-        assert sqlite("benchmark.db", f"SELECT count(*), count(DISTINCT track_id), count(error) FROM {kind}") == [(runs, runs, 0)]
-    assert sqlite("benchmark.db", "SELECT DISTINCT total_tokens, json_extract(raw_logprobs, '$[1]') FROM language") == [(390, -2.5)]
-    assert sqlite("benchmark.db", "SELECT DISTINCT json_extract(logits, '$[0]'), predicted_class FROM classes") == [(-2.3, 1)]
-    assert sqlite("benchmark.db", "SELECT DISTINCT json_extract(raw_features, '$.area'), predicted_value FROM regression") == [
+        assert sql("benchmark.db", f"SELECT count(*), count(DISTINCT track_id), count(error) FROM {kind}") == [(runs, runs, 0)]
+    assert sql("benchmark.db", "SELECT DISTINCT total_tokens, json_extract(raw_logprobs, '$[1]') FROM language") == [(390, -2.5)]
+    assert sql("benchmark.db", "SELECT DISTINCT json_extract(logits, '$[0]'), predicted_class FROM classes") == [(-2.3, 1)]
+    assert sql("benchmark.db", "SELECT DISTINCT json_extract(raw_features, '$.area'), predicted_value FROM regression") == [
         (71.5, 42.3)]
-    for text, norm in sqlite("benchmark.db", "SELECT raw_embedding, embedding_norm FROM embedding"):
+    for text, norm in sql("benchmark.db", "SELECT raw_embedding, embedding_norm FROM embedding"):
         assert np.array_equal(np.array(json.loads(text)), kinds["embedding"]["raw_embedding"])
         assert norm == pytest.approx(np.linalg.norm(np.array(json.loads(text))))
 

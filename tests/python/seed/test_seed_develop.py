@@ -3,9 +3,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import sqlite
 from gang import WORKERS, in_workers
-from subject import ModelParams, accuracy, dataset, executions, git, predict
+from subject import ModelParams, accuracy, dataset, executions, git, predict, sql
 
 from xetrackd import Reader, Tracker
 
@@ -31,7 +30,7 @@ def test_error_handling(here):
     assert results[0]["input_id"] == 1 and results[0]["prediction"] is None
     assert results[1]["error"] is None and results[1]["prediction"] is True
     assert len(tracker) == 2
-    assert sqlite("bench.db", "SELECT input_id, prediction, error, error_type FROM test_predictions ORDER BY input_id") == [
+    assert sql("bench.db", "SELECT input_id, prediction, error, error_type FROM test_predictions ORDER BY input_id") == [
         (1, None, "'x'", "KeyError"), (2, 1, None, None)]
 
 
@@ -56,7 +55,7 @@ def caching(worker):
 def test_caching_in_workers(here, method):
     assert len({str(r) for pair in in_workers(caching, method=method) for r in pair}) == 1
     assert executions() == 1
-    assert sqlite("bench.db", "SELECT count(*), sum(cache = ''), count(DISTINCT cache) FROM test_predictions") == [
+    assert sql("bench.db", "SELECT count(*), sum(cache = ''), count(DISTINCT cache) FROM test_predictions") == [
         (2 * WORKERS, 1, 2)]
 
 
@@ -161,7 +160,7 @@ def predict_with_error_handling(item, params):
                 "error": str(e), "error_type": type(e).__name__}
 
 
-TEXTS = [{"id": 0, "text": "one two"}, {"id": 1}, {"id": 2, "text": ""}, {"id": 3, "text": "three"}, {"text": 5}]
+TEXTS = [{"id": 0, "text": "one two"}, {"id": 1}, {"id": 2, "text": ""}, {"id": 3, "text": "three"}, {"id": 4, "text": 5}]
 
 
 def with_errors(worker):
@@ -216,11 +215,11 @@ def raise_all(worker):
 @POOL
 def test_errors_that_are_raised(here, method):
     in_workers(raise_all, method=method)
-    assert sqlite("bench.db", "SELECT error_type, error, count(*) FROM predictions GROUP BY 1, 2 ORDER BY 1") == [
+    assert sql("bench.db", "SELECT error_type, error, count(*) FROM predictions GROUP BY 1, 2 ORDER BY 1") == [
         ("KeyError", "'field'", WORKERS), ("RateLimited", "slow down", WORKERS), ("ValueError", "no number", WORKERS)]
     with pytest.raises(RateLimited, match="slow down"):
         Tracker(db="bench.db", table="strict").track(raising, args=["limit"])
-    assert sqlite("bench.db", "SELECT error_type, error FROM strict") == [("RateLimited", "slow down")]
+    assert sql("bench.db", "SELECT error_type, error FROM strict") == [("RateLimited", "slow down")]
 
 
 # ---- the experiment

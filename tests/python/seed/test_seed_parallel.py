@@ -5,13 +5,11 @@ import signal
 import subprocess
 import sys
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from conftest import TIMEOUT, sqlite
-from gang import WORKERS, in_workers
-from subject import GRID, dataset, executions, run_single_prediction, xt
+from gang import WORKERS, in_workers, pool_map
+from subject import GRID, dataset, executions, run_single_prediction, sql, xt
 
 from xetrackd import Reader, Tracker
 
@@ -30,8 +28,7 @@ def run_with_tracker(item, params):
 def test_pool_of_four(here, method):
     data = dataset(N)
     for again in (False, True):
-        with get_context(method).Pool(processes=4) as pool:
-            results = pool.map_async(partial(run_with_tracker, params=GRID[2]), data).get(5 * TIMEOUT)
+        results = pool_map(partial(run_with_tracker, params=GRID[2]), data, 4, method)
         assert [r["input_id"] for r in results] == list(range(N))
         df = Reader(db="benchmark.db", table="predictions").to_df()
         assert executions() == N and len(df) == (2 * N if again else N) == df["track_id"].nunique()
@@ -41,10 +38,9 @@ def test_pool_of_four(here, method):
 
 def test_pool_of_eight_on_few_points(here):
     """All meet the same five points: each is executed once."""
-    with get_context("fork").Pool(WORKERS) as pool:
-        results = pool.map_async(partial(run_with_tracker, params=GRID[0]), dataset(5) * 20, 1).get(5 * TIMEOUT)
+    results = pool_map(partial(run_with_tracker, params=GRID[0]), dataset(5) * 20, WORKERS)
     assert len(results) == 100 and executions() == 5
-    assert sqlite("benchmark.db", "SELECT count(*), sum(cache = ''), count(DISTINCT input_id) FROM predictions") == [(100, 5, 5)]
+    assert sql("benchmark.db", "SELECT count(*), sum(cache = ''), count(DISTINCT input_id) FROM predictions") == [(100, 5, 5)]
 
 
 # ---- both tables
@@ -121,7 +117,7 @@ def test_debug_small_in_workers(here):
     kept = Tracker(db="benchmark.db", table="predictions")
     kept.track(run_single_prediction, args=[dataset(1)[0], GRID[0]])
     assert in_workers(debug_small) == [(10, 0)] * WORKERS
-    assert sqlite("benchmark.db", "SELECT track_id FROM predictions") == [(kept.track_id,)]
+    assert sql("benchmark.db", "SELECT track_id FROM predictions") == [(kept.track_id,)]
 
 
 def test_delete_as_the_document_does(here):
@@ -133,7 +129,7 @@ def test_delete_as_the_document_does(here):
         ids.append(tracker.track_id)
     xt("delete", "benchmark.db", ids[0])
     subprocess.run(["sh", "-ec", f"for tid in {ids[1]} {ids[2]}; do\n    xt delete benchmark.db $tid\ndone"], check=True)
-    assert sqlite("benchmark.db", "SELECT track_id FROM predictions") == [(ids[3],)]
+    assert sql("benchmark.db", "SELECT track_id FROM predictions") == [(ids[3],)]
     xt("sql", "benchmark.db", f"DELETE FROM db.predictions WHERE track_id = '{ids[3]}'")
     assert len(Reader("benchmark.db", table="predictions")) == 0
 
@@ -165,7 +161,7 @@ def test_rerun_after_a_crash(here):
     p = run(-1)
     assert p.returncode == 0, p.stderr
     assert executions() == N
-    assert sqlite("benchmark.db", "SELECT count(DISTINCT input_id), sum(cache = ''), sum(cache != '') FROM predictions") == [
+    assert sql("benchmark.db", "SELECT count(DISTINCT input_id), sum(cache = ''), sum(cache != '') FROM predictions") == [
         (N, N, 25)]
     runs = json.loads(xt("sql", "benchmark.db", "SELECT status FROM xt_runs ORDER BY start_time", "--json"))
     assert [r["status"] for r in runs] == ["crashed", "finished"]

@@ -2,12 +2,10 @@
 import os
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 
 import pytest
-from conftest import TIMEOUT, sqlite
-from gang import WORKERS, in_workers
-from subject import BenchmarkParams, accuracy, dataset, executed, executions, run_single_prediction
+from gang import WORKERS, in_workers, pool_map
+from subject import BenchmarkParams, accuracy, dataset, executed, executions, run_single_prediction, sql
 
 from xetrackd import Reader, Tracker
 
@@ -37,13 +35,13 @@ def test_1_dataclass_arguments(here):
     columns = set(unpacked(0))
     assert {"run_id", "config_model", "config_learning_rate", "params_model", "params_learning_rate", "score"} <= columns
     assert not {"params_run_id", "params_config_model"} & columns
-    assert sqlite("bench.db", "SELECT run_id, config_model, params_model, params_learning_rate, score FROM events") == [
+    assert sql("bench.db", "SELECT run_id, config_model, params_model, params_learning_rate, score FROM events") == [
         ("exp1", "small", "small", 0.1, 0.2)]
 
 
 def test_1_in_workers(here):
     in_workers(unpacked)
-    assert sqlite("bench.db", "SELECT config_model, params_model, count(*) FROM events GROUP BY 1, 2") == [("small", "small", WORKERS)]
+    assert sql("bench.db", "SELECT config_model, params_model, count(*) FROM events GROUP BY 1, 2") == [("small", "small", WORKERS)]
 
 
 def test_1_two_dataclasses(here):
@@ -63,8 +61,7 @@ def run_with_tracker(item, params, **options):
 
 @POOL
 def test_2_duckdb_engine_in_a_pool(here, method):
-    with get_context(method).Pool(processes=4) as pool:
-        results = pool.map_async(partial(run_with_tracker, params=PARAMS, engine="duckdb"), dataset(60), 1).get(5 * TIMEOUT)
+    results = pool_map(partial(run_with_tracker, params=PARAMS, engine="duckdb"), dataset(60), 4, method)
     assert [r["input_id"] for r in results] == list(range(60))
     df = Reader(db="bench.db", engine="duckdb", table="predictions").to_df()
     assert sorted(df["input_id"]) == list(range(60)) and df["error"].isna().all() and executions() == 60
@@ -73,8 +70,7 @@ def test_2_duckdb_engine_in_a_pool(here, method):
 @POOL
 def test_3_system_monitoring_in_a_pool(here, method):
     """Nothing is forked for it, so daemonic workers may."""
-    with get_context(method).Pool(processes=4) as pool:
-        results = pool.map_async(partial(run_with_tracker, params=PARAMS, log_system_params=True), dataset(20), 1).get(5 * TIMEOUT)
+    results = pool_map(partial(run_with_tracker, params=PARAMS, log_system_params=True), dataset(20), 4, method)
     assert len(results) == 20
     df = Reader(db="bench.db", table="predictions").to_df()
     assert sorted(df["input_id"]) == list(range(20))
@@ -89,7 +85,7 @@ def monitored(worker):
 
 def test_3_in_workers(here):
     in_workers(monitored)
-    assert sqlite("bench.db", "SELECT count(*), count(p_memory_percent), count(error) FROM predictions") == [
+    assert sql("bench.db", "SELECT count(*), count(p_memory_percent), count(error) FROM predictions") == [
         (3 * WORKERS, 3 * WORKERS, 0)]
 
 
@@ -122,7 +118,7 @@ def test_4_model_is_an_asset(here):
     tracker = Tracker(db="bench.db", table="fits")
     result = tracker.track(train, args=[1000, 2.0])
     assert isinstance(result["model"], Model)
-    (found,), = sqlite("bench.db", "SELECT model FROM fits")
+    (found,), = sql("bench.db", "SELECT model FROM fits")
     assert len(found) == 64 and set(found) <= set("0123456789abcdef") and tracker.latest["model"] == found
     for back in (tracker.get(found), tracker.get("model")):
         assert isinstance(back, Model) and back is not result["model"] and back.predict(2) == 4000
@@ -133,7 +129,7 @@ def test_4_in_workers(here):
     said = in_workers(models)
     hashes = [h for _, pair in said for h in pair]
     assert len(hashes) == 2 * WORKERS and len(set(hashes)) == WORKERS + 1
-    assert sqlite("bench.db", "SELECT count(*) FROM xt_assets") == [(WORKERS + 1,)]
+    assert sql("bench.db", "SELECT count(*) FROM xt_assets") == [(WORKERS + 1,)]
     tracker = Tracker(db="bench.db", table="fits")
     assert sorted(tracker.get(h).weights[0] for h in set(hashes)) == [float(i) for i in range(1, WORKERS + 2)]
     assert len(Reader(db="bench.db", table="fits")) == 2 * WORKERS
@@ -145,14 +141,14 @@ def test_4_in_the_cache(here):
         tracker = Tracker(db="bench.db", table="fits", cache="cache")
         assert tracker.track(train, args=[10, 3.0])["model"].predict(1) == 30
         assert (tracker.latest["cache"] == "") == (origin == "")
-    (a,), (b,) = sqlite("bench.db", "SELECT model FROM fits")
+    (a,), (b,) = sql("bench.db", "SELECT model FROM fits")
     assert a == b and len(a) == 64
 
 
 def test_4_path_instead(here):
     tracker = Tracker(db="bench.db", table="fits")
     tracker.track(lambda: {"model_path": "models/one.pkl"})
-    assert sqlite("bench.db", "SELECT model_path FROM fits") == [("models/one.pkl",)]
+    assert sql("bench.db", "SELECT model_path FROM fits") == [("models/one.pkl",)]
 
 
 # ---- 5: the cache column
@@ -171,8 +167,8 @@ def test_5_null_without_a_cache(here):
     cached, plain = Tracker(db="bench.db", cache="cache_dir"), Tracker(db="bench.db")
     for tracker in (cached, plain):
         tracker.track(run_single_prediction, args=[dataset(1)[0], PARAMS])
-    assert sqlite("bench.db", "SELECT cache FROM events WHERE track_id = ?", cached.track_id) == [("",)]
-    assert sqlite("bench.db", "SELECT cache FROM events WHERE track_id = ?", plain.track_id) == [(None,)]
+    assert sql("bench.db", "SELECT cache FROM events WHERE track_id = ?", cached.track_id) == [("",)]
+    assert sql("bench.db", "SELECT cache FROM events WHERE track_id = ?", plain.track_id) == [(None,)]
 
 
 # ---- 6: floats
@@ -230,7 +226,7 @@ def rounded(worker):
 def test_6_in_workers(here):
     assert len(set(in_workers(rounded))) == 1
     assert executions() == 1
-    assert sqlite("bench.db", "SELECT count(*), sum(cache = '') FROM events") == [(WORKERS, 1)]
+    assert sql("bench.db", "SELECT count(*), sum(cache = '') FROM events") == [(WORKERS, 1)]
 
 
 # ---- 7: metrics are called as they are logged
@@ -250,4 +246,4 @@ def test_7_metrics_columns(here):
 
 def test_7_in_workers(here):
     in_workers(metrics)
-    assert sqlite("bench.db", "SELECT count(*), count(DISTINCT pid), count(DISTINCT accuracy) FROM metrics") == [(WORKERS, WORKERS, 1)]
+    assert sql("bench.db", "SELECT count(*), count(DISTINCT pid), count(DISTINCT accuracy) FROM metrics") == [(WORKERS, WORKERS, 1)]

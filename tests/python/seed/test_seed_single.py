@@ -2,9 +2,8 @@
 import json
 
 import pytest
-from conftest import sqlite
 from gang import WORKERS, in_workers
-from subject import BenchmarkParams, dataset, executions, run_single_prediction, xt
+from subject import BenchmarkParams, dataset, executions, run_single_prediction, sql, xt
 
 from xetrackd import Reader, Tracker
 
@@ -55,7 +54,7 @@ def cached(worker):
 def test_lineage(here):
     track_id, same = cached(0)
     assert same and executions() == 1
-    assert sqlite("benchmark.db", "SELECT cache, params_model_name, prediction, function_time > 0 FROM predictions ORDER BY rowid") == [
+    assert sql("benchmark.db", "SELECT cache, params_model_name, prediction, function_time > 0 FROM predictions ORDER BY rowid") == [
         ("", "base", 1, 1), (track_id, "base", 1, 0)]
 
 

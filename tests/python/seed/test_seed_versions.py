@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import sqlite
 from gang import WORKERS, in_workers
-from subject import ModelParams, accuracy, dataset, git, predict, xt
+from subject import ModelParams, accuracy, dataset, git, predict, sql, xt
 
 from xetrackd import Reader, Tracker
 
@@ -38,17 +38,17 @@ def test_git_state(repo):
     git("checkout", "-qb", "experiment/quiet-river-0001")
     versioned(0)
     head = git("rev-parse", "HEAD")
-    assert sqlite("benchmark.db", "SELECT git_hash, git_branch, data_version FROM events") == [
+    assert sql("benchmark.db", "SELECT git_hash, git_branch, data_version FROM events") == [
         (head, "experiment/quiet-river-0001", head)]
     (repo / "model.py").write_text("threshold = 0.6\n")
     git("commit", "-qam", "model: higher")
     versioned(1)
-    assert sqlite("benchmark.db", "SELECT count(DISTINCT git_hash), count(DISTINCT data_version) FROM events") == [(2, 1)]
+    assert sql("benchmark.db", "SELECT count(DISTINCT git_hash), count(DISTINCT data_version) FROM events") == [(2, 1)]
 
 
 def test_git_state_in_workers(repo):
     in_workers(versioned)
-    assert sqlite("benchmark.db", "SELECT git_hash, data_version, count(*), count(DISTINCT worker) FROM events GROUP BY 1, 2") == [
+    assert sql("benchmark.db", "SELECT git_hash, data_version, count(*), count(DISTINCT worker) FROM events GROUP BY 1, 2") == [
         (get_git_hash(), get_data_version(), WORKERS, WORKERS)]
 
 
@@ -80,7 +80,7 @@ def test_same_data_other_code(repo):
         code_commit, data_commit = get_versions()
         Tracker(db="benchmark.db", table="metrics", params={"code_commit": code_commit, "data_commit": data_commit}).log(
             {"model": "m", "experiment_version": f"e0.0.{number}", "accuracy": number / 10})
-    first = sqlite("benchmark.db", "SELECT data_commit FROM metrics ORDER BY timestamp LIMIT 1")[0][0]
+    first = sql("benchmark.db", "SELECT data_commit FROM metrics ORDER BY timestamp LIMIT 1")[0][0]
     said = xt("sql", "benchmark.db", "SELECT experiment_version, model, accuracy, code_commit, data_commit FROM metrics "
                                      f"WHERE data_commit = '{first}' ORDER BY accuracy DESC", "--format", "csv")
     assert [line.split(",")[0] for line in said.splitlines()[1:]] == ["e0.0.1", "e0.0.0"]
@@ -144,8 +144,8 @@ def test_tags(repo):
 
 def test_tags_in_workers(repo):
     assert len(set(in_workers(tagged_experiment, "e0.0.1"))) == 1
-    assert sqlite("benchmark.db", "SELECT experiment_version, count(*) FROM predictions GROUP BY 1") == [("e0.0.1", WORKERS * N)]
-    assert sqlite("benchmark.db", "SELECT experiment_version, count(*) FROM metrics GROUP BY 1") == [("e0.0.1", WORKERS)]
+    assert sql("benchmark.db", "SELECT experiment_version, count(*) FROM predictions GROUP BY 1") == [("e0.0.1", WORKERS * N)]
+    assert sql("benchmark.db", "SELECT experiment_version, count(*) FROM metrics GROUP BY 1") == [("e0.0.1", WORKERS)]
 
 
 # ---- the database itself under git
@@ -193,6 +193,7 @@ def test_checkout_under_a_live_daemon(repo):
     reader = Reader("benchmark.db", table="predictions")
     assert set(reader.to_df()["experiment_version"]) == {"e0.0.1", "e0.0.2"}
     git("checkout", "-q", "e0.0.1")
+    assert f",{N}" in xt("sql", "benchmark.db", "SELECT experiment_version, count(*) FROM predictions GROUP BY 1", "--format", "csv")
     assert set(Reader("benchmark.db", table="predictions").to_df()["experiment_version"]) == {"e0.0.1"}
     tagged_experiment(0, "e0.0.7")
     df = Reader("benchmark.db", table="predictions").to_df()
@@ -226,7 +227,7 @@ def table_each(worker):
 def test_table_each(here):
     for worker in range(2):
         table_each(worker)
-    assert sqlite("benchmark.db", "SELECT count(*) FROM predictions_exp000 a JOIN predictions_exp001 b USING (input_id) "
+    assert sql("benchmark.db", "SELECT count(*) FROM predictions_exp000 a JOIN predictions_exp001 b USING (input_id) "
                                   "WHERE a.prediction = b.prediction AND a.experiment != b.experiment") == [(N,)]
 
 
@@ -284,7 +285,9 @@ def loss(params):
 
 
 def track_once(worker, params):
-    Tracker(db="benchmark.db", table="predictions").track(loss, args=[params])
+    """Leaves nothing under way: other programs look at the file next."""
+    with Tracker(db="benchmark.db", table="predictions") as tracker:
+        tracker.track(loss, args=[params])
 
 
 def test_schema_validation(here):
@@ -303,7 +306,7 @@ def test_schema_validation(here):
     track_once(0, After("m"))
     assert len(Reader("benchmark.db", table="predictions")) == 3
     assert validate_schema("benchmark.db", "predictions", After) == ({}, set())
-    assert sqlite("benchmark.db", "SELECT count(params_learn_rate), count(*) FROM predictions") == [(3, 3)]
+    assert sql("benchmark.db", "SELECT count(params_learn_rate), count(*) FROM predictions") == [(3, 3)]
 
 
 def test_rename_before_workers(here):
@@ -312,7 +315,7 @@ def test_rename_before_workers(here):
     conn.execute("ALTER TABLE predictions RENAME COLUMN params_learning_rate TO params_learn_rate")
     conn.close()
     in_workers(track_once, After("m"))
-    assert sqlite("benchmark.db", "SELECT count(params_learn_rate), count(*) FROM predictions") == [(WORKERS + 1, WORKERS + 1)]
+    assert sql("benchmark.db", "SELECT count(params_learn_rate), count(*) FROM predictions") == [(WORKERS + 1, WORKERS + 1)]
     assert validate_schema("benchmark.db", "predictions", After) == ({}, set())
 
 
@@ -336,13 +339,15 @@ def pre_experiment_validation(db_path, predictions_table, metrics_table, datacla
 
 
 def test_pre_experiment_validation(repo):
-    Tracker(db="benchmark.db", table="predictions").track(loss, args=[Before("m")])
-    Tracker(db="benchmark.db", table="metrics").log({"accuracy": 0.5, "code_commit": git("rev-parse", "--short", "HEAD")})
+    track_once(0, Before("m"))
+    with Tracker(db="benchmark.db", table="metrics") as tracker:
+        tracker.log({"accuracy": 0.5, "code_commit": git("rev-parse", "--short", "HEAD")})
     review = ("benchmark.db", "predictions", "metrics")
     assert pre_experiment_validation(*review, Before) == ["raw responses are not kept"]
     tagged_experiment(0, "e0.0.1")
     assert "raw_response" in Reader("benchmark.db", table="predictions").columns
-    Tracker(db="benchmark.db", table="metrics").log({"accuracy": 0.5, "code_commit": git("rev-parse", "--short", "HEAD")})
+    with Tracker(db="benchmark.db", table="metrics") as tracker:
+        tracker.log({"accuracy": 0.5, "code_commit": git("rev-parse", "--short", "HEAD")})
     assert pre_experiment_validation(*review, Before) == []
     assert pre_experiment_validation(*review, After) == ["schema"]
     (repo / "model.py").write_text("threshold = 0.7\n")
