@@ -96,30 +96,27 @@ PyObject *call_new(struct run *run, PyObject *args, PyObject *kwargs)
 		goto out;
 	b.o.key_args = b.o.cache ? b.key_args.data : NULL;
 	b.o.key_args_bytes = b.key_args.len;
-	if (!run->xt) {
-		PyErr_SetString(PyExc_ValueError, "the run was ended");
+	if (!(call = (struct call *)new_object(ext_of((PyObject *)run)->call_type)))
+		goto out;
+	call->run = (struct run *)Py_NewRef((PyObject *)run);
+	if (!run_enter(run)) {
+		Py_CLEAR(call);
 		goto out;
 	}
-	if (!(call = (struct call *)new_object(ext_of((PyObject *)run)->call_type)) || !client_enter(c))
-		goto out;
 	do {
 		xt_run *handle = run->xt;
-		Py_BEGIN_ALLOW_THREADS r = xt_call_begin(&xt, handle, function, NULL, 0, &b.o);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_call_begin(&xt, handle, function, NULL, 0, &b.o);
+		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
-	if (r < 0 && !PyErr_Occurred())
-		client_raise(c, r);
 	call->xt = xt;
 	call->hit = r == XT_HIT;
-	call->run = (struct run *)Py_NewRef((PyObject *)run);
-	if (client_leave(c) < 0 || r < 0)
+	run->users += xt != NULL; /* until it ends */
+	if (run_leave(run, r) < 0)
 		Py_CLEAR(call);
+out:
 	beginning_done(&b);
 	return (PyObject *)call;
-out:
-	Py_XDECREF((PyObject *)call);
-	beginning_done(&b);
-	return NULL;
 }
 
 /* ---- results --------------------------------------------------------------- */
@@ -130,20 +127,18 @@ static xt_call *enter(struct call *call)
 		PyErr_SetString(PyExc_ValueError, "the call has ended");
 		return NULL;
 	}
-	return client_enter(call->run->client) ? call->xt : NULL;
+	return run_enter(call->run) ? call->xt : NULL;
 }
 
 static PyObject *leave(struct call *call, int r)
 {
-	if (r < 0 && !PyErr_Occurred())
-		client_raise(call->run->client, r);
-	return client_leave(call->run->client) < 0 || r < 0 ? NULL : Py_NewRef(Py_None);
+	return run_leave(call->run, r) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *call_result(PyObject *self, PyObject *args)
 {
 	struct call *call = (struct call *)self;
-	struct values v = {.convert = call->run ? call->run->client->convert : NULL};
+	struct values v = {.convert = call->run->client->convert};
 	const char *value = NULL, *encoding = "";
 	PyObject *fields, *copy = NULL, *ret = NULL;
 	Py_ssize_t n = 0;
@@ -192,8 +187,11 @@ static PyObject *call_end(PyObject *self, PyObject *unused)
 	double seconds = xt_call_seconds(call->xt);
 	xt_call *xt = call->xt;
 	call->xt = NULL;
-	Py_BEGIN_ALLOW_THREADS r = xt_call_end(xt);
-	Py_END_ALLOW_THREADS PyObject *done = leave(call, r);
+	call->run->users--;
+	PyThreadState *gil = PyEval_SaveThread();
+	r = xt_call_end(xt);
+	PyEval_RestoreThread(gil);
+	PyObject *done = leave(call, r);
 	if (!done)
 		return NULL;
 	Py_DECREF(done);
@@ -205,9 +203,11 @@ static void call_dealloc(PyObject *self)
 	struct call *call = (struct call *)self;
 	PyTypeObject *type = Py_TYPE(self);
 
-	if (call->xt && call->run && call->run->xt && call->run->client->xt) {
-		Py_BEGIN_ALLOW_THREADS xt_call_free(call->xt);
-		Py_END_ALLOW_THREADS
+	if (call->xt && call->run->xt && call->run->client->xt) {
+		call->run->users--;
+		PyThreadState *gil = PyEval_SaveThread();
+		xt_call_free(call->xt);
+		PyEval_RestoreThread(gil);
 	}
 	Py_XDECREF((PyObject *)call->run);
 	((freefunc)PyType_GetSlot(type, Py_tp_free))(self);

@@ -211,9 +211,10 @@ static int client_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	c->convert = optional(convert);
 	c->on_event = optional(on_event);
 	do {
-		Py_BEGIN_ALLOW_THREADS r = xt_open(&c->xt, p, &o);
-		Py_END_ALLOW_THREADS if (r == XT_EINTR && client_signalled() == 0)
-		{
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_open(&c->xt, p, &o);
+		PyEval_RestoreThread(gil);
+		if (r == XT_EINTR && client_signalled() == 0) {
 			xt_close(c->xt);
 			c->xt = NULL;
 			continue;
@@ -228,8 +229,10 @@ static int client_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	}
 	if (r == XT_OK)
 		return 0;
-	Py_BEGIN_ALLOW_THREADS xt_close(c->xt);
-	Py_END_ALLOW_THREADS c->xt = NULL;
+	PyThreadState *gil = PyEval_SaveThread();
+	xt_close(c->xt);
+	PyEval_RestoreThread(gil);
+	c->xt = NULL;
 	return -1;
 }
 
@@ -252,9 +255,11 @@ static PyObject *client_close(PyObject *self, PyObject *args, PyObject *kwargs)
 	xt_client *xt = c->xt;
 	c->xt = NULL;
 	atomic_fetch_add(&c->busy, 1);
-	Py_BEGIN_ALLOW_THREADS r =
-		failed ? xt_close_failed(xt) : xt_close_message(xt, message, sizeof(message));
-	Py_END_ALLOW_THREADS if (r < 0) raise_error(ext_of(self)->error, xt_status_name(r), "", message);
+	PyThreadState *gil = PyEval_SaveThread();
+	r = failed ? xt_close_failed(xt) : xt_close_message(xt, message, sizeof(message));
+	PyEval_RestoreThread(gil);
+	if (r < 0)
+		raise_error(ext_of(self)->error, xt_status_name(r), "", message);
 	return client_leave(c) < 0 || r < 0 ? NULL : Py_NewRef(Py_None);
 }
 
@@ -264,8 +269,9 @@ static void client_dealloc(PyObject *self)
 	PyTypeObject *type = Py_TYPE(self);
 
 	if (c->xt) {
-		Py_BEGIN_ALLOW_THREADS xt_close(c->xt);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		xt_close(c->xt);
+		PyEval_RestoreThread(gil);
 	}
 	for (struct event *e = take_events(c), *next; e; e = next) {
 		next = e->next;
@@ -292,8 +298,9 @@ static PyObject *client_flush(PyObject *self, PyObject *args, PyObject *kwargs)
 	if (!xt)
 		return NULL;
 	do {
-		Py_BEGIN_ALLOW_THREADS r = xt_flush(xt, ms);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_flush(xt, ms);
+		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
 	return leave_with(c, r);
 }
@@ -370,9 +377,10 @@ static PyObject *run_sql(struct client *c, PyObject *args, PyObject *kwargs, boo
 	if (!xt)
 		goto out;
 	do {
-		Py_BEGIN_ALLOW_THREADS r = query ? xt_query(&cursor, xt, sql, values, n, ms)
-						 : xt_exec(xt, sql, values, n, ms, &changed);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		r = query ? xt_query(&cursor, xt, sql, values, n, ms)
+			  : xt_exec(xt, sql, values, n, ms, &changed);
+		PyEval_RestoreThread(gil);
 	} while (query && r == XT_EINTR && client_signalled() == 0);
 	if (r == XT_EINTR && !query && client_signalled() < 0)
 		r = XT_EINTR; /* the handler's exception tells more */
@@ -410,11 +418,12 @@ static PyObject *list(struct client *c, enum listing what, const char *table)
 	if (!xt)
 		return NULL;
 	do {
-		Py_BEGIN_ALLOW_THREADS r = what == TABLES    ? xt_tables(&cursor, xt)
-					   : what == COLUMNS ? xt_columns(&cursor, xt, table)
-					   : what == STATUS  ? xt_daemon_status(&cursor, xt)
-							     : xt_cache_stats(&cursor, xt);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		r = what == TABLES    ? xt_tables(&cursor, xt)
+		    : what == COLUMNS ? xt_columns(&cursor, xt, table)
+		    : what == STATUS  ? xt_daemon_status(&cursor, xt)
+				      : xt_cache_stats(&cursor, xt);
+		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
 	if (r == XT_OK)
 		ret = cursor_new(c, cursor);
@@ -470,9 +479,13 @@ static PyObject *client_set(PyObject *self, PyObject *args, PyObject *kwargs)
 		return NULL;
 	if (values_take(&v, value, &to) == 0 && values_take(&v, where_value, &o.where_value) == 0 &&
 	    client_enter(c)) {
-		Py_BEGIN_ALLOW_THREADS r = xt_set(c->xt, key, to, &o, &changed);
-		Py_END_ALLOW_THREADS if (r == XT_OK) ret = PyLong_FromUnsignedLongLong(changed);
-		else if (r != XT_EINTR || client_signalled() == 0) client_raise(c, r);
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_set(c->xt, key, to, &o, &changed);
+		PyEval_RestoreThread(gil);
+		if (r == XT_OK)
+			ret = PyLong_FromUnsignedLongLong(changed);
+		else if (r != XT_EINTR || client_signalled() == 0)
+			client_raise(c, r);
 		if (client_leave(c) < 0)
 			Py_CLEAR(ret);
 	}
@@ -492,9 +505,13 @@ static PyObject *client_delete_run(PyObject *self, PyObject *args, PyObject *kwa
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|zp", names, &track_id, &table, &force) ||
 	    !client_enter(c))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS r = xt_delete_run(c->xt, track_id, table, force, &deleted);
-	Py_END_ALLOW_THREADS if (r == XT_OK) ret = PyLong_FromUnsignedLongLong(deleted);
-	else if (r != XT_EINTR || client_signalled() == 0) client_raise(c, r);
+	PyThreadState *gil = PyEval_SaveThread();
+	r = xt_delete_run(c->xt, track_id, table, force, &deleted);
+	PyEval_RestoreThread(gil);
+	if (r == XT_OK)
+		ret = PyLong_FromUnsignedLongLong(deleted);
+	else if (r != XT_EINTR || client_signalled() == 0)
+		client_raise(c, r);
 	if (client_leave(c) < 0)
 		Py_CLEAR(ret);
 	return ret;
@@ -508,8 +525,10 @@ static PyObject *client_shutdown(PyObject *self, PyObject *args, PyObject *kwarg
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p", names, &hold) || !client_enter(c))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS r = xt_shutdown(c->xt, hold);
-	Py_END_ALLOW_THREADS return leave_with(c, r);
+	PyThreadState *gil = PyEval_SaveThread();
+	r = xt_shutdown(c->xt, hold);
+	PyEval_RestoreThread(gil);
+	return leave_with(c, r);
 }
 
 /* ---- assets --------------------------------------------------------------------- */
@@ -527,8 +546,9 @@ static PyObject *client_asset_load(PyObject *self, PyObject *hash)
 	if (!hex || !client_enter(c))
 		return NULL;
 	do {
-		Py_BEGIN_ALLOW_THREADS r = xt_asset_load(c->xt, hex, &data, &size);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_asset_load(c->xt, hex, &data, &size);
+		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
 	if (r == XT_OK)
 		ret = PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
@@ -552,9 +572,13 @@ static PyObject *client_asset_delete(PyObject *self, PyObject *args, PyObject *k
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|zzp", names, &hash, &track_id, &name, &force) ||
 	    !client_enter(c))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS r = xt_asset_delete(c->xt, hash, track_id, name, force, &left);
-	Py_END_ALLOW_THREADS if (r == XT_OK) ret = PyLong_FromUnsignedLongLong(left);
-	else if (r != XT_EINTR || client_signalled() == 0) client_raise(c, r);
+	PyThreadState *gil = PyEval_SaveThread();
+	r = xt_asset_delete(c->xt, hash, track_id, name, force, &left);
+	PyEval_RestoreThread(gil);
+	if (r == XT_OK)
+		ret = PyLong_FromUnsignedLongLong(left);
+	else if (r != XT_EINTR || client_signalled() == 0)
+		client_raise(c, r);
 	if (client_leave(c) < 0)
 		Py_CLEAR(ret);
 	return ret;
@@ -588,10 +612,11 @@ static PyObject *client_cache_key(PyObject *self, PyObject *args, PyObject *kwar
 		o.key_args_bytes = packed.len;
 		o.params = v.fields;
 		o.n_params = v.n;
-		Py_BEGIN_ALLOW_THREADS r = xt_cache_key(c->xt, function, NULL, 0, &o, key);
-		Py_END_ALLOW_THREADS ret = r == XT_OK
-						   ? PyBytes_FromStringAndSize((const char *)key, sizeof(key))
-						   : client_raise(c, r);
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_cache_key(c->xt, function, NULL, 0, &o, key);
+		PyEval_RestoreThread(gil);
+		ret = r == XT_OK ? PyBytes_FromStringAndSize((const char *)key, sizeof(key))
+				 : client_raise(c, r);
 	}
 	values_done(&v);
 	Py_XDECREF(copy);
@@ -713,8 +738,10 @@ static PyObject *client_cache_items(PyObject *self, PyObject *args, PyObject *kw
 	f.prefix = n ? (const uint8_t *)prefix : NULL;
 	f.prefix_size = (size_t)n;
 	f.parts = parts;
-	Py_BEGIN_ALLOW_THREADS r = xt_cache_each(c->xt, &f, collect, &all);
-	Py_END_ALLOW_THREADS PyObject *ret = r == XT_OK && !all.failed ? PyList_New(0) : NULL;
+	PyThreadState *gil = PyEval_SaveThread();
+	r = xt_cache_each(c->xt, &f, collect, &all);
+	PyEval_RestoreThread(gil);
+	PyObject *ret = r == XT_OK && !all.failed ? PyList_New(0) : NULL;
 	if (r != XT_OK && (r != XT_EINTR || client_signalled() == 0))
 		client_raise(c, r);
 	else if (all.failed)
@@ -742,11 +769,13 @@ static PyObject *client_cache_delete(PyObject *self, PyObject *keys)
 
 	if (PyBytes_AsStringAndSize(keys, &p, &n) < 0 || !client_enter(c))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS r =
-		xt_cache_delete(c->xt, (const uint8_t *)p, (size_t)n / XT_KEY_BYTES, &deleted, &bytes);
-	Py_END_ALLOW_THREADS if (r == XT_OK) ret =
-		Py_BuildValue("KK", (unsigned long long)deleted, (unsigned long long)bytes);
-	else if (r != XT_EINTR || client_signalled() == 0) client_raise(c, r);
+	PyThreadState *gil = PyEval_SaveThread();
+	r = xt_cache_delete(c->xt, (const uint8_t *)p, (size_t)n / XT_KEY_BYTES, &deleted, &bytes);
+	PyEval_RestoreThread(gil);
+	if (r == XT_OK)
+		ret = Py_BuildValue("KK", (unsigned long long)deleted, (unsigned long long)bytes);
+	else if (r != XT_EINTR || client_signalled() == 0)
+		client_raise(c, r);
 	if (client_leave(c) < 0)
 		Py_CLEAR(ret);
 	return ret;

@@ -33,8 +33,9 @@ static void close_it(struct cursor *cursor)
 	cursor->xt = NULL;
 	if (!xt || !cursor->client->xt)
 		return;
-	Py_BEGIN_ALLOW_THREADS xt_cursor_close(xt);
-	Py_END_ALLOW_THREADS
+	PyThreadState *gil = PyEval_SaveThread();
+	xt_cursor_close(xt);
+	PyEval_RestoreThread(gil);
 }
 
 static PyObject *cursor_close(PyObject *self, PyObject *unused)
@@ -72,8 +73,9 @@ static int next(struct cursor *cursor, const xt_value **ret_row)
 	int r;
 
 	do {
-		Py_BEGIN_ALLOW_THREADS r = xt_cursor_next(cursor->xt, ret_row);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_cursor_next(cursor->xt, ret_row);
+		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
 	if (r < 0 && !PyErr_Occurred())
 		client_raise(cursor->client, r);

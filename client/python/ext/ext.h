@@ -108,6 +108,7 @@ struct run {
 	PyObject *table, *track_id;	     /* owned */
 	long pid;			     /* of the process that started it … */
 	bool started;			     /* … and so ends it; else it was joined */
+	int users;			     /* calls in the library, and tracked ones, that need `xt` */
 };
 
 /* Now, as rows have it: YYYY-MM-DD HH:MM:SS.ffffff, UTC. */
@@ -115,6 +116,12 @@ PyObject *run_py_now(PyObject *module, PyObject *unused);
 
 PyObject *run_new(struct client *c, PyObject *table, PyObject *track_id, PyObject *params, int sample_ms,
 		  bool network, bool join);
+
+/* The library's handle, counted as used until run_leave(); NULL with an exception. */
+xt_run *run_enter(struct run *run);
+
+/* 0, or -1 with an exception, of which it is told by `status` when it is an error. */
+int run_leave(struct run *run, int status);
 
 PyObject *call_new(struct run *run, PyObject *args, PyObject *kwargs);
 

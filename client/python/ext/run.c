@@ -30,9 +30,9 @@ PyObject *run_new(struct client *c, PyObject *table, PyObject *track_id, PyObjec
 	if (!client_enter(c))
 		goto out;
 	do {
-		Py_BEGIN_ALLOW_THREADS status =
-			join ? xt_run_join(&xt, c->xt, id, &o) : xt_run_start(&xt, c->xt, &o);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		status = join ? xt_run_join(&xt, c->xt, id, &o) : xt_run_start(&xt, c->xt, &o);
+		PyEval_RestoreThread(gil);
 	} while (join && status == XT_EINTR && client_signalled() == 0);
 	if (status == XT_OK) {
 		allocfunc alloc = (allocfunc)PyType_GetSlot((PyTypeObject *)ext->run_type, Py_tp_alloc);
@@ -59,16 +59,39 @@ out:
 	return ret;
 }
 
-/* The library's handle, counted as used; NULL with an exception. */
-static xt_run *enter(struct run *run)
+xt_run *run_enter(struct run *run)
 {
 	if (!client_enter(run->client))
 		return NULL;
-	if (run->xt)
+	if (run->xt) {
+		run->users++;
 		return run->xt;
+	}
 	PyErr_SetString(PyExc_ValueError, "the run was ended");
 	(void)client_leave(run->client);
 	return NULL;
+}
+
+int run_leave(struct run *run, int status)
+{
+	run->users--;
+	if (status < 0 && !PyErr_Occurred())
+		client_raise(run->client, status);
+	return client_leave(run->client) < 0 || status < 0 ? -1 : 0;
+}
+
+/* Takes the handle out, to be freed; NULL with an exception: others use it. */
+static xt_run *take(struct run *run)
+{
+	xt_run *xt = run->xt;
+
+	if (run->users > 1) {
+		PyErr_SetString(PyExc_RuntimeError,
+				"a call of the run has not ended, or another thread uses it");
+		return NULL;
+	}
+	run->xt = NULL;
+	return xt;
 }
 
 static PyObject *run_finish(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -77,14 +100,17 @@ static PyObject *run_finish(PyObject *self, PyObject *args, PyObject *kwargs)
 	struct run *run = (struct run *)self;
 	int failed = 0, r = XT_OK;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p", names, &failed) || !enter(run))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p", names, &failed) || !run_enter(run))
 		return NULL;
-	xt_run *xt = run->xt;
-	run->xt = NULL;
-	Py_BEGIN_ALLOW_THREADS r = xt_run_finish(xt, failed ? XT_FAILED : XT_FINISHED);
-	Py_END_ALLOW_THREADS if (r < 0 && (r != XT_EINTR || client_signalled() == 0))
-		client_raise(run->client, r);
-	return client_leave(run->client) < 0 || r < 0 ? NULL : Py_NewRef(Py_None);
+	xt_run *xt = take(run);
+	if (xt) {
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_run_finish(xt, failed ? XT_FAILED : XT_FINISHED);
+		PyEval_RestoreThread(gil);
+	}
+	if (r == XT_EINTR)
+		(void)client_signalled(); /* a handler's exception tells more */
+	return run_leave(run, r) < 0 || !xt ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *run_release(PyObject *self, PyObject *unused)
@@ -92,12 +118,14 @@ static PyObject *run_release(PyObject *self, PyObject *unused)
 	struct run *run = (struct run *)self;
 
 	(void)unused;
-	if (run->xt && run->client->xt) {
-		xt_run *xt = run->xt;
-		run->xt = NULL;
+	if (!run->xt || !run->client->xt)
+		return Py_NewRef(Py_None);
+	if (!run_enter(run))
+		return NULL;
+	xt_run *xt = take(run);
+	if (xt)
 		xt_run_free(xt);
-	}
-	return Py_NewRef(Py_None);
+	return run_leave(run, XT_OK) < 0 || !xt ? NULL : Py_NewRef(Py_None);
 }
 
 /* What nobody refers to any more has ended; but a client that was closed has freed its runs. */
@@ -109,9 +137,12 @@ static void run_dealloc(PyObject *self)
 	if (run->xt && run->client->xt) {
 		xt_run *xt = run->xt;
 		bool ours = run->started && run->pid == (long)getpid();
-		Py_BEGIN_ALLOW_THREADS if (!ours) xt_run_free(xt);
-		else(void) !xt_run_end(xt, XT_FINISHED);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		if (!ours)
+			xt_run_free(xt);
+		else
+			(void)!xt_run_end(xt, XT_FINISHED);
+		PyEval_RestoreThread(gil);
 	}
 	Py_XDECREF((PyObject *)run->client);
 	Py_XDECREF(run->table);
@@ -170,16 +201,15 @@ static int log_fields(struct run *run, const xt_field *fields, size_t n, int64_t
 {
 	int r;
 
-	if (!enter(run))
+	if (!run_enter(run))
 		return -1;
 	xt_run *xt = run->xt;
 	do {
-		Py_BEGIN_ALLOW_THREADS r = xt_log_fields_at(xt, fields, n, us);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_log_fields_at(xt, fields, n, us);
+		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
-	if (r < 0 && !PyErr_Occurred())
-		client_raise(run->client, r);
-	return client_leave(run->client) < 0 || r < 0 ? -1 : 0;
+	return run_leave(run, r);
 }
 
 static PyObject *run_log(PyObject *self, PyObject *const *args, Py_ssize_t n_args)
@@ -322,16 +352,15 @@ static int log_batch(struct batch *b)
 	size_t n_columns = (size_t)PyList_Size(b->keys);
 	int r;
 
-	if (!enter(b->run))
+	if (!run_enter(b->run))
 		return -1;
 	xt_run *xt = b->run->xt;
 	do {
-		Py_BEGIN_ALLOW_THREADS r = xt_log_rows(xt, b->names, n_columns, b->values, b->n);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_log_rows(xt, b->names, n_columns, b->values, b->n);
+		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
-	if (r < 0 && !PyErr_Occurred())
-		client_raise(b->run->client, r);
-	return client_leave(b->run->client) < 0 || r < 0 ? -1 : 0;
+	return run_leave(b->run, r);
 }
 
 static int log_piece(struct run *run, PyObject *items, Py_ssize_t from, Py_ssize_t to, PyObject *params)
@@ -385,17 +414,16 @@ static PyObject *run_asset_put(PyObject *self, PyObject *args)
 	Py_ssize_t n;
 	int r;
 
-	if (!PyArg_ParseTuple(args, "sy#", &name, &data, &n) || !enter(run))
+	if (!PyArg_ParseTuple(args, "sy#", &name, &data, &n) || !run_enter(run))
 		return NULL;
 	xt_run *xt = run->xt;
 	do {
-		Py_BEGIN_ALLOW_THREADS r = xt_asset_put(xt, name, data, (size_t)n, hash);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_asset_put(xt, name, data, (size_t)n, hash);
+		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
 	PyObject *ret = r == XT_OK ? PyUnicode_FromString(hash) : NULL;
-	if (r != XT_OK && !PyErr_Occurred())
-		client_raise(run->client, r);
-	if (client_leave(run->client) < 0)
+	if (run_leave(run, r) < 0)
 		Py_CLEAR(ret);
 	return ret;
 }
@@ -406,16 +434,15 @@ static PyObject *run_asset_refer(PyObject *self, PyObject *args)
 	const char *name, *hash;
 	int r;
 
-	if (!PyArg_ParseTuple(args, "ss", &name, &hash) || !enter(run))
+	if (!PyArg_ParseTuple(args, "ss", &name, &hash) || !run_enter(run))
 		return NULL;
 	xt_run *xt = run->xt;
 	do {
-		Py_BEGIN_ALLOW_THREADS r = xt_asset_refer(xt, name, hash);
-		Py_END_ALLOW_THREADS
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_asset_refer(xt, name, hash);
+		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
-	if (r != XT_OK && !PyErr_Occurred())
-		client_raise(run->client, r);
-	return client_leave(run->client) < 0 || r != XT_OK ? NULL : Py_NewRef(Py_None);
+	return run_leave(run, r) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *run_begin(PyObject *self, PyObject *args, PyObject *kwargs)
