@@ -177,6 +177,13 @@ class StrEnum(str, enum.Enum):
     A = "a"
 
 
+class Model:
+    """Something that no column can hold."""
+
+    def __init__(self, weight):
+        self.weight = weight
+
+
 ZONE = dt.timezone(dt.timedelta(hours=2))
 ID = uuid.UUID(int=5)
 BIG = "x" * 100_000
@@ -320,12 +327,97 @@ def test_hostile_object(tracker):
     assert stored(tracker, "n") == [(1, "integer")] and "Hostile" in stored(tracker)[0][0]
 
 
+# ---- arguments and results of cached calls
+
+ARGUMENTS = [v for v, _, _ in VALUES if v is not BIG] + [v for v, _ in JSON if not isinstance(v, np.ndarray) or v.size < 9] + [
+    2**63, -2**64, 10**30, "\ud800", np.arange(5000), complex(1, 2), fractions.Fraction(1, 3), range(3), len, Model, BIG]
+
+
+met = []
+
+
+def meet(x):
+    met.append(x)
+    return 7
+
+
+def give(index):
+    return {"v": RESULTS[index]}
+
+
+@pytest.fixture
+def cached(here):
+    return Tracker(db="bench.db", cache=True, warnings=False)
+
+
+@pytest.mark.parametrize("value", ARGUMENTS, ids=lambda v: ascii(v)[:24])
+def test_cached_argument(cached, value):
+    """Computed once; its row is there, and that of the hit."""
+    met.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(2):
+            assert cached.track(meet, args=[value]) == 7
+    cached.flush()
+    assert len(met) == 1
+    assert sqlite("bench.db", "SELECT function_result, cache FROM events ORDER BY rowid") == [(7, ""), (7, cached.track_id)]
+
+
+RESULTS = [v for v in ARGUMENTS if not isinstance(v, memoryview)] + [Model(3)]
+
+
+@pytest.mark.parametrize("index", range(len(RESULTS)), ids=lambda i: ascii(RESULTS[i])[:24])
+def test_cached_result(cached, index):
+    """Comes back as it was, with its types."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first, second = [cached.track(give, args=[index]) for _ in range(2)]
+    value, back = RESULTS[index], second["v"]
+    assert first["v"] is value and type(back) is type(value)
+    if isinstance(value, np.ndarray):
+        assert np.array_equal(back, value) and back.dtype == value.dtype
+    elif isinstance(value, Model):
+        assert back.weight == value.weight and back is not value
+    else:
+        assert repr(back) == repr(value)
+    cached.flush()
+    (a, one), (b, two) = sqlite("bench.db", "SELECT v, cache FROM events ORDER BY rowid")
+    assert a == b and (one, two) == ("", cached.track_id)
+
+
+def test_result_that_cannot_be_kept(cached):
+    """Is computed each time; the rows are there."""
+    met.clear()
+    with pytest.warns(xetrackd.XetrackWarning, match="not cached"):
+        for _ in range(2):
+            cached.track(locked, args=[1])
+    cached.flush()
+    assert len(met) == 2 and sqlite("bench.db", "SELECT n, cache FROM events") == [(1, ""), (1, "")]
+
+
+def locked(x):
+    met.append(x)
+    return {"lock": threading.Lock(), "n": x}
+
+
+def test_cached_arguments_that_are_alike(cached):
+    """Values that Python takes for equal, or that look alike, are calls of their own."""
+    alike = [1, True, 1.0, "1", b"1", decimal.Decimal(1), Colour.RED, "red", None, "None", "", b"", dt.date(2024, 5, 6), "2024-05-06",
+             Point(1), {"x": 1, "y": 0.5}, {1}, -1, -2, 0.0, -0.0, np.array([1]), np.array([1.0])]
+    for value in alike:
+        assert cached.track(repr, args=[value]) == repr(value)
+    assert list(cached.to_df()["cache"]) == [""] * len(alike)
+
+
+def test_cached_arguments_that_are_one(cached):
+    """numpy's scalars are the numbers that they stand for; a tuple is a list, a bytearray bytes."""
+    for one, other in [(1, np.int64(1)), (0.5, np.float64(0.5)), (True, np.bool_(True)), ((1, 2), [1, 2]), (b"b", bytearray(b"b")),
+                       ({"a": 1, "b": 2}, {"b": 2, "a": 1}), ({1, 2, 3}, frozenset({3, 2, 1})), (math.nan, float("nan"))]:
+        cached.track(str, args=[one])
+        assert cached.track(str, args=[other]) == str(one)
+
+
 # ---- assets
-
-
-class Model:
-    def __init__(self, weight):
-        self.weight = weight
 
 
 ASSETS = [Model(3), np.arange(4097), np.zeros((100, 100)), pd.DataFrame({"a": [1, 2]}), pd.Series([1.5]), pd.DataFrame(), functools.partial(int, base=2)]

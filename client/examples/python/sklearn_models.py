@@ -15,6 +15,7 @@ import multiprocessing
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from sklearn import datasets
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -69,7 +70,7 @@ def predict(sample: int, params: ModelParams) -> dict:
     _, X, _, y = load(params.dataset, params.seed)
     row, model = X[sample:sample + 1], fitted(params)
     scores = model.predict_proba(row) if params.kind == "forest" else model.decision_function(row)
-    return {"input_id": sample, "prediction": model.predict(row)[0], "ground_truth": y[sample], "raw_scores": scores[0]}
+    return {"input_id": sample, "prediction": model.predict(row)[0], "ground_truth": y[sample], "raw_scores": np.atleast_1d(scores[0])}
 
 
 fits = predictions = None  # trackers of this process

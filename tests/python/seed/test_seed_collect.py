@@ -55,10 +55,21 @@ def test_environment_in_workers(repo):
     environment_is_in(WORKERS)
 
 
-def test_segmentations(here):
+def segmented(worker, domain="medical"):
     """Dimensions that one may want to slice by later, as parameters, and as results."""
-    tracker = Tracker(db="benchmark.db", params={"model": "m-4", "temperature": 0.7, "domain": "medical", "input_length_bucket": "500-1000"})
-    row = tracker.log({"accuracy": 0.85, "latency_ms": 1234, "cost_usd": 0.002, "confidence": 0.92, "error": None})
+    tracker = Tracker(db="benchmark.db", params={"model": "m-4", "temperature": 0.7, "domain": domain, "input_length_bucket": "500-1000"})
+    return tracker.log({"accuracy": 0.85, "latency_ms": 1234, "cost_usd": 0.002, "confidence": 0.92, "error": None})
+
+
+def test_segmentations_in_workers(here):
+    rows = in_workers(segmented)
+    assert len({(r["track_id"], r["timestamp"]) for r in rows}) == WORKERS
+    assert sql("benchmark.db", "SELECT model, temperature, domain, accuracy, latency_ms, cost_usd, error, count(*) FROM events "
+                               "GROUP BY 1, 2, 3, 4, 5, 6, 7") == [("m-4", 0.7, "medical", 0.85, 1234, 0.002, None, WORKERS)]
+
+
+def test_segmentations(here):
+    row = segmented(0)
     assert row["domain"] == "medical" and row["accuracy"] == 0.85
     assert sql("benchmark.db", "SELECT avg(accuracy) FROM events WHERE model = 'm-4' AND domain = 'medical' AND "
                                   "input_length_bucket = '500-1000' AND error IS NULL") == [(0.85,)]

@@ -66,6 +66,19 @@ def check_data_committed():
     return "committed"
 
 
+def experiment_of(number):
+    """A row of metrics with both versions."""
+    code_commit, data_commit = get_versions()
+    Tracker(db="benchmark.db", table="metrics", params={"code_commit": code_commit, "data_commit": data_commit}).log(
+        {"model": "m", "experiment_version": f"e0.0.{number}", "accuracy": number / 10})
+
+
+def test_both_versions_in_workers(repo):
+    in_workers(experiment_of)
+    assert sql("benchmark.db", "SELECT code_commit, data_commit, count(*), count(DISTINCT experiment_version) FROM metrics GROUP BY 1, 2") == [
+        (*get_versions(), WORKERS, WORKERS)]
+
+
 def test_same_data_other_code(repo):
     """Four experiments: the data changes once, the code at every one."""
     for number in range(4):
@@ -77,9 +90,7 @@ def test_same_data_other_code(repo):
         (repo / "model.py").write_text(f"threshold = {number}\n")
         git("commit", "-qam", f"experiment {number}")
         assert check_data_committed() == "committed"
-        code_commit, data_commit = get_versions()
-        Tracker(db="benchmark.db", table="metrics", params={"code_commit": code_commit, "data_commit": data_commit}).log(
-            {"model": "m", "experiment_version": f"e0.0.{number}", "accuracy": number / 10})
+        experiment_of(number)
     first = sql("benchmark.db", "SELECT data_commit FROM metrics ORDER BY timestamp LIMIT 1")[0][0]
     said = xt("sql", "benchmark.db", "SELECT experiment_version, model, accuracy, code_commit, data_commit FROM metrics "
                                      f"WHERE data_commit = '{first}' ORDER BY accuracy DESC", "--format", "csv")
