@@ -347,6 +347,8 @@ struct param {
 struct xt_run {
 	struct xt_client *client; /* borrowed */
 	struct xt_run *next;	  /* in client->runs */
+	int sample_ms;		  /* between samples of its calls; 0: neither they nor its rows have any */
+	bool sample_network;	  /* calls and rows have its bytes */
 	uint64_t joined;	  /* number of its run_join; 0: it was started, or joined before */
 	char *id;		  /* owned: track_id */
 	char *table;		  /* owned; NULL: events */

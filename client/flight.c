@@ -38,14 +38,31 @@ static void take_answer(const struct result_cache_begin *a, struct entry *ret)
 			      .function_ns = a->function_ns};
 }
 
+/* A result of one's own that is on its way is waited for: one reads one's own writes. */
+static int await_own(struct xt_client *c, const uint8_t *key)
+{
+	uint64_t seq = 0;
+
+	for (const struct held *h = c->held; h; h = h->next)
+		if (h->seq > c->acked && memcmp(h->key, key, XT_CACHE_KEY) == 0)
+			seq = h->seq;
+	if (seq == 0 || c->fd < 0)
+		return XT_OK;
+	int r = client_await(c, seq, client_full_deadline(c));
+	return r == XT_EINTR ? r : XT_OK;
+}
+
 int flight_look(struct xt_client *c, const uint8_t *key, struct entry *ret, struct call *call)
 {
 	struct params_cache_begin p = {.has = PARAM_BIT(cache_begin, read_only),
 				       .key = span_of(key, XT_CACHE_KEY),
 				       .read_only = true};
 	struct result_cache_begin answer = {0};
-	int r = look_direct(c, key, ret);
+	int r = await_own(c, key);
 
+	if (r != XT_OK)
+		return r;
+	r = look_direct(c, key, ret);
 	if (r >= 0)
 		return r ? XT_OK : XT_DONE;
 	for (int i = 0; i < MAX_ASKS; i++) {
@@ -292,6 +309,8 @@ int flight_begin(struct xt_client *c, const uint8_t *key, const xt_call_options 
 	struct buf within = {0};
 
 	*ret = FLIGHT_COMPUTE;
+	if (await_own(c, key) != XT_OK)
+		return XT_EINTR;
 	if (!o->force && look_direct(c, key, ret_entry) > 0) {
 		*ret = FLIGHT_HIT;
 		return XT_OK;

@@ -96,13 +96,14 @@ static int build_head(struct xt_run *run)
 {
 	struct xt_client *c = run->client;
 	size_t id = strlen(run->id), table = run->table ? strlen(run->table) : 0;
-	uint8_t *p = run->head = malloc(64 + id + table);
+	size_t fields = (size_t)4 + !!run->table + !!run->sample_ms + run->sample_network;
+	uint8_t *p = run->head = malloc(96 + id + table);
 
 	if (!p)
 		return client_fail(c, XT_ENOMEM, "out of memory");
 	p = put(p, "\0\0\0\0\x93\x02\xa3log\x91", 11);
 	run->map_off = (size_t)(p - run->head);
-	p = pack_map(p, run->table ? 5 : 4); /* seq, track_id, table, time, rows */
+	p = pack_map(p, fields); /* seq, track_id, table, sample, sample_network, time, rows */
 	p = put(p, "\xa3seq\xcf", 5);
 	run->seq_off = (size_t)(p - run->head);
 	p = put(p, "\0\0\0\0\0\0\0\0", 8);
@@ -112,6 +113,10 @@ static int build_head(struct xt_run *run)
 		p = pack_str(p, "table", 5);
 		p = pack_str(p, run->table, table);
 	}
+	if (run->sample_ms)
+		p = put(p, "\xa6sample\xc3", 8);
+	if (run->sample_network)
+		p = put(p, "\xaesample_network\xc3", 16);
 	p = put(p, "\xa4time\xd3\0\0\0\0\0\0\0\0", 14);
 	run->head_len = (size_t)(p - run->head);
 	return XT_OK;
@@ -133,11 +138,16 @@ static struct xt_run *run_new(struct xt_client *c, const xt_run_options *options
 		return NULL;
 	}
 	run->client = c;
+	run->sample_ms = options->sample_ms;
+	run->sample_network = options->sample_network;
 	if (options->table) {
 		r = check_name(c, "table's name", options->table, XT_MAX_KEY);
 		if (r == XT_OK && !(run->table = strdup(options->table)))
 			r = client_fail(c, XT_ENOMEM, "out of memory");
 	}
+	if (r == XT_OK && (options->sample_ms < 0 || options->sample_ms > XT_MAX_SAMPLE_MS))
+		r = client_fail(c, XT_EINVAL, "sample_ms is %d, allowed are 0 to %d", options->sample_ms,
+				XT_MAX_SAMPLE_MS);
 	if (r == XT_OK)
 		r = take_params(run, options->params, options->n_params);
 	*ret_status = r;

@@ -255,6 +255,14 @@ static int tell_begun(struct xt_call *call)
 		p.key = span_of(call->key, XT_CACHE_KEY);
 		p.token = call->held->token;
 	}
+	if (run->sample_ms) {
+		p.has |= PARAM_BIT(call_begin, sample_ms);
+		p.sample_ms = (uint64_t)run->sample_ms;
+	}
+	if (run->sample_network) {
+		p.has |= PARAM_BIT(call_begin, sample_network);
+		p.sample_network = true;
+	}
 	int r = buf_failed(&row) ? no_memory(c) : push(c, METHOD_call_begin, &p, row.len);
 	buf_done(&row);
 	if (r == XT_OK)

@@ -351,6 +351,12 @@ typedef struct xt_run_options {
 	const char *track_id;	/* resumes, or names, this run; NULL: the daemon allots a name */
 	const xt_field *params; /* added to every row of the run (a row's own key wins); copied */
 	size_t n_params;
+	/* Calls of this handle get the columns cpu, memory_percent, p_memory_percent and disk_percent: what
+	 * they cost this process and the machine, as the daemon sees it when they begin, every sample_ms (10
+	 * to 3,600,000) and when they end. Plain rows get cpu_percent, ram_percent, p_memory_percent and
+	 * disk_percent as of their arrival. A row's own key wins; hits have none. 0: no such columns. */
+	int sample_ms;
+	bool sample_network; /* and, or only, bytes_sent and bytes_recv, of this network namespace */
 } xt_run_options;
 
 /* Starts a run; waits for the daemon's answer. The run belongs to the client. */

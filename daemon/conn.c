@@ -59,6 +59,7 @@ static void on_close(uv_handle_t *h)
 	buf_done(&c->writing);
 	block_unref(c->in);
 	watch_unref(c->watch);
+	sampled_unref(c->sampled);
 	server_forget(c->server, c);
 	share_unref(c->share);
 	free(c);

@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "op.h"
 #include "peer.h"
+#include "sampler.h"
 #include "share.h"
 #include "watch.h"
 
@@ -37,16 +38,18 @@ struct conn {
 	uint64_t id;	       /* of this connection, never used again */
 	enum conn_state state;
 	struct peer peer;
-	struct share *share;	  /* a reference: of its process */
-	struct client_key client; /* from hello */
-	struct watch *watch;	  /* a reference: the peer's process; NULL: it cannot be watched */
-	bool peer_died;		  /* it has ended: what is in the socket is its last word */
-	bool said_bye;		  /* it leaves in good order */
-	bool greeted;		  /* hello was taken */
-	bool welcomed;		  /* and is answered: before that nothing else may be said */
-	bool direct;		  /* it may read the cache directly */
-	bool reading;		  /* uv_read_start is in effect */
-	uint64_t since_ms;	  /* loop time: when it began to be read */
+	struct share *share;		 /* a reference: of its process */
+	struct client_key client;	 /* from hello */
+	struct watch *watch;		 /* a reference: the peer's process; NULL: it cannot be watched */
+	struct sampled_process *sampled; /* a reference: the same, once it is sampled; or NULL */
+	struct sampler_since since;	 /* what samples of plain rows count from */
+	bool peer_died;			 /* it has ended: what is in the socket is its last word */
+	bool said_bye;			 /* it leaves in good order */
+	bool greeted;			 /* hello was taken */
+	bool welcomed;			 /* and is answered: before that nothing else may be said */
+	bool direct;			 /* it may read the cache directly */
+	bool reading;			 /* uv_read_start is in effect */
+	uint64_t since_ms;		 /* loop time: when it began to be read */
 
 	struct block *in; /* bytes not yet cut; NULL when there are none */
 	size_t cut;	  /* of them, those that are cut */

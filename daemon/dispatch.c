@@ -113,6 +113,7 @@ static void take_hello(struct conn *c, struct op *op)
 	op->client = c->client;
 	c->direct = hello_is_direct(op);
 	server_greeted(c->server, c);
+	server_sampling_greeted(c->server, c);
 	server_claim_leases(c->server, c, HAS_PARAM(p, hello, leases) ? p->leases : span_of(NULL, 0));
 	lease_client_came(c->server->leases, &c->client);
 	/* Who has numbered nothing yet has the mark 0, and need not wait for the writer: `status` works
@@ -210,6 +211,7 @@ static int queue(struct conn *c, struct op *op, struct xt_err *err)
 	c->said_bye = c->said_bye || op->method->id == METHOD_bye;
 	if (op->method->id == METHOD_cache_finish)
 		server_finishing(c->server, op);
+	server_sample(c->server, c, op);
 	server_queue(c->server, c, op);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "op.h"
 
 struct cache;
+struct extra;
 struct intake;
 
 /* What a handler on the writer thread works with. */
@@ -19,6 +20,7 @@ struct work {
 	struct client *client;		       /* the sender */
 	struct buf *events;		       /* encoded events for the sender, sent before the answer */
 	struct buf text;		       /* for what results borrow */
+	struct buf rows;		       /* those of a log, with what is added to them */
 	struct span *names, *keys;	       /* scratch for a row's keys: XT_MAX_COLUMNS + 1 each */
 	struct intake *intake;		       /* of spool files */
 	struct cache *cache;		       /* of function results */
@@ -42,6 +44,10 @@ const struct culprit *work_culprit(struct work *w, uint64_t seq);
 /* Tells the sender, now and until it confirms, that a row is rejected. */
 int work_reject(struct work *w, uint64_t seq, const struct xt_err *why, struct xt_err *err)
 	__attribute__((warn_unused_result));
+
+/* What `log` does, of rows that fields are added to. */
+int rows_log(struct work *w, const struct params_log *p, const struct extra *add, struct result_log *ret,
+	     struct xt_err *err) __attribute__((warn_unused_result));
 
 /* The answer to `hello`, from what of the store does not change, the message, and the client's mark. What it
  * says of the cache lives until the thread's next answer. */

@@ -2,6 +2,7 @@
 #include "calls.h"
 #include "canon.h"
 #include "entries.h"
+#include "extra.h"
 #include "handle.h"
 
 int handle_call_begin(struct work *w, const struct params_call_begin *p, struct result_call_begin *ret,
@@ -40,28 +41,12 @@ static int judge(struct work *w, const struct params_cache_finish *p, struct xt_
 }
 
 /* The row as the one of a log; marked: with lease_lost. */
-static void put_rows(struct buf *out, struct span row, bool marked)
-{
-	static const char mark[] = "lease_lost";
-	struct reader r = reader_of(row);
-	struct token head = {0};
-	msgpack_packer pk = wire_packer(out);
-
-	if (reader_next(&r, &head) < 0)
-		head.count = 0;
-	msgpack_pack_array(&pk, 1);
-	msgpack_pack_map(&pk, head.count + marked);
-	buf_add(out, r.at, (size_t)(r.end - r.at));
-	if (!marked)
-		return;
-	msgpack_pack_str(&pk, sizeof(mark) - 1);
-	msgpack_pack_str_body(&pk, mark, sizeof(mark) - 1);
-	msgpack_pack_true(&pk);
-}
-
 static int log_row(struct work *w, const struct params_cache_finish *p, bool marked, struct result_log *ret,
 		   struct xt_err *err)
 {
+	static const uint8_t one = 0x91; /* an array of one row */
+	static const char mark[] = "\xaalease_lost\xc3";
+	struct extra add = {0};
 	struct params_log log = {
 		.seq = p->seq, .track_id = p->track_id, .table = p->table, .time = p->time, .call = p->call};
 
@@ -69,11 +54,15 @@ static int log_row(struct work *w, const struct params_cache_finish *p, bool mar
 	log.has |= HAS_PARAM(p, cache_finish, time) ? PARAM_BIT(log, time) : 0;
 	log.has |= HAS_PARAM(p, cache_finish, call) ? PARAM_BIT(log, call) : 0;
 	buf_clear(&w->text);
-	put_rows(&w->text, p->row, marked);
+	buf_add(&w->text, &one, 1);
+	buf_add(&w->text, p->row.data, p->row.len);
 	if (buf_failed(&w->text))
 		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	log.rows = buf_span(&w->text);
-	return handle_log(w, &log, ret, err);
+	extra_add(&add, buf_span(&w->op->extra));
+	if (marked)
+		extra_add(&add, span_str(mark));
+	return rows_log(w, &log, &add, ret, err);
 }
 
 static int keep_result(struct work *w, const struct params_cache_finish *p, struct xt_err *why)

@@ -2,6 +2,7 @@
 #include "calls.h"
 #include "crash.h"
 #include "entries.h"
+#include "extra.h"
 #include "handle.h"
 #include "row.h"
 #include "runs.h"
@@ -118,14 +119,22 @@ static uint64_t skip_known(struct work *w, struct message *m, uint64_t seq)
 	return skip;
 }
 
-int handle_log(struct work *w, const struct params_log *p, struct result_log *ret, struct xt_err *err)
+int rows_log(struct work *w, const struct params_log *sent, const struct extra *add, struct result_log *ret,
+	     struct xt_err *err)
 {
+	const struct params_log *p = sent;
+	struct params_log longer;
 	struct message m = {0};
 	struct token head = {0};
 	struct xt_err refusal;
 	uint64_t stored = w->stored, rejected = w->rejected;
 	int r = 0;
 
+	if (add->n > 0) {
+		longer = *sent;
+		extra_put(add, &longer.columns, &longer.rows, &w->rows);
+		p = &longer;
+	}
 	m.rows = reader_of(p->rows);
 	m.n = reader_next(&m.rows, &head) == 0 ? head.count : 0;
 	uint64_t known = skip_known(w, &m, p->seq), i = known;
@@ -154,4 +163,12 @@ int handle_log(struct work *w, const struct params_log *p, struct result_log *re
 	w->op->rejected = w->op->kept_rejected + (w->rejected - rejected);
 	*ret = (struct result_log){.stored = w->op->stored, .rejected = w->op->rejected};
 	return r;
+}
+
+int handle_log(struct work *w, const struct params_log *p, struct result_log *ret, struct xt_err *err)
+{
+	struct extra samples = {0};
+
+	extra_add(&samples, buf_span(&w->op->extra));
+	return rows_log(w, p, &samples, ret, err);
 }

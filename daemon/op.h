@@ -61,6 +61,7 @@ struct op {
 	uint64_t after;	     /* OP_BARRIER: number to wait for */
 	struct cursor *cursor; /* of reading methods; see reader.h */
 	enum op_lease lease;   /* of cache_finish */
+	struct buf extra;      /* fields that the loop adds to its rows: encoded keys and values */
 	char cause[64];	       /* OP_GONE: what ended the client, "" when it closed by itself */
 
 	/* Filled in by the thread that works on it. */

@@ -17,6 +17,7 @@
 #define SPARE_FDS   1024  /* at most, that are no connections */
 #define MAX_CURSORS 256
 #define MIN_CURSORS 8
+#define MAX_SAMPLED 16384	 /* calls: each costs a little at every tick */
 #define MAX_ASSETS  32		 /* uploads and downloads: zstd takes 2 MiB for one */
 #define MAX_QUEUED  (32u << 20)	 /* bytes that wait for the writer */
 #define MAX_READING (64u << 20)	 /* bytes that wait for the readers */
@@ -78,6 +79,7 @@ static void set_limits(struct server *s)
 	s->shares.max[SHARE_CONNS] = lim.rlim_cur - kept;
 	s->shares.max[SHARE_CURSORS] = cursors < MAX_CURSORS ? cursors : MAX_CURSORS;
 	s->shares.max[SHARE_ASSETS] = MAX_ASSETS;
+	s->shares.max[SHARE_SAMPLED] = MAX_SAMPLED;
 	s->shares.max[SHARE_QUEUED] = MAX_QUEUED;
 	s->shares.max[SHARE_READING] = MAX_READING;
 	s->shares.max[SHARE_ROOM] = MAX_ROOM;
@@ -265,8 +267,9 @@ static void close_handles(struct server *s)
 				  (uv_handle_t *)&s->watch_timer, (uv_handle_t *)&s->judge_timer,
 				  (uv_handle_t *)&s->spool_timer, (uv_handle_t *)&s->departed_timer,
 				  (uv_handle_t *)&s->calm_timer,  (uv_handle_t *)&s->drain_timer,
-				  (uv_handle_t *)&s->lease_timer, (uv_handle_t *)&s->sigterm,
-				  (uv_handle_t *)&s->sigint,	  (uv_handle_t *)&s->listener};
+				  (uv_handle_t *)&s->lease_timer, (uv_handle_t *)&s->sample_timer,
+				  (uv_handle_t *)&s->sigterm,	  (uv_handle_t *)&s->sigint,
+				  (uv_handle_t *)&s->listener};
 
 	/* Closing a signal's handle gives it back its default, which would kill us on the way out. */
 	sigset_t stop;
@@ -500,13 +503,14 @@ static void init_handles(struct server *s)
 	uv_timer_init(&s->loop, &s->calm_timer);
 	uv_timer_init(&s->loop, &s->drain_timer);
 	uv_timer_init(&s->loop, &s->lease_timer);
+	uv_timer_init(&s->loop, &s->sample_timer);
 	uv_signal_init(&s->loop, &s->sigterm);
 	uv_signal_init(&s->loop, &s->sigint);
 	uv_pipe_init(&s->loop, &s->listener, 0);
 	s->async.data = s->prepare.data = s->spin.data = s;
 	s->idle_timer.data = s->watch_timer.data = s->judge_timer.data = s->drain_timer.data = s;
 	s->spool_timer.data = s->departed_timer.data = s->calm_timer.data = s;
-	s->lease_timer.data = s;
+	s->lease_timer.data = s->sample_timer.data = s;
 	s->watches = (struct watch_list){.loop = &s->loop, .on_death = server_on_death, .data = s};
 	s->sigterm.data = s->sigint.data = s->listener.data = s;
 }
@@ -521,6 +525,7 @@ int server_init(struct server *s, struct store *store, struct cache *cache, cons
 				  uv_strerror(r));
 	init_handles(s);
 	set_limits(s);
+	server_sampling_init(s);
 	if (flight_init(s, err) < 0)
 		return -1;
 	r = writer_start(&s->writer, store, cache, wake, s);
@@ -574,6 +579,7 @@ void server_done(struct server *s)
 		s->cursors = next;
 	}
 	flight_done(s);
+	sampler_done(&s->sampler);
 	free(s->slots);
 	uv_loop_close(&s->loop);
 }

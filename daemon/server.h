@@ -12,6 +12,7 @@
 #include "log.h"
 #include "loop.h"
 #include "reader.h"
+#include "sampler.h"
 #include "share.h"
 #include "watch.h"
 #include "writer.h"
@@ -41,6 +42,7 @@ struct server {
 	uv_timer_t spool_timer; /* when to look for spool files again */
 	uv_timer_t departed_timer; /* clients may come back */
 	uv_timer_t lease_timer;	   /* somebody has waited long enough for a lease */
+	uv_timer_t sample_timer;   /* a call is to be sampled; not active while none is */
 	uv_timer_t calm_timer;	   /* what has become better is told when it stays so */
 	uv_timer_t drain_timer;	   /* the latest moment to leave */
 	uv_signal_t sigterm, sigint;
@@ -66,6 +68,8 @@ struct server {
 	struct conn *same[SERVER_BUCKETS]; /* greeted connections by client id */
 	struct conn *dirty;		   /* to be flushed */
 	struct watch_list watches;	   /* the peers' processes */
+	struct sampler sampler;		   /* what they cost */
+	uint64_t sample_due;		   /* loop time at which sample_timer fires, while it is active */
 	struct departed *departed;	   /* clients that may come back */
 	bool spooling;			   /* a look for spool files is under way */
 	bool settling;			   /* files of assets are being put where they belong */
@@ -186,6 +190,19 @@ void server_tell_cache(struct server *s, struct conn *c);
 
 /* Looks after the cache when the writer has done something: damage, a new place. */
 void server_look_at_cache(struct server *s);
+
+/* ---- sampling.c ------------------------------------------------------- */
+
+void server_sampling_init(struct server *s);
+
+/* A connection was greeted: what its rows are to say of costs counts from here. */
+void server_sampling_greeted(struct server *s, struct conn *c);
+
+/* A call begins, or a row that is to have samples has come, which the message gets as fields of its rows. */
+void server_sample(struct server *s, struct conn *c, struct op *op);
+
+/* A client has gone, with its calls. */
+void server_sampling_gone(struct server *s, const struct client_key *client);
 
 /* ---- departed.c ------------------------------------------------------- */
 

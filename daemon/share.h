@@ -18,6 +18,7 @@ enum share_kind {
 	SHARE_ROOM,    /* bytes of large messages that have come in part */
 	SHARE_UNREAD,  /* bytes of answers that are not read */
 	SHARE_ASSETS,  /* assets that are being put or read */
+	SHARE_SAMPLED, /* calls that are sampled */
 	SHARE_KINDS
 };
 

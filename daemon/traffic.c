@@ -24,6 +24,7 @@
 void server_op_free(struct op *op)
 {
 	buf_done(&op->out);
+	buf_done(&op->extra);
 	block_unref(op->block);
 	share_unref(op->share);
 	free(op);
@@ -97,6 +98,7 @@ void server_tell_gone(struct server *s, const struct client_key *client, bool re
 	struct op *op = queue_internal(s, OP_GONE, client, NULL);
 
 	lease_client_gone(s->leases, client);
+	server_sampling_gone(s, client);
 	if (!op)
 		return;
 	op->reader = reader;

@@ -508,6 +508,7 @@ static void *writer_main(void *data)
 	free(b->work.names);
 	free(b->work.keys);
 	buf_done(&b->work.text);
+	buf_done(&b->work.rows);
 	free(b);
 	return NULL;
 }

@@ -372,6 +372,32 @@ def autostarted(runtime):
 
 
 @pytest.fixture
+def here(runtime, autostarted, monkeypatch):
+    """An empty working directory; the daemons of all databases in it are stopped at the end."""
+    path = runtime / "work"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    yield path
+    if "xetrackd" in sys.modules:
+        sys.modules["xetrackd.session"]._close_all()  # as at the process's end
+    for lock in path.rglob("*.lock"):
+        autostarted(str(lock)[:-len(".lock")])
+
+
+@pytest.fixture
+def repo(here, monkeypatch):
+    """The working directory as a git repository of one commit, with code and the pointer to its data."""
+    for name, value in {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@b",
+                        "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@b"}.items():
+        monkeypatch.setenv(name, value)
+    (here / "model.py").write_text("threshold = 0.5\n")
+    (here / "data.dvc").write_text("md5: 0\n")
+    for command in ("init -q -b main", "add model.py data.dvc", "commit -qm start"):
+        subprocess.run(["git", *command.split()], check=True)
+    return here
+
+
+@pytest.fixture
 def small_disk(runtime):
     """A file system of 8 MB, where one may be mounted."""
     path = runtime / "disk"

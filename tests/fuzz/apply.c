@@ -187,6 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	temp_store_begin(w.store, LIMIT_MS);
 	apply_all(&w, span_of(data, size));
 	buf_done(&w.text);
+	buf_done(&w.rows);
 	intake_done(&intake);
 	entries_rolled_back(w.cache);
 	temp_store_undo(w.store);

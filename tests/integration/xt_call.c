@@ -15,6 +15,11 @@
  *     --no-cache     without the cache
  *     --pairs        execute key x + 1 within the execution of x
  *     --fork         go on in a child of fork, which calls again
+ *     --sample N     sample at that interval, ms
+ *     --network      and the network's bytes
+ *     --spin         an execution computes for its time, instead of waiting
+ *     --own          results have columns that samples have too
+ *     --rows N       log as many plain rows first, every other one as a batch
  *     --hang         after the first execution has begun: wait for a signal
  */
 #include <fcntl.h>
@@ -34,8 +39,9 @@ struct worker {
 	xt_client *xt;
 	xt_run *run;
 	int witness;
-	long keys, from, micros, fail_each, suicide_at, executed, hits, timeouts;
-	bool pairs, hang;
+	long keys, from, micros, fail_each, suicide_at, rows, executed, hits, timeouts;
+	bool pairs, hang, spin, own;
+	xt_run_options run_options;
 	xt_call_options options;
 };
 
@@ -56,6 +62,24 @@ static int complain(const struct worker *w, const char *what, int r)
 
 static int call(struct worker *w, long x, int depth);
 
+/* What an execution takes: of the clock, or of this process's CPU time. */
+static void take_time(const struct worker *w)
+{
+	struct timespec t;
+	int64_t now, until;
+
+	if (!w->spin) {
+		nanosleep(&(struct timespec){.tv_nsec = w->micros * 1000}, NULL);
+		return;
+	}
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	until = t.tv_sec * INT64_C(1000000000) + t.tv_nsec + w->micros * 1000;
+	do {
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+		now = t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+	} while (now < until);
+}
+
 static int execute(struct worker *w, xt_call *handle, long x, int depth)
 {
 	testify(w, "begin", x);
@@ -67,12 +91,14 @@ static int execute(struct worker *w, xt_call *handle, long x, int depth)
 	if (w->pairs && depth == 0 && call(w, (x + 1) % w->keys, 1) != 0)
 		return 1;
 	if (w->micros > 0)
-		nanosleep(&(struct timespec){.tv_nsec = w->micros * 1000}, NULL);
+		take_time(w);
 	if (w->fail_each && x % w->fail_each == 0) {
 		xt_call_fail(handle, "ValueError", "a multiple");
 		return 0;
 	}
 	int r = xt_call_result(handle, XT("y", x * x), XT("text", "a result"));
+	if (w->own && r == XT_OK)
+		r = xt_call_result(handle, XT("cpu", 7), XT("bytes_sent", "many"));
 	testify(w, "end", x);
 	return r == XT_OK ? 0 : complain(w, "result", r);
 }
@@ -108,15 +134,39 @@ static int work(struct worker *w)
 	return 0;
 }
 
+static int log_rows(const struct worker *w)
+{
+	static const char *const columns[] = {"n"};
+	int r = XT_OK;
+
+	for (long i = 0; i < w->rows / 2 && r == XT_OK; i++) {
+		const xt_value value = xt_int(i);
+		r = xt_log(w->run, XT("n", i));
+		if (r == XT_OK)
+			r = xt_log_rows(w->run, columns, 1, &value, 1);
+	}
+	return r == XT_OK ? 0 : complain(w, "rows", r);
+}
+
 static int parse(struct worker *w, xt_options *o, bool *ret_fork, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"from", required_argument, NULL, 'f'}, {"micros", required_argument, NULL, 'm'},
-		{"fail", required_argument, NULL, 'e'}, {"suicide", required_argument, NULL, 's'},
-		{"socket", no_argument, NULL, 'S'},	{"force", no_argument, NULL, 'F'},
-		{"no-cache", no_argument, NULL, 'n'},	{"pairs", no_argument, NULL, 'p'},
-		{"fork", no_argument, NULL, 'k'},	{"hang", no_argument, NULL, 'h'},
-		{"wait", required_argument, NULL, 'w'}, {0}};
+	static const struct option options[] = {{"from", required_argument, NULL, 'f'},
+						{"micros", required_argument, NULL, 'm'},
+						{"fail", required_argument, NULL, 'e'},
+						{"suicide", required_argument, NULL, 's'},
+						{"socket", no_argument, NULL, 'S'},
+						{"force", no_argument, NULL, 'F'},
+						{"no-cache", no_argument, NULL, 'n'},
+						{"pairs", no_argument, NULL, 'p'},
+						{"fork", no_argument, NULL, 'k'},
+						{"hang", no_argument, NULL, 'h'},
+						{"wait", required_argument, NULL, 'w'},
+						{"sample", required_argument, NULL, 'a'},
+						{"network", no_argument, NULL, 'N'},
+						{"spin", no_argument, NULL, 'P'},
+						{"own", no_argument, NULL, 'o'},
+						{"rows", required_argument, NULL, 'r'},
+						{0}};
 	int c;
 
 	w->options.cache = true;
@@ -141,6 +191,16 @@ static int parse(struct worker *w, xt_options *o, bool *ret_fork, int argc, char
 			*ret_fork = true;
 		else if (c == 'h')
 			w->hang = true;
+		else if (c == 'a')
+			w->run_options.sample_ms = atoi(optarg);
+		else if (c == 'N')
+			w->run_options.sample_network = true;
+		else if (c == 'P')
+			w->spin = true;
+		else if (c == 'o')
+			w->own = true;
+		else if (c == 'r')
+			w->rows = atol(optarg);
 		else if (c == 'w')
 			w->options.wait_ms = atoi(optarg);
 		else
@@ -154,7 +214,8 @@ static int parse(struct worker *w, xt_options *o, bool *ret_fork, int argc, char
 
 int main(int argc, char **argv)
 {
-	struct worker w = {0};
+	static const xt_field model[] = {{"model", {XT_T_TEXT, {.text = "m"}, 1}}};
+	struct worker w = {.run_options = {.params = model, .n_params = 1}};
 	xt_options o = {0};
 	char message[400];
 	bool forks = false;
@@ -169,11 +230,13 @@ int main(int argc, char **argv)
 		r = xt_open(&w.xt, argv[optind], &o);
 	}
 	if (r == XT_OK)
-		r = xt_run_join(&w.run, w.xt, argv[optind + 1],
-				&(xt_run_options){XT_PARAMS(XT("model", "m"))});
-	if (r != XT_OK || w.witness < 0)
-		return complain(&w, "open", r);
-	int failed = work(&w);
+		r = xt_run_join(&w.run, w.xt, argv[optind + 1], &w.run_options);
+	if (r != XT_OK || w.witness < 0) {
+		r = complain(&w, "open", r);
+		xt_close(w.xt);
+		return r;
+	}
+	int failed = log_rows(&w) || work(&w);
 	if (forks && xt_flush(w.xt, XT_FOREVER) != XT_OK)
 		return complain(&w, "flush", r);
 	pid_t child = forks ? fork() : -1;

@@ -20,13 +20,16 @@ PyObject *run_new(struct client *c, PyObject *table, PyObject *track_id, PyObjec
 	Py_ssize_t n;
 	int status = XT_OK;
 
-	(void)sample_ms;
-	(void)network;
 	const char *id = track_id == Py_None ? NULL : PyUnicode_AsUTF8AndSize(track_id, &n);
 	const char *name = PyUnicode_AsUTF8AndSize(table, &n);
 	if (!copy || !name || (!id && track_id != Py_None) || values_fields(&v, copy) < 0)
 		goto out;
-	xt_run_options o = {.table = name, .track_id = id, .params = v.fields, .n_params = v.n};
+	xt_run_options o = {.table = name,
+			    .track_id = id,
+			    .params = v.fields,
+			    .n_params = v.n,
+			    .sample_ms = sample_ms,
+			    .sample_network = network};
 	if (!client_enter(c))
 		goto out;
 	do {

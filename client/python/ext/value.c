@@ -172,9 +172,15 @@ PyObject *values_copy(PyObject *mapping)
 	if (PyDict_Check(mapping))
 		return PyDict_Copy(mapping);
 	PyObject *copy = PyDict_New();
-	if (copy && PyDict_Update(copy, mapping) < 0)
-		Py_CLEAR(copy);
-	return copy;
+	if (!copy || PyDict_Update(copy, mapping) == 0)
+		return copy;
+	if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+		PyErr_Clear();
+		PyErr_Format(PyExc_TypeError, "a row is a mapping from keys to values, not a %S",
+			     (PyObject *)Py_TYPE(mapping));
+	}
+	Py_DECREF(copy);
+	return NULL;
 }
 
 PyObject *value_to_python(const xt_value *v)

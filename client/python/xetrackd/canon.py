@@ -30,7 +30,7 @@ class Uncacheable(TypeError):
         super().__init__(f"a {self.kind} has no canonical form{why}")
 
 
-def _tag(value: Any, **fields: Any) -> dict[str, Any]:
+def _tag(value: Any, /, **fields: Any) -> dict[str, Any]:
     return {"__class__": type(value).__qualname__, **fields}
 
 

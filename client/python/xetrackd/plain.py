@@ -334,10 +334,9 @@ def with_assets(run: _xetrackd.Run, data: Mapping[str, Any], found: dict[str, st
 
 def _checked(value: Any) -> Any:
     """A value that can be packed. Containers with something unplain in them become JSON text of what they show."""
+    value = settle(value)
     if type(value) not in (list, tuple, dict):
-        value = convert(value)
-        if type(value) not in (list, tuple, dict):
-            return value
+        return value
     try:
         _xetrackd.pack(value, convert)
     except NoPlainForm:

@@ -467,14 +467,13 @@ class Tracker:
 
     def add_column(self, key: str, value: Any) -> Any:
         """Adds a column of the type of `value`, and returns that."""
-        try:
-            self._client.set(key, self._storable(key, value), self.table_name, self._track_id, "track_id", "")
-        except _xetrackd.Error as e:
-            if e.code != "no_such_table":
-                raise
-            kind = {bool: "BOOLEAN", int: "INTEGER", float: "REAL", str: "TEXT", bytes: "BLOB"}.get(type(value), "")
-            self._client.execute(f"CREATE TABLE IF NOT EXISTS {quote(self.table_name)}"
-                                 f"(track_id TEXT, timestamp TEXT, {quote(key)} {kind})")
+        self._client.flush()
+        kind = {bool: "BOOLEAN", int: "INTEGER", float: "REAL", str: "TEXT", bytes: "BLOB"}.get(type(plain.settle(value)), "")
+        table, known = quote(self.table_name), {name.lower() for name in self.dtypes}
+        if not known:
+            self._client.execute(f"CREATE TABLE IF NOT EXISTS {table}(track_id TEXT, timestamp TEXT, {quote(key)} {kind})")
+        elif key.lower() not in known:
+            self._client.execute(f"ALTER TABLE {table} ADD COLUMN {quote(key)} {kind}")
         return value
 
     def _storable(self, key: str, value: Any) -> Any:
