@@ -379,7 +379,7 @@ def here(runtime, autostarted, monkeypatch):
     monkeypatch.chdir(path)
     yield path
     if "xetrackd" in sys.modules:
-        sys.modules["xetrackd.session"]._close_all()  # as at the process's end
+        sys.modules["xetrackd.session"].close_all()  # as at the process's end
     for lock in path.rglob("*.lock"):
         autostarted(str(lock)[:-len(".lock")])
 
