@@ -1,0 +1,325 @@
+"""copy(): rows and assets from one database to another, as often as one likes."""
+import hashlib
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from conftest import sqlite
+
+from xetrackd import Error, NoSuchTable, Reader, Tracker, copy, copying, session
+
+
+@pytest.fixture
+def source(runtime, autostarted):
+    autostarted(runtime / "source.db")
+    return runtime / "source.db"
+
+
+@pytest.fixture
+def target(runtime, autostarted):
+    autostarted(runtime / "target.db")
+    return runtime / "target.db"
+
+
+def rows(path, table="events", what="*"):
+    with Reader(path) as r:
+        return sorted(r.rows(f'SELECT {what} FROM "{table}"'), key=repr)
+
+
+def log(path, *data, track_id=None, table="events", **kw):
+    with Tracker(path, track_id=track_id, table=table, **kw) as t:
+        for row in data:
+            t.log(row)
+        return t.track_id
+
+
+def old_database(path, *rows, columns="i INTEGER"):
+    """One that the Python library xetrack made."""
+    con = sqlite3.connect(path)
+    with con:
+        con.execute(f'CREATE TABLE "default" (track_id TEXT, timestamp TEXT, {columns}, PRIMARY KEY (track_id, timestamp))')
+        for name in "assets", "keys", "counts":
+            con.execute(f"CREATE TABLE {name} (key TEXT PRIMARY KEY, value BLOB)")
+        for row in rows:
+            con.execute(f'INSERT INTO "default" VALUES ({",".join("?" * len(row))})', row)
+    con.close()
+
+
+def test_all_tables_once(source, target):
+    log(source, {"a": 1}, {"a": 2, "b": "x"}, track_id="one")
+    log(source, {"m": 0.5}, track_id="one", table="metrics")
+    assert copy(source, target) == 3
+    for table in "events", "metrics":
+        assert rows(target, table) == rows(source, table)
+    assert copy(str(source), str(target)) == 0
+    assert rows(target) == rows(source)
+
+
+def test_a_run_that_goes_on(source, target):
+    log(source, {"a": 1}, track_id="one")
+    log(source, {"a": 1}, track_id="two")
+    assert copy(source, target) == 2
+    log(source, {"a": 2}, {"a": 3}, track_id="one")
+    log(target, {"a": 7}, track_id="three")
+    assert copy(source, target) == 2
+    assert sorted(r["a"] for r in rows(target)) == [1, 1, 2, 3, 7]
+    assert copy(source, target) == 0
+    assert copy(target, source) == 1  # and back: only what is new there
+    assert rows(source) == rows(target)
+
+
+def test_rows_of_one_time_are_told_apart(source, target):
+    log(source, {"a": 0})
+    with session_of(source) as client:
+        for a in 1, 1, 2, None:
+            client.execute("INSERT INTO events VALUES ('r', '2025-01-01 00:00:00.000000', ?)", (a,))
+    assert copy(source, target) == 5
+    with session_of(target) as client:
+        client.execute("DELETE FROM events WHERE rowid IN (SELECT min(rowid) FROM events WHERE a IN (1, 2) GROUP BY a)")
+    assert len(rows(target)) == 3
+    assert copy(source, target) == 2  # one of the two equal ones, and the other
+    assert rows(target) == rows(source)
+
+
+class session_of:
+    def __init__(self, path):
+        self.session = session.acquire(path)
+
+    def __enter__(self):
+        return self.session.client
+
+    def __exit__(self, *_):
+        self.session.release()
+
+
+@pytest.mark.filterwarnings("ignore:renamed_key")
+def test_types_and_keys_are_kept(source, target):
+    log(source, {"i": 1, "r": 0.5, "t": "007", "b": b"\0\xff", "ok": True, "loss/train": 1.5, "null": None, "big": 2**62},
+        {"Acc": 1}, {"acc": 2})
+    copy(source, target)
+    with session_of(source) as s, session_of(target) as t:
+        theirs, ours = list(s.columns("events")), list(t.columns("events"))
+    assert sorted(ours, key=repr) == sorted(theirs, key=repr)  # name, type, key
+    assert rows(target) == rows(source)
+    log(target, {"loss/train": 2.5})  # falls on the same column
+    assert sorted(r["loss_train"] for r in rows(target) if r["loss_train"]) == [1.5, 2.5]
+    assert not [c for c in Reader(target).columns if c.startswith("loss_train_")]
+
+
+def test_columns_are_united(source, target):
+    log(target, {"b": 1, "mine": "x"}, track_id="zero")
+    log(source, {"a": 1, "b": 2}, track_id="one")
+    assert copy(source, target) == 1
+    assert set(Reader(target).columns) == {"track_id", "timestamp", "a", "b", "mine"}
+    assert rows(target, what="a, b, mine") == [{"a": 1, "b": 2, "mine": None}, {"a": None, "b": 1, "mine": "x"}]
+    Reader(target).set_value("mine", "later", track_id="one")  # a column that the source has not
+    assert copy(source, target) == 0
+
+
+@pytest.mark.filterwarnings("ignore:widened_column")
+@pytest.mark.parametrize("here, there, type", [(1, "007", object), ("x", 5, object), (1, 0.5, float), (0.5, 3, float),
+                                               (0.5, 2**62 + 1, object), (True, 7, object), (5, False, object),
+                                               (b"x", "x", object), (None, 3, int), (1, None, int)])
+def test_types_that_differ(source, target, here, there, type):
+    """Nothing is converted, so that a second copy finds what the first one put there."""
+    log(target, {"v": here}, track_id="t")
+    log(source, {"v": there}, track_id="s")
+    assert copy(source, target) == 1
+    assert copy(source, target) == 0
+    r = Reader(target)
+    (found,) = r.rows("SELECT v, typeof(v) AS t FROM events WHERE track_id = 's'")
+    assert found["v"] == there and (found["t"] == "integer") == (there.__class__ in (int, bool) and type is not float)
+    (mine,) = r.rows("SELECT v FROM events WHERE track_id = 't'")
+    assert mine["v"] == here
+    assert r.dtypes["v"] is type
+
+
+def test_no_trace_of_the_probe_is_left(source, target):
+    log(source, {"a": 1})
+    copy(source, target)
+    assert sqlite(target, "SELECT count(*) FROM events") == [(1,)]
+    stale = copying.PROBE + "0123456789abcdef"
+    with session_of(target) as client:  # of a copy that was killed
+        client.execute("INSERT INTO events(track_id, timestamp) VALUES (?, '2020-01-01 00:00:00.000000')", (stale,))
+    with session_of(source) as client:
+        client.execute("INSERT INTO events(track_id, timestamp) VALUES (?, '2020-01-01 00:00:00.000000')", (stale,))
+    log(source, {"b": 1})
+    assert copy(source, target) == 1
+    assert sqlite(target, "SELECT count(*), sum(track_id LIKE 'xetrackd%') FROM events") == [(2, 0)]
+
+
+# ---- databases of the Python library
+
+
+def digest(path):
+    code = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())"
+    return subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout
+
+
+def test_an_old_database_is_only_read(source, target):
+    old_database(source, ("a-b-1", "2025-01-01 10:00:00.000001", 1), ("a-b-1", "2025-01-01 10:00:00.000002", 2))
+    before, files = digest(source), sorted(os.listdir(source.parent))
+    assert copy(source, target) == 2
+    assert copy(source, target) == 0
+    assert digest(source) == before
+    assert [f for f in os.listdir(source.parent) if f.startswith("source")] == ["source.db"], files
+    assert rows(target, "default") == [{"track_id": "a-b-1", "timestamp": f"2025-01-01 10:00:00.00000{i}", "i": i} for i in (1, 2)]
+    assert Reader(target).tables == ["default"]
+    (pk,) = sqlite(target, "SELECT count(*) FROM pragma_table_info('default') WHERE pk > 0")
+    assert pk == (2,)  # and so it goes on in local time
+
+
+def test_rows_for_a_table_where_a_time_is_taken_once(source, target):
+    """None is lost, and a second copy finds those that moved on."""
+    with session_of(source) as client:
+        client.execute('CREATE TABLE "default"(track_id TEXT, timestamp TEXT, i INTEGER)')
+        for i, micro in enumerate((999998, 999998, 999999, 999998)):
+            client.execute('INSERT INTO "default" VALUES (?, ?, ?)', ("r", f"2025-12-31 23:59:59.{micro}", i))
+    old_database(target, ("r", "2025-12-31 23:59:59.999998", 0))
+    with pytest.warns(UserWarning, match="local in one of the two databases and UTC in the other"):
+        assert copy(source, target) == 3
+    expected = sqlite(target, 'SELECT i, timestamp FROM "default" ORDER BY i')
+    assert [i for i, _ in expected] == [0, 1, 2, 3]
+    assert expected[0][1].endswith("59.999998") and max(t for _, t in expected) == "2026-01-01 00:00:00.000001"
+    with pytest.warns(UserWarning):
+        assert copy(source, target) == 0
+    assert sqlite(target, 'SELECT i, timestamp FROM "default" ORDER BY i') == expected
+
+
+# ---- which tables and runs
+
+
+def test_chosen_tables(source, target):
+    log(source, {"a": 1})
+    log(source, {"m": 1}, table="metrics")
+    assert copy(source, target, tables=["METRICS", "metrics"]) == 1
+    assert Reader(target).tables == ["metrics"]
+    with pytest.raises(NoSuchTable, match="no table of rows 'metric'. It has: events, metrics"):
+        copy(source, target, tables=["metric"])
+
+
+def test_what_cannot_be(source, target, runtime):
+    with pytest.raises(FileNotFoundError):
+        copy(source, target)
+    assert not list(runtime.iterdir())  # nothing was made
+    log(source, {"a": 1})
+    with pytest.raises(ValueError, match="the same database"):
+        copy(source, source)
+
+
+def test_a_run_deleted_from_the_target_stays_so(source, target):
+    log(source, {"a": 1}, track_id="bad")
+    log(source, {"a": 2}, track_id="good")
+    assert copy(source, target) == 2
+    with session_of(target) as client:
+        client.delete_run("bad")
+    with pytest.warns(UserWarning, match="deleted from the target were not copied: bad"):
+        assert copy(source, target) == 0
+    assert [r["track_id"] for r in rows(target)] == ["good"]
+
+
+def test_rows_of_no_run(source, target):
+    log(source, {"a": 1})
+    with session_of(source) as client:
+        client.execute("INSERT INTO events(a) VALUES (5), (5), (6)")
+    assert copy(source, target) == 4
+    assert copy(source, target) == 0
+    assert rows(target) == rows(source)
+
+
+# ---- size
+
+
+def test_many_rows_and_wide_and_large_ones(source, target, monkeypatch):
+    with Tracker(source) as t:
+        t.log_batch([{"i": i, "text": "x" * (i % 50)} for i in range(5000)])
+    with Tracker(source, table="wide") as t:
+        t.log_batch([{f"c{k}": k for k in range(500)} for _ in range(100)])
+    with Tracker(source, table="large") as t:
+        for i in range(5):
+            t.log({"data": os.urandom(2_000_000)})
+    assert copy(source, target) == 5105
+    assert copy(source, target) == 0
+    for table in "events", "wide", "large":
+        assert rows(target, table) == rows(source, table)
+
+
+def test_a_cursor_that_expired_is_opened_again(source, target):
+    """A slow target makes the source's cursor wait for too long."""
+    with Tracker(source) as t:
+        t.log_batch([{"i": i // 3} for i in range(100)])
+    with session_of(source) as client:
+        client.execute("UPDATE events SET timestamp = printf('2025-01-01 00:00:%02d.000000', i)")
+    opened = []
+
+    def flaky(ask):
+        def wrapped(sql, args):
+            opened.append(args)
+            for n, row in enumerate(ask(sql, args)):
+                if n == 40:
+                    error = Error("the cursor is gone")
+                    error.code = "cursor_expired"
+                    raise error
+                yield row
+        return wrapped
+
+    real = copying._Table._sorted
+    copying._Table._sorted = lambda self, ask, columns, track_id: real(self, flaky(ask), columns, track_id)
+    try:
+        assert copy(source, target) == 100
+    finally:
+        copying._Table._sorted = real
+    assert len(opened) > 2
+    assert rows(target) == rows(source)
+
+
+# ---- assets
+
+
+class Model:
+    def __init__(self, weights):
+        self.weights = weights
+
+
+def test_assets(source, target):
+    with Tracker(source, track_id="one") as t:
+        t.log({"model": Model(bytes(100_000)), "a": 1})
+        t.log({"model": Model(b"small")})
+    with Tracker(source, track_id="two") as t:
+        t.log({"model": Model(b"small")})
+    assert copy(source, target) == 3
+    refs = "SELECT lower(hex(hash)), track_id, name FROM xt_asset_refs ORDER BY 1, 2, 3"
+    with session_of(source) as s, session_of(target) as t:
+        theirs = list(s.query(refs))
+        assert list(t.query(refs)) == theirs and len(theirs) == 3
+        for hash, _, _ in theirs:
+            data = t.asset_load(hash)
+            assert hashlib.blake2b(data, digest_size=32).hexdigest() == hash
+        assert list(t.query("SELECT DISTINCT status FROM xt_runs")) == [("finished",)]
+    assert copy(source, target) == 0
+    assert {r["model"] for r in rows(target)} == {hash for hash, _, _ in theirs}
+    with session_of(target) as t:  # they go with their runs
+        t.delete_run("one")
+        assert [row[1] for row in t.query(refs)] == ["two"]
+
+
+def test_without_assets_or_of_chosen_tables(source, target, runtime, autostarted):
+    with Tracker(source, track_id="one") as t:
+        t.log({"model": Model(b"1")})
+    with Tracker(source, track_id="two", table="others") as t:
+        t.log({"model": Model(b"2")})
+    assert copy(source, target, assets=False) == 2
+    assert Reader(target).assets == {}
+    assert copy(source, target, tables=["others"]) == 0
+    assert [row["track_id"] for row in Reader(target).rows("SELECT track_id FROM xt_asset_refs")] == ["two"]
+
+
+def test_latest_of_a_copy_is_by_when_runs_began(source, target):
+    """Assets have the target know of runs only now."""
+    with Tracker(source, track_id="older") as t:
+        t.log({"model": Model(b"1")})
+    log(source, {"a": 1}, track_id="newer")
+    copy(source, target)
+    assert Reader(target).latest_track_id() == Reader(source).latest_track_id() == "newer"

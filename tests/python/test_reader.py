@@ -235,6 +235,26 @@ def test_a_view_and_a_table_of_others(tracker, db):
     assert Reader(db, table="plain").to_df(tail=1)["v"].tolist() == [1]
 
 
+def test_a_reader_may_be_collected_anywhere(tracker, db):
+    """Finalizers run in the midst of whatever allocates: also where this thread holds the sessions' lock."""
+    code = """
+import sys
+from xetrackd import Reader, session
+one, two = Reader(sys.argv[1]), Reader(sys.argv[1])
+held = one._session
+with session._lock:
+    del one
+assert held.users == 2
+two.close()
+assert held.users == 0
+with Reader(sys.argv[1]) as three:
+    assert three._session is held and held.users == 1
+print("fine")
+"""
+    done = subprocess.run([sys.executable, "-c", code, db], capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.stdout == "fine\n", done.stderr
+
+
 def test_it_works_after_fork(tracker, db):
     tracker.log({"i": 1})
     r = Reader(db)

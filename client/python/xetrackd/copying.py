@@ -182,14 +182,17 @@ class _Table:
             have = self._target_columns()
         return [have[key][0] for _, _, key in self.columns]
 
-    def _target_columns(self) -> dict[str, tuple[str, str]]:
-        """Key → (name, declared type)."""
+    def _target_columns(self) -> dict[str, tuple[str, str | None]]:
+        """Key → (name, declared type); None: nothing but NULL came yet."""
+        open_ones = {name for name, in self.client.query(
+            "SELECT name FROM xt_columns WHERE table_name = ? COLLATE NOCASE AND type IS NULL", (self.name,))}
         cursor = self.client.columns(self.name)
         name, kind, key = (cursor.names.index(n) for n in ("name", "type", "key"))
-        return {row[key] or row[name]: (row[name], row[kind] or "") for row in cursor}
+        return {row[key] or row[name]: (row[name], None if row[name] in open_ones else row[kind] or "") for row in cursor}
 
     def _samples(self, name: str, kind: str, target: str | None) -> list[Any]:
-        """Values that show the daemon what a column must hold. target: its declared type there; None: there is none."""
+        """Values that show the daemon what a column must hold. target: its declared type there; None: there is no such
+        column, or it has none yet."""
         declared: dict[str, Any] = {"INTEGER": 0, "REAL": 0.5, "TEXT": "text", "BLOB": b"blob", "BOOLEAN": False}
         same = kind.upper()
         if target is not None and (target == "" or target.upper() == same):

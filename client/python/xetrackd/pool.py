@@ -134,8 +134,8 @@ def _worker(conn: Any, others: list[Any], job: bytes) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, _ignore)  # Ctrl-C reaches the whole group; the parent says what comes of it
     signal.signal(signal.SIGTERM, _interrupt)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
         try:
             tracker, func, options, raise_on_error = pickle.loads(job)
             tracker.raise_on_error = raise_on_error
@@ -178,7 +178,7 @@ def _call(tracker: Any, func: Any, data: bytes, options: dict[str, Any]) -> tupl
     row = tracker.latest
     hit = bool(row.get("cache"))
     try:
-        return "failed" if row.get("error") else "result", _dumps(result, "the result"), hit
+        return "failed" if row.get("error_type") else "result", _dumps(result, "the result"), hit
     except TypeError as e:
         return "error", _pickled_error(e), hit
 

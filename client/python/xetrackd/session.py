@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from collections import deque
 from multiprocessing import util as multiprocessing_util
 
 from . import _xetrackd, plain
@@ -17,6 +18,7 @@ log = logging.getLogger("xetrackd")
 
 _lock = threading.Lock()
 _open: dict[tuple, Session] = {}
+_released: deque[Session] = deque()  # those of which one user less is still to be counted
 _idle: Session | None = None  # the last one that was released: whoever makes a Tracker an item finds it again
 
 
@@ -30,18 +32,11 @@ class Session:
                                        on_event=_warn if warnings else _log)
 
     def release(self) -> None:
-        """One user less. The last one's connection is kept until another database's takes its place."""
-        global _idle
-        with _lock:
-            self.users -= 1
-            if self.users > 0 or _open.get(self.key) is not self:
-                return
-            if self.private is None:
-                self, _idle = _idle, self
-                if self is None or self is _idle or self.users > 0:
-                    return
-            _open.pop(self.key, None)
-        self.close()
+        """One user less. The last one's connection is kept until another database's takes its place.
+
+        Finalizers call it, which run anywhere: also while this thread holds the lock. Whoever holds it does the rest then."""
+        _released.append(self)
+        _settle()
 
     def close(self, failed: bool = False) -> None:
         """Flushes and closes; with a private database, its daemon and its files go."""
@@ -57,6 +52,34 @@ class Session:
         finally:
             if self.private is not None and self.private_pid == os.getpid():
                 shutil.rmtree(self.private, ignore_errors=True)
+
+
+def _settle() -> None:
+    """Counts what was released."""
+    while _released and _lock.acquire(blocking=False):
+        try:
+            unused = _one_user_less(_released.popleft()) if _released else None
+        finally:
+            _lock.release()
+        if unused is not None:
+            unused.close()
+
+
+def _one_user_less(session: Session) -> Session | None:
+    """The connection that is to be closed for it, if any. The lock is held."""
+    global _idle
+    session.users -= 1
+    if session.users > 0 or _open.get(session.key) is not session:
+        return None
+    unused: Session | None = session
+    if session.private is None:
+        unused, _idle = _idle, session
+        if unused is None or unused is session or unused.users > 0:
+            return None
+    assert unused is not None
+    if _open.get(unused.key) is unused:
+        del _open[unused.key]
+    return unused
 
 
 def acquire(db: str | os.PathLike[str], read_only: bool = False, warnings: bool = True) -> Session:
@@ -75,12 +98,15 @@ def acquire(db: str | os.PathLike[str], read_only: bool = False, warnings: bool 
     if not read_only:
         os.makedirs(parent, exist_ok=True)
     key = (os.path.realpath(path), read_only, warnings)
-    with _lock:
-        session = _open.get(key)
-        if session is None or session.client.closed:
-            session = _open[key] = Session(key, path, read_only, warnings)
-        session.users += 1
-        return session
+    try:
+        with _lock:
+            session = _open.get(key)
+            if session is None or session.client.closed:
+                session = _open[key] = Session(key, path, read_only, warnings)
+            session.users += 1
+            return session
+    finally:
+        _settle()
 
 
 def flush_others(session: Session) -> None:
