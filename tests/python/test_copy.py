@@ -229,6 +229,16 @@ def test_rows_of_no_run(source, target):
     assert rows(target) == rows(source)
 
 
+def test_a_table_without_rowid(source, target):
+    log(source, {"a": 1})
+    with session_of(source) as client:
+        client.execute("CREATE TABLE lean(track_id TEXT, timestamp TEXT, n INTEGER PRIMARY KEY) WITHOUT ROWID")
+        client.execute("INSERT INTO lean VALUES ('r', 'same', 1), ('r', 'same', 2)")
+    assert copy(source, target) == 3
+    assert copy(source, target) == 0
+    assert [r["n"] for r in rows(target, "lean")] == [1, 2]
+
+
 # ---- size
 
 

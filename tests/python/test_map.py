@@ -357,11 +357,8 @@ class Terminal:
 
 BAR = """
     import sys
-    sys.modules["tqdm"] = None if sys.argv[2] == "plain" else sys.modules.get("tqdm")
     if sys.argv[2] == "plain":
-        import importlib.util
-        real = importlib.util.find_spec
-        importlib.util.find_spec = lambda name, *rest: None if name == "tqdm" else real(name, *rest)
+        sys.modules["tqdm"] = None
     from xetrackd import Tracker, pool
     pool._Silent.due = lambda self, every: True
     def fails(x):

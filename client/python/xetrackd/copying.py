@@ -237,15 +237,18 @@ class _Table:
         """Rows of a run, their time first, sorted by it. A cursor that was idle for too long, since the other database is slow, is
         opened again behind the last time that was seen."""
         names = ", ".join(["timestamp", *map(quote, columns)])
+        key = [quote(c) for c, in ask("SELECT i.name FROM pragma_table_info(?1) i, pragma_table_list t WHERE t.name = ?1 "
+                                      "COLLATE NOCASE AND t.wr AND i.pk > 0 ORDER BY i.pk", (self.name,))]
+        order = ", ".join(key) or "rowid"  # tables WITHOUT ROWID have their key
         select = f"SELECT {names} FROM {quote(self.name)} WHERE track_id {'IS' if track_id is None else '='} ?"
         last: Any = None
         seen = 0  # rows with that time
         while True:
             again = seen > 0 and last is not None
-            sql = f"{select}{' AND timestamp >= ?' if again else ''} ORDER BY timestamp"
+            sql = f"{select}{' AND timestamp >= ?' if again else ''} ORDER BY timestamp, {order}"
             skip = seen if again else 0
             try:
-                for row in ask(sql + ", rowid", (track_id, last) if again else (track_id,)):
+                for row in ask(sql, (track_id, last) if again else (track_id,)):
                     if skip:
                         skip -= 1
                         continue

@@ -60,8 +60,7 @@ class Reader:
             raise ValueError(f"engine is 'sqlite' or 'duckdb', not {engine!r}")
         self.db = os.fspath(db)
         self.table_name = table
-        self.engine = Engine(engine)
-        self.engine._reader = self
+        self._engine = engine
         self._conns: dict[int, sqlite3.Connection] = {}
         self._session: session.Session | None = _open(self.db)
 
@@ -102,7 +101,7 @@ class Reader:
         params: a value for each `?`. xetrackd.Error with the code "sql_error" where SQLite refuses the statement, "sql_writes"
         where it would write.
         """
-        if self.engine == "duckdb":
+        if self._engine == "duckdb":
             duckdb = _duckdb()
             if duckdb is not None:
                 return self._query_duckdb(duckdb, sql, params)
@@ -118,6 +117,13 @@ class Reader:
 
     def __bool__(self) -> bool:
         return True
+
+    @property
+    def engine(self) -> Engine:
+        """Name of the engine; its execute_sql() is query()."""
+        engine = Engine(self._engine)
+        engine._reader = self
+        return engine
 
     @property
     def dtypes(self) -> dict[str, type]:
