@@ -79,6 +79,7 @@ struct xt_client {
 	pthread_cond_t cond;  /* something was read, or nobody reads any more */
 	bool reading;	      /* a thread waits for bytes, or reads them, without the mutex */
 	bool waits;	      /* recv() waits for bytes, for SLICE_MS */
+	int64_t asked_at;     /* when options.interrupted was asked last, ms */
 	uint8_t *alive;	      /* a page that fork wipes; NULL: compare `pid` */
 	bool trace;	      /* XETRACK_TRACE=proto: messages are printed on stderr */
 	pid_t pid;	      /* process that the state belongs to */

@@ -283,6 +283,16 @@ static int wait_fd(struct xt_client *c, int ms)
 	return r < 0 && error == EINTR ? XT_EINTR : XT_OK;
 }
 
+/* A signal may have come just before the call slept, which no system call tells. */
+static bool ask_interrupted(struct xt_client *c, int64_t now)
+{
+	c->asked_at = now;
+	pthread_mutex_unlock(&c->lock);
+	bool yes = c->opt.interrupted(c->opt.user);
+	pthread_mutex_lock(&c->lock);
+	return yes;
+}
+
 int pump_wait(struct xt_client *c, int64_t deadline)
 {
 	int ms = poll_timeout(deadline, SLICE_MS);
@@ -298,5 +308,8 @@ int pump_wait(struct xt_client *c, int64_t deadline)
 		wait_turn(c, ms ? ms : 1);
 	else if (wait_fd(c, ms) == XT_EINTR)
 		return XT_EINTR;
-	return now_ms() >= deadline ? XT_ETIMEOUT : XT_OK;
+	int64_t now = now_ms();
+	if (c->opt.interrupted && now - c->asked_at >= SLICE_MS && ask_interrupted(c, now))
+		return XT_EINTR;
+	return now >= deadline ? XT_ETIMEOUT : XT_OK;
 }

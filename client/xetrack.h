@@ -298,6 +298,9 @@ typedef struct xt_options {
 	/* Called for warnings, such as a column whose type was widened. Same rules. */
 	void (*on_warning)(const char *code, const char *message, void *user);
 	void *user; /* handed to the callbacks */
+	/* Asked now and then while a call waits, without the client's lock: true ends the wait with XT_EINTR,
+	 * as a signal does that comes while the call sleeps. For languages that only note signals. */
+	bool (*interrupted)(void *user);
 } xt_options;
 
 /*

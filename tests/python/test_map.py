@@ -280,7 +280,8 @@ def test_ctrl_c_ends_the_workers(program, db, method, running):
     assert all(gone(pid) for pid in pids)
     with Reader(db) as r:
         kinds = [row["error_type"] for row in r.rows("SELECT error_type FROM events")]
-        assert kinds.count("KeyboardInterrupt") >= running and set(kinds) <= {"KeyboardInterrupt", "Abandoned"}
+        # A worker may be ended before it has told: then the daemon tells.
+        assert len(kinds) >= running and set(kinds) <= {"KeyboardInterrupt", "Abandoned", "WorkerDied"}
         assert running == 1 or len(kinds) == 2
         assert r.rows("SELECT status FROM xt_runs") == [{"status": "failed"}]
 

@@ -105,7 +105,17 @@ xt_client *client_enter(struct client *c)
 
 int client_signalled(void)
 {
-	return PyErr_CheckSignals();
+	return PyErr_Occurred() ? -1 : PyErr_CheckSignals(); /* interrupted() may have run them */
+}
+
+/* Python's handler only notes a signal; one that comes just before a wait would be seen at its end. */
+static bool interrupted(void *user)
+{
+	(void)user;
+	PyGILState_STATE gil = PyGILState_Ensure();
+	bool raised = PyErr_CheckSignals() < 0;
+	PyGILState_Release(gil);
+	return raised;
 }
 
 /* ---- errors ---------------------------------------------------------------- */
@@ -206,6 +216,7 @@ static int client_init(PyObject *self, PyObject *args, PyObject *kwargs)
 			.name = name,
 			.on_reject = on_reject,
 			.on_warning = on_warning,
+			.interrupted = interrupted,
 			.user = c};
 	c->database = Py_NewRef(database);
 	c->convert = optional(convert);

@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 
-#define ROW_DEPTH 10 /* of lists and dicts in a row: a message has some around them */
+#define ROW_ITEMS 60000 /* values in one of them: a message holds 65,536 */
+#define ROW_DEPTH 10	/* of lists and dicts in a row: a message has some around them */
 
 void values_done(struct values *v)
 {
@@ -70,12 +71,17 @@ static int take_int(PyObject *o, xt_value *ret)
 static int take_container(struct values *v, PyObject *o, xt_value *ret)
 {
 	struct buf out = {0};
+	struct xt_err err;
+	uint32_t items;
 	int r = codec_pack(&out, o, v->convert, ROW_DEPTH);
 
-	if (r < 0 && PyErr_ExceptionMatches(PyExc_ValueError)) {
+	if (r < 0 &&
+	    (PyErr_ExceptionMatches(PyExc_ValueError) || PyErr_ExceptionMatches(PyExc_OverflowError))) {
 		PyErr_Clear();
 		r = 1;
 	}
+	if (r == 0 && wire_scan_within(buf_span(&out), ROW_DEPTH, ROW_ITEMS, &items, &err) < 0)
+		r = 1;
 	if (r == 0) {
 		PyObject *bytes = PyBytes_FromStringAndSize((const char *)out.data, (Py_ssize_t)out.len);
 		r = hold(v, bytes);
@@ -127,6 +133,8 @@ const char *values_key(struct values *v, PyObject *key)
 
 	if (Py_TYPE(key) == &PyUnicode_Type) {
 		const char *s = PyUnicode_AsUTF8AndSize(key, &n);
+		if (s && n == 0)
+			return "_";
 		if (s && strlen(s) == (size_t)n)
 			return s;
 		PyErr_Clear();

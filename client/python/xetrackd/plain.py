@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import pickle
+import re
 import sys
 import types
 import uuid
@@ -114,6 +115,8 @@ def convert(value: Any) -> Any:
 
 def settle(value: Any) -> Any:
     """The same for a value that may be plain."""
+    if type(value) is int:
+        return _fit(value)
     return value if type(value) in _PLAIN else convert(value)
 
 
@@ -162,7 +165,7 @@ def _generic(value: Any) -> Any:
 
 
 def _fit(item: Any) -> Any:
-    return _big_int(item) if type(item) is int and not -2**63 <= item < 2**64 else item
+    return _big_int(item) if type(item) is int and not -2**63 <= item < 2**63 else item
 
 
 def _array(value: Any) -> Any:
@@ -237,6 +240,10 @@ def _leaf(value: Any) -> Any:
     return plain.hex() if isinstance(plain, bytes) else plain
 
 
+def _json_key(key: Any) -> str:
+    return key if type(key) is str else json.dumps(key) if key is None or type(key) is bool else str(key)
+
+
 def json_text(value: Any) -> str:
     """JSON of anything: what has no plain form is shown by its repr."""
     def walk(v: Any, depth: int) -> Any:
@@ -245,7 +252,7 @@ def json_text(value: Any) -> str:
         if type(v) not in _PLAIN:
             v = _leaf(v)
         if type(v) is dict:
-            return {k if type(k) is str else str(k): walk(x, depth + 1) for k, x in v.items()}
+            return {_json_key(k): walk(x, depth + 1) for k, x in v.items()}
         if type(v) in (list, tuple):
             return [walk(x, depth + 1) for x in v]
         if type(v) is float and (v != v or v in (float("inf"), float("-inf"))):
@@ -264,11 +271,11 @@ def summary(value: Any) -> str:
         text = repr(value)
     except Exception as e:
         text = f"<{t.__qualname__}: {type(e).__name__} in its repr>"
-    if " object at 0x" in text and text.startswith("<"):
-        text = f"<{t.__qualname__}>"  # an address tells nothing, and is another one each time
+    text = _ADDRESS.sub("", text)  # it tells nothing, and is another one each time
     return text if len(text) <= 200 else text[:199] + "…"
 
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 SHOWN_TEXT, SHOWN_ITEMS = 2000, 200  # of one argument in `args` and `kwargs`
 
 
