@@ -87,3 +87,16 @@ def test_header_compiles_as_cplusplus(root, tmp_path):
     source = tmp_path / "program.cc"
     source.write_text("#include <xetrack.h>\nint main() { return xt_version() == nullptr; }\n")
     run("c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{root / 'include'}", source)
+
+
+def test_the_python_package_finds_its_library(root):
+    """As it was installed, it loads the library beside it and not another one."""
+    (package,) = root.rglob("xetrackd/__init__.py")
+    where = package.parent.parent
+    assert {p.name for p in package.parent.iterdir()} >= {"_xetrackd.abi3.so", "_xetrackd.pyi", "py.typed", "tracker.py", "pool.py"}
+    env = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "PYTHONPATH")}
+    out = run("/usr/bin/python3", "-c", f"import sys; sys.path.insert(0, {str(where)!r})\n"
+              "import xetrackd\nprint(xetrackd.__version__)\n"
+              "print([l.split()[-1] for l in open('/proc/self/maps') if 'libxetrack' in l][0])", env=env, cwd="/")
+    version, library = out.split()
+    assert version == "0.1.0" and library.startswith(str(root))
