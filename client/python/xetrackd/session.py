@@ -16,6 +16,10 @@ from .errors import RejectedRow, XetrackWarning
 
 log = logging.getLogger("xetrackd")
 
+_built = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../xetrackd")
+if os.path.isfile(_built):  # a package in its build directory, whose daemon is not installed
+    os.environ.setdefault("XETRACKD", os.path.normpath(_built))
+
 _lock = threading.Lock()
 _open: dict[tuple, Session] = {}
 _released: deque[Session] = deque()  # those of which one user less is still to be counted
