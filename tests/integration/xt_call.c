@@ -97,8 +97,10 @@ static int execute(struct worker *w, xt_call *handle, long x, int depth)
 		return 0;
 	}
 	int r = xt_call_result(handle, XT("y", x * x), XT("text", "a result"));
-	if (w->own && r == XT_OK)
-		r = xt_call_result(handle, XT("cpu", 7), XT("bytes_sent", "many"));
+	if (w->own && r == XT_OK) {
+		const xt_field own[] = {XT("cpu", 7), XT("bytes_sent", "many")};
+		r = xt_call_result_fields(handle, own, 2);
+	}
 	testify(w, "end", x);
 	return r == XT_OK ? 0 : complain(w, "result", r);
 }

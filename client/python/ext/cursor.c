@@ -146,8 +146,8 @@ static int grow(struct column *c)
 	if (c->n < c->cap)
 		return 0;
 	size_t cap = c->cap ? 2 * c->cap : 1024;
-	void *p = c->kind == INT ? (void *)c->integers : (void *)c->reals;
-	p = realloc(p, cap * 8);
+	void *old = c->kind == INT ? (void *)c->integers : (void *)c->reals;
+	void *p = realloc(old, cap * 8);
 	if (!p) {
 		PyErr_NoMemory();
 		return -1;

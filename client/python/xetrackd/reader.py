@@ -324,6 +324,7 @@ class Reader:
 
     def __del__(self) -> None:
         try:
+            self._conns.clear()  # not closed: a cursor of theirs may be read on
             self.close()
         except Exception:  # the interpreter ends
             pass
