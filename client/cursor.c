@@ -28,8 +28,11 @@ int cursor_ask(struct xt_client *c, enum method_id method, void *params, uint64_
 		if (r == XT_OK)
 			r = call_wait(c, call, NEVER);
 		call_forget(c, call);
-		if (tries == MORE_TRIES || !broke(call, r))
+		bool replaced = r == XT_EREQUEST && call->err.code == XT_E_file_replaced;
+		if (tries == MORE_TRIES || (!replaced && !broke(call, r)))
 			break;
+		if (replaced)
+			link_drop(c); /* another daemon serves what is there now */
 		call_done(call);
 	}
 	return r;

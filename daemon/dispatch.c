@@ -68,7 +68,7 @@ static int check_gates(struct conn *c, const struct wire_msg *msg, struct xt_err
 	    c->server->store->read_only)
 		return xt_err_set(err, XT_E_read_only, NULL, "'%.200s' is open for reading only",
 				  c->server->store->path);
-	if (m->id != METHOD_hello)
+	if (m->id != METHOD_hello && !(m->flags & METHOD_VIEW))
 		return 0;
 	if (!c->server->failed && !store_is_in_place(c->server->store)) {
 		server_fail(c->server, "the database file was removed or replaced");
@@ -76,7 +76,7 @@ static int check_gates(struct conn *c, const struct wire_msg *msg, struct xt_err
 				  "'%.200s' was removed or replaced; connect again, to another daemon",
 				  c->server->store->path);
 	}
-	if (c->server->draining)
+	if (c->server->draining && m->id == METHOD_hello)
 		return xt_err_set(err, XT_E_stopping, NULL, "the daemon is stopping; connect again");
 	return 0;
 }

@@ -57,6 +57,7 @@ void lane_choose(struct lane_keeper *k, struct op *op, size_t queued)
 		      k->prompt_bytes + op->bytes <= PROMPT_ALL;
 
 	op->lane = prompt ? LANE_PROMPT : LANE_BULK;
+	k->under_way++;
 	if (prompt)
 		k->prompt_bytes += op->bytes;
 	else
@@ -69,5 +70,6 @@ void lane_leave(struct lane_keeper *k, struct op *op)
 		k->prompt_bytes -= op->bytes;
 	else if (op->lane == LANE_BULK)
 		k->bulk[bucket_of(op)]--;
+	k->under_way -= op->lane != LANE_NONE;
 	op->lane = LANE_NONE;
 }

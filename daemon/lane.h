@@ -38,6 +38,7 @@ void lanes_restore(struct lanes *l, struct op_list *ops);
 struct lane_keeper {
 	size_t bulk[LANE_BUCKETS]; /* bulk messages under way, by client */
 	size_t prompt_bytes;	   /* of prompt messages under way */
+	size_t under_way;	   /* messages at the writer, or on their way to it and back */
 };
 
 /* Chooses the lane of a message; queued: bytes that its connection has under way. */

@@ -21,6 +21,7 @@ enum op_kind {
 	OP_JUDGE,   /* the grace time after the start is over; and daily */
 	OP_SPOOL,   /* take in a piece of what clients left in spool files */
 	OP_CLOSE,   /* a cursor is to be closed */
+	OP_MARK,    /* nothing: all that came before it is done when it is back */
 	OP_SETTLE,  /* files of assets go where their rows say */
 	OP_CACHE,   /* the cache is damaged, and to be set aside */
 };
@@ -59,6 +60,9 @@ struct op {
 	struct block *block; /* a reference: what the parameters' spans point into */
 	size_t bytes;	     /* of the message, for the limits */
 	uint64_t after;	     /* OP_BARRIER: number to wait for */
+	unsigned turns;	     /* of the loop since a read of the flag VIEW came */
+	uint64_t mark;	     /* OP_MARK: which; such a read: the one that it waits for … */
+	uint64_t held_ms;    /* … since when, loop time */
 	struct cursor *cursor; /* of reading methods; see reader.h */
 	enum op_lease lease;   /* of cache_finish */
 	struct buf extra;      /* fields that the loop adds to its rows: encoded keys and values */

@@ -262,13 +262,14 @@ static void flush_dirty(struct server *s)
 
 static void close_handles(struct server *s)
 {
-	uv_handle_t *handles[] = {(uv_handle_t *)&s->async,	  (uv_handle_t *)&s->prepare,
-				  (uv_handle_t *)&s->spin,	  (uv_handle_t *)&s->idle_timer,
-				  (uv_handle_t *)&s->watch_timer, (uv_handle_t *)&s->judge_timer,
-				  (uv_handle_t *)&s->spool_timer, (uv_handle_t *)&s->departed_timer,
-				  (uv_handle_t *)&s->calm_timer,  (uv_handle_t *)&s->drain_timer,
-				  (uv_handle_t *)&s->lease_timer, (uv_handle_t *)&s->sample_timer,
-				  (uv_handle_t *)&s->sigterm,	  (uv_handle_t *)&s->sigint,
+	uv_handle_t *handles[] = {(uv_handle_t *)&s->async,	   (uv_handle_t *)&s->prepare,
+				  (uv_handle_t *)&s->spin,	   (uv_handle_t *)&s->idle_timer,
+				  (uv_handle_t *)&s->watch_timer,  (uv_handle_t *)&s->judge_timer,
+				  (uv_handle_t *)&s->spool_timer,  (uv_handle_t *)&s->departed_timer,
+				  (uv_handle_t *)&s->calm_timer,   (uv_handle_t *)&s->drain_timer,
+				  (uv_handle_t *)&s->lease_timer,  (uv_handle_t *)&s->sample_timer,
+				  (uv_handle_t *)&s->settle_timer, (uv_handle_t *)&s->settle_spin,
+				  (uv_handle_t *)&s->sigterm,	   (uv_handle_t *)&s->sigint,
 				  (uv_handle_t *)&s->listener};
 
 	/* Closing a signal's handle gives it back its default, which would kill us on the way out. */
@@ -324,6 +325,7 @@ static void on_prepare(uv_prepare_t *p)
 	struct server *s = p->data;
 
 	server_look_at_cache(s);
+	server_look_at_reads(s);
 	flush_dirty(s);
 	if (s->draining)
 		look_whether_quiet(s);
@@ -504,13 +506,15 @@ static void init_handles(struct server *s)
 	uv_timer_init(&s->loop, &s->drain_timer);
 	uv_timer_init(&s->loop, &s->lease_timer);
 	uv_timer_init(&s->loop, &s->sample_timer);
+	uv_timer_init(&s->loop, &s->settle_timer);
+	uv_idle_init(&s->loop, &s->settle_spin);
 	uv_signal_init(&s->loop, &s->sigterm);
 	uv_signal_init(&s->loop, &s->sigint);
 	uv_pipe_init(&s->loop, &s->listener, 0);
 	s->async.data = s->prepare.data = s->spin.data = s;
 	s->idle_timer.data = s->watch_timer.data = s->judge_timer.data = s->drain_timer.data = s;
 	s->spool_timer.data = s->departed_timer.data = s->calm_timer.data = s;
-	s->lease_timer.data = s->sample_timer.data = s;
+	s->lease_timer.data = s->sample_timer.data = s->settle_timer.data = s->settle_spin.data = s;
 	s->watches = (struct watch_list){.loop = &s->loop, .on_death = server_on_death, .data = s};
 	s->sigterm.data = s->sigint.data = s->listener.data = s;
 }
@@ -570,6 +574,8 @@ void server_done(struct server *s)
 		return; /* what its thread uses stays until the process has ended */
 	}
 	op_splice(&s->writer.done, &s->readers.done);
+	op_splice(&s->writer.done, &s->young_reads);
+	op_splice(&s->writer.done, &s->settling_reads);
 	while ((op = op_pop(&s->writer.done)))
 		server_op_free(op);
 	while (s->cursors) {

@@ -43,6 +43,8 @@ struct server {
 	uv_timer_t departed_timer; /* clients may come back */
 	uv_timer_t lease_timer;	   /* somebody has waited long enough for a lease */
 	uv_timer_t sample_timer;   /* a call is to be sampled; not active while none is */
+	uv_timer_t settle_timer;   /* a read has waited long enough for what came before it */
+	uv_idle_t settle_spin;	   /* while there are young_reads: do not wait */
 	uv_timer_t calm_timer;	   /* what has become better is told when it stays so */
 	uv_timer_t drain_timer;	   /* the latest moment to leave */
 	uv_signal_t sigterm, sigint;
@@ -73,6 +75,10 @@ struct server {
 	struct departed *departed;	   /* clients that may come back */
 	bool spooling;			   /* a look for spool files is under way */
 	bool settling;			   /* files of assets are being put where they belong */
+
+	struct op_list young_reads;    /* came in this turn of the loop, or the one before */
+	struct op_list settling_reads; /* wait until what came before them is stored */
+	uint64_t marks;		       /* the last that went to the writer for them */
 
 	struct cursor *cursors; /* open queries */
 	size_t n_cursors;
@@ -136,6 +142,13 @@ void server_fail(struct server *s, const char *why);
 /* Hands a message to the writer or the readers, by its method and kind. */
 void server_queue(struct server *s, struct conn *c, struct op *op);
 
+/* Puts a message into the hands of its thread; queued: bytes that the sender has under way. */
+void server_to_threads(struct server *s, struct op *op, size_t queued);
+
+/* A message of the daemon's own. NULL: out of memory. */
+struct op *server_queue_internal(struct server *s, enum op_kind kind, const struct client_key *client,
+				 struct cursor *cursor);
+
 /* Frees a message and its hold on the bytes. */
 void server_op_free(struct op *op);
 
@@ -190,6 +203,18 @@ void server_tell_cache(struct server *s, struct conn *c);
 
 /* Looks after the cache when the writer has done something: damage, a new place. */
 void server_look_at_cache(struct server *s);
+
+/* ---- settled.c -------------------------------------------------------- */
+
+/* A read that is to see what anybody had sent before it came: it starts when that is stored, or a second
+ * later. */
+void server_hold_read(struct server *s, struct op *op);
+
+/* Before the loop waits. */
+void server_look_at_reads(struct server *s);
+
+/* What went to the writer before this mark is stored. */
+void server_marked(struct server *s, uint64_t passed);
 
 /* ---- sampling.c ------------------------------------------------------- */
 

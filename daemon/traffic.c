@@ -30,8 +30,7 @@ void server_op_free(struct op *op)
 	free(op);
 }
 
-/* queued: bytes that the sender has under way. */
-static void to_threads(struct server *s, struct op *op, size_t queued)
+void server_to_threads(struct server *s, struct op *op, size_t queued)
 {
 	if (op->method && op->method->thread == THREAD_READER && op->kind == OP_METHOD) {
 		reader_submit(&s->readers, op);
@@ -71,11 +70,13 @@ void server_queue(struct server *s, struct conn *c, struct op *op)
 	s->queued_ops++;
 	s->unasked_ops += op->greeting;
 	s->full = s->full || s->shares.used[SHARE_QUEUED] >= s->shares.max[SHARE_QUEUED];
-	to_threads(s, op, c->queued);
+	if (op->method->flags & METHOD_VIEW)
+		server_hold_read(s, op);
+	else
+		server_to_threads(s, op, c->queued);
 }
 
-/* A message of the daemon's own. NULL: out of memory. */
-static struct op *queue_internal(struct server *s, enum op_kind kind, const struct client_key *client,
+struct op *server_queue_internal(struct server *s, enum op_kind kind, const struct client_key *client,
 				 struct cursor *cursor)
 {
 	struct op *op = calloc(1, sizeof(*op));
@@ -89,13 +90,13 @@ static struct op *queue_internal(struct server *s, enum op_kind kind, const stru
 		op->client = *client;
 	s->queued_ops++;
 	s->unasked_ops++;
-	to_threads(s, op, 0);
+	server_to_threads(s, op, 0);
 	return op;
 }
 
 void server_tell_gone(struct server *s, const struct client_key *client, bool reader, const char *cause)
 {
-	struct op *op = queue_internal(s, OP_GONE, client, NULL);
+	struct op *op = server_queue_internal(s, OP_GONE, client, NULL);
 
 	lease_client_gone(s->leases, client);
 	server_sampling_gone(s, client);
@@ -113,7 +114,7 @@ static void settle_assets(struct server *s)
 {
 	if (!s->settling && !s->failed && !s->store->read_only &&
 	    atomic_load(&s->store->assets->n_restless) > 0)
-		s->settling = queue_internal(s, OP_SETTLE, NULL, NULL) != NULL;
+		s->settling = server_queue_internal(s, OP_SETTLE, NULL, NULL) != NULL;
 }
 
 /* ---- spool files ------------------------------------------------------ */
@@ -131,7 +132,7 @@ void server_look_for_spools(struct server *s)
 		return;
 	snprintf(dir, sizeof(dir), "%s.spool", s->store->path);
 	if (access(dir, F_OK) == 0)
-		s->spooling = queue_internal(s, OP_SPOOL, NULL, NULL) != NULL;
+		s->spooling = server_queue_internal(s, OP_SPOOL, NULL, NULL) != NULL;
 	else
 		uv_timer_start(&s->spool_timer, on_spool_timer, SPOOL_MS, 0);
 }
@@ -170,17 +171,17 @@ void server_tell_state(struct server *s, struct conn *c)
 
 void server_tidy(struct server *s)
 {
-	queue_internal(s, OP_TIDY, NULL, NULL);
+	server_queue_internal(s, OP_TIDY, NULL, NULL);
 }
 
 void server_mend_cache(struct server *s)
 {
-	queue_internal(s, OP_CACHE, NULL, NULL);
+	server_queue_internal(s, OP_CACHE, NULL, NULL);
 }
 
 void server_judge(struct server *s)
 {
-	queue_internal(s, OP_JUDGE, NULL, NULL);
+	server_queue_internal(s, OP_JUDGE, NULL, NULL);
 }
 
 static void on_judge_timer(uv_timer_t *t)
@@ -270,7 +271,7 @@ static void cursor_end(struct server *s, struct cursor *k)
 	k->closing = true;
 	if (!k->busy) {
 		k->busy = true;
-		queue_internal(s, OP_CLOSE, NULL, k);
+		server_queue_internal(s, OP_CLOSE, NULL, k);
 	}
 }
 
@@ -359,7 +360,7 @@ static bool goes_on(struct server *s, struct op *op)
 	if (op->kind != OP_BARRIER || op->refused)
 		return false;
 	op->kind = OP_METHOD;
-	to_threads(s, op, 0);
+	server_to_threads(s, op, 0);
 	return true;
 }
 
@@ -400,6 +401,8 @@ static void take_back(struct server *s, struct op *op)
 		s->settling = false;
 	if (op->kind == OP_CACHE)
 		s->mending = false;
+	if (op->kind == OP_MARK)
+		server_marked(s, op->mark);
 	if (op->kind == OP_JUDGE && op->again && !s->draining)
 		uv_timer_start(&s->judge_timer, on_judge_timer, JUDGE_MS, DAY_MS);
 	if (op->method && op->method->id == METHOD_cache_finish)

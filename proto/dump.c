@@ -25,8 +25,11 @@ static const char *const type_names[] = {"u64", "i64", "bool", "str", "bin", "ma
 static const struct {
 	unsigned bit;
 	const char *name;
-} flag_names[] = {
-	{METHOD_EARLY, "early"}, {METHOD_SEQ, "seq"}, {METHOD_WRITE, "write"}, {METHOD_FILES, "files"}};
+} flag_names[] = {{METHOD_EARLY, "early"},
+		  {METHOD_SEQ, "seq"},
+		  {METHOD_WRITE, "write"},
+		  {METHOD_FILES, "files"},
+		  {METHOD_VIEW, "view"}};
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -182,7 +185,9 @@ static void md_methods(void)
 	       "answered. The thread is the daemon's that handles it. Flags: *early*, allowed before\n"
 	       "`hello`; *seq*, carries a sequence number and applies exactly once; *write*, refused to a\n"
 	       "peer or a database that may only be read; *files*, makes a file in the name of the\n"
-	       "daemon's user, for that user and root only, also of a database that may only be read.\n"
+	       "daemon's user, for that user and root only, also of a database that may only be read;\n"
+	       "*view*, sees the database as it is: starts when what anybody had sent before it is\n"
+	       "stored, or a second later.\n"
 	       "Types are MessagePack's; u64 and i64 are integers, any is whatever value.\n\n"
 	       "| id | method | kind | thread | flags |\n|---|---|---|---|---|\n");
 	for (size_t i = 0; i < proto_n_methods; i++) {

@@ -10,6 +10,7 @@
 #define WRITE	   METHOD_WRITE
 #define FILES	   METHOD_FILES
 #define ROWS	   METHOD_ROWS
+#define VIEW	   METHOD_VIEW
 #define REQUIRED   true
 #define OPTIONAL   false
 

@@ -34,6 +34,7 @@ enum method_thread { THREAD_LOOP, THREAD_WRITER, THREAD_READER, THREAD_CLIENT };
 	8u /* makes files as the daemon's user, whom the peer must be; the database may be read-only */
 
 #define METHOD_ROWS 16u /* its numbers count rows */
+#define METHOD_VIEW 32u /* sees what anybody had sent before it */
 
 enum field_type { TYPE_U64, TYPE_I64, TYPE_BOOL, TYPE_STR, TYPE_BIN, TYPE_MAP, TYPE_ARRAY, TYPE_ANY };
 
