@@ -39,7 +39,7 @@ def test_a_long_statement_of_others_is_not_waited_for(served):
         with pytest.raises(BlockingIOError):
             other.sock.recv(1)  # it is still at work
         other.sock.setblocking(True)
-        assert other.response(busy)["changed"] == 1
+        assert other.response(busy)["changed"] >= 1
 
 
 def test_readers_do_not_wait_for_each_other(served):
