@@ -351,13 +351,14 @@ struct xt_run {
 	int sample_ms;		  /* between samples of its calls; 0: neither they nor its rows have any */
 	bool sample_network;	  /* calls and rows have its bytes */
 	uint64_t joined;	  /* number of its run_join; 0: it was started, or joined before */
-	char *id;		  /* owned: track_id */
-	char *table;		  /* owned; NULL: events */
-	uint8_t *head;		  /* owned: a `log` frame up to its time */
-	size_t head_len;	  /* bytes */
-	size_t map_off, seq_off;  /* in head: number of fields; sequence number */
-	struct buf params;	  /* encoded keys and values */
-	struct param *param;	  /* owned: n_params of them */
+	pid_t pid;	 /* process that made the handle: a child's part in the run is one of its own */
+	char *id;	 /* owned: track_id */
+	char *table;	 /* owned; NULL: events */
+	uint8_t *head;	 /* owned: a `log` frame up to its time */
+	size_t head_len; /* bytes */
+	size_t map_off, seq_off; /* in head: number of fields; sequence number */
+	struct buf params;	 /* encoded keys and values */
+	struct param *param;	 /* owned: n_params of them */
 	size_t n_params;
 	size_t items;	/* in params, keys counted */
 	uint64_t bloom; /* of the keys */

@@ -138,6 +138,7 @@ static struct xt_run *run_new(struct xt_client *c, const xt_run_options *options
 		return NULL;
 	}
 	run->client = c;
+	run->pid = c->pid;
 	run->sample_ms = options->sample_ms;
 	run->sample_network = options->sample_network;
 	if (options->table) {
@@ -230,7 +231,7 @@ static int tell_joined(struct xt_run *run, const char *track_id)
 	struct xt_client *c = run->client;
 
 	for (const struct xt_run *known = c->runs; known; known = known->next)
-		if (strcmp(known->id, track_id) == 0)
+		if (known->pid == c->pid && strcmp(known->id, track_id) == 0)
 			return XT_OK;
 	if (run->table) {
 		p.has |= PARAM_BIT(run_join, table);

@@ -82,7 +82,7 @@ def test_results_in_order_one_run_all_rows(tracker, db, method):
     with Reader(db) as r:
         assert r.rows("SELECT status FROM xt_runs") == [{"status": "running"}]  # workers end it not
         states = r.rows("SELECT status FROM xt_workers")
-        assert all(s["status"] == "finished" for s in states) and (method == "fork" or len(states) > 1)
+        assert all(s["status"] == "finished" for s in states) and (len(states) > 1)
 
 
 def test_no_more_workers_than_inputs(tracker):
