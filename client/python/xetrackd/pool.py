@@ -11,6 +11,7 @@ import inspect
 import itertools
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import pickle
 import signal
@@ -214,6 +215,8 @@ class _Worker:
         self.ready = False
         self.chunk: _Chunk | None = chunk
         held_back = set() if context.get_start_method() == "forkserver" else _HELD_BACK  # the server would keep them so
+        if context.get_start_method() == "spawn":
+            multiprocessing.resource_tracker.ensure_running()  # which lets these signals through when it starts
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, held_back)
         try:
             self.process.start()
