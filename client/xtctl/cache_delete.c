@@ -230,7 +230,7 @@ static int run(struct ctl *ctl, xt_client *client)
 	return status;
 }
 
-int cache_delete(struct ctl *ctl)
+static int cache_delete(struct ctl *ctl)
 {
 	const struct options *o = &ctl->options;
 
@@ -280,3 +280,17 @@ int cache_delete_of_run(struct ctl *ctl, xt_client *client, const char *track_id
 	free(job);
 	return r == XT_OK && !ctl_interrupted() ? CTL_OK : ctl_fail(ctl, client, r);
 }
+
+const struct command cache_delete_command = {
+	.name = "cache delete",
+	.usage = "[TRACK_ID | KEY...]",
+	.summary = "delete entries; the rows that they came from stay",
+	.help = "Of a run, of a function, by age, by the beginnings of keys, or --all; together they narrow. "
+		"Asks "
+		"on a\n"
+		"terminal, unless --yes is given or it is called as xt.",
+	.options = OPT_JSON | OPT_TRACK_ID | OPT_FUNCTION | OPT_OLDER_THAN | OPT_EVERY | OPT_YES,
+	.most = -1,
+	.is_arg = cached_is_no_database,
+	.run = cache_delete,
+};

@@ -229,7 +229,23 @@ static int get(struct ctl *ctl, xt_client *client)
 	return status;
 }
 
-int cache_get(struct ctl *ctl)
+static int cache_get(struct ctl *ctl)
 {
 	return ctl_with_client(ctl, get);
 }
+
+const struct command cache_get_command = {
+	.name = "cache get",
+	.usage = "KEY [FILE]",
+	.summary = "all about one entry, and its value",
+	.help = "KEY is the beginning of one key, 4 digits or more. --raw writes the value's bytes, as does "
+		"FILE, "
+		"into "
+		"a\n"
+		"file, where --force replaces one that is there.",
+	.options = OPT_JSON | OPT_RAW | OPT_REPLACE,
+	.least = 1,
+	.most = 2,
+	.is_arg = prefix_is,
+	.run = cache_get,
+};

@@ -411,7 +411,21 @@ static int report(struct ctl *ctl, xt_client *client)
 	return status;
 }
 
-int cache_report(struct ctl *ctl)
+static int cache_report(struct ctl *ctl)
 {
 	return ctl_with_client(ctl, report);
 }
+
+const struct command cache_report_command = {
+	.name = "cache report",
+	.summary = "what the cache was worth, from the rows",
+	.help = "Calls, hits and misses of a table; rows whose cache is NULL are neither. Then the hit rate "
+		"by "
+		"each\n"
+		"parameter (columns of arguments, of run parameters and params_*) that has 2 to 20 values, "
+		"or --by "
+		"a\n"
+		"column. Time saved: what computing each hit's result had taken.",
+	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_FUNCTION | OPT_BY,
+	.run = cache_report,
+};

@@ -201,7 +201,15 @@ static int verify(struct ctl *ctl, xt_client *client)
 	return conclude(&c, check_whole(&c, &facts));
 }
 
-int cache_verify(struct ctl *ctl)
+static int cache_verify(struct ctl *ctl)
 {
 	return ctl_with_client(ctl, verify);
 }
+
+const struct command cache_verify_command = {
+	.name = "cache verify",
+	.summary = "read every entry and check it",
+	.help = "Exit status 1 with the keys of those that are damaged, or when there is no cache to check.",
+	.options = OPT_JSON,
+	.run = cache_verify,
+};

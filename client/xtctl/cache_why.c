@@ -376,7 +376,7 @@ static int given_read(const struct ctl *ctl, struct given *g, const char *const 
 static int why_call(struct ctl *ctl, xt_client *client, struct search *s)
 {
 	const struct options *o = &ctl->options;
-	xt_call_options how = {.version = o->version, .round_digits = o->round_digits};
+	xt_call_options how = {.version = o->version, .round_digits = (int)o->round_decimals + 1};
 	struct given args = {0}, params = {0};
 	const uint8_t *parts;
 	size_t size;
@@ -384,7 +384,7 @@ static int why_call(struct ctl *ctl, xt_client *client, struct search *s)
 	s->is_call = true;
 	int status = given_read(ctl, &args, (const char *const *)ctl->args + 1, ctl->n_args - 1);
 	if (status == CTL_OK)
-		status = given_read(ctl, &params, o->params, o->n_params);
+		status = given_read(ctl, &params, o->params.items, o->params.n);
 	if (status == CTL_OK) {
 		how.params = params.fields;
 		how.n_params = params.n;
@@ -409,7 +409,7 @@ static bool is_key(const struct ctl *ctl, xt_client *client)
 	uint8_t key[XT_KEY_BYTES];
 	struct prefix p;
 
-	return ctl->n_args == 1 && !ctl->options.version && ctl->options.n_params == 0 &&
+	return ctl->n_args == 1 && !ctl->options.version && ctl->options.params.n == 0 &&
 	       prefix_read(&p, ctl->args[0]) &&
 	       (strlen(ctl->args[0]) >= KEY_SHORT || key_find(client, &p, key, NULL) > 0);
 }
@@ -424,7 +424,24 @@ static int why(struct ctl *ctl, xt_client *client)
 	return status;
 }
 
-int cache_why(struct ctl *ctl)
+static int cache_why(struct ctl *ctl)
 {
 	return ctl_with_client(ctl, why);
 }
+
+const struct command cache_why_command = {
+	.name = "cache why",
+	.usage = "KEY | FUNCTION [ARGUMENT=VALUE...]",
+	.summary = "what sets a call apart from the nearest one",
+	.help = "Of an entry, or of a call: is it in the cache, and if not, in which argument, parameter or "
+		"version "
+		"does\n"
+		"it differ from the entry of that function which is most like it? Values are typed as by "
+		"'log',\n"
+		"ARGUMENT:=JSON gives one exactly. A run's parameters are part of its keys: --param.",
+	.options = OPT_ROWS | OPT_PARAM | OPT_VERSION | OPT_ROUND,
+	.least = 1,
+	.most = -1,
+	.is_arg = cached_is_no_database,
+	.run = cache_why,
+};

@@ -351,19 +351,19 @@ static size_t find_verb(const char *word)
 	return i;
 }
 
-bool cmd_assets_is_arg(const char *word)
+static bool cmd_assets_is_arg(const char *word)
 {
 	return find_verb(word) < N_VERBS;
 }
 
-size_t cmd_assets_wants(const char *word)
+static size_t cmd_assets_wants(const char *word)
 {
 	size_t i = find_verb(word);
 
 	return i < N_VERBS ? verbs[i].args : 0;
 }
 
-int cmd_assets(struct ctl *ctl)
+static int cmd_assets(struct ctl *ctl)
 {
 	const char *word = ctl->n_args > 0 ? ctl->args[0] : "ls";
 	size_t verb = find_verb(word);
@@ -382,3 +382,20 @@ int cmd_assets(struct ctl *ctl)
 		return status;
 	return ctl_close(ctl, client, verbs[verb].run(ctl, client));
 }
+
+const struct command assets_command = {
+	.name = "assets",
+	.usage = "[ls|put FILE|export HASH FILE|delete HASH|verify]",
+	.summary = "models and other content that rows name by its hash",
+	.help = "put: needs --track-id; prints the hash. HASH: its digits, or as many as tell it from "
+		"others.\n"
+		"delete: the references of --track-id, --name or both, and the asset with the last one.\n"
+		"verify: reads every asset, and looks for files that belong to none, which --force removes. "
+		"Exit\n"
+		"status 1 when something is found.",
+	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_ASSET | OPT_FORCE | OPT_YES,
+	.most = 3,
+	.is_arg = cmd_assets_is_arg,
+	.wants = cmd_assets_wants,
+	.run = cmd_assets,
+};

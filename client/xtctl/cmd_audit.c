@@ -336,7 +336,7 @@ static int audit(struct audit *a)
 	return a->n_findings ? CTL_FAILED : CTL_OK;
 }
 
-int cmd_audit(struct ctl *ctl)
+static int cmd_audit(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	struct audit a = {.ctl = ctl};
@@ -357,3 +357,13 @@ int cmd_audit(struct ctl *ctl)
 	free(a.findings);
 	return ctl_close(ctl, a.client, status);
 }
+
+const struct command audit_command = {
+	.name = "audit",
+	.summary = "prove that nothing is lost and nothing is doubled",
+	.help = "Adds up what clients numbered, what was stored, rejected, deleted and spooled, counts the "
+		"rows of\n"
+		"every run, and has SQLite check the file. Exit status 1 when something does not add up.",
+	.options = OPT_JSON | OPT_QUICK,
+	.run = cmd_audit,
+};

@@ -68,12 +68,36 @@ static int copy(struct ctl *ctl, bool compact)
 	return ctl_close(ctl, client, status);
 }
 
-int cmd_backup(struct ctl *ctl)
+static int cmd_backup(struct ctl *ctl)
 {
 	return copy(ctl, false);
 }
 
-int cmd_snapshot(struct ctl *ctl)
+static int cmd_snapshot(struct ctl *ctl)
 {
 	return copy(ctl, true);
 }
+
+const struct command backup_command = {
+	.name = "backup",
+	.usage = "FILE",
+	.summary = "copy the database into a file, while it is written",
+	.help = "The copy is the database of one moment. FILE appears when it is whole and on disk; Ctrl-C "
+		"leaves\n"
+		"nothing behind.",
+	.options = OPT_JSON | OPT_REPLACE | OPT_RATE,
+	.least = 1,
+	.most = 1,
+	.run = cmd_backup,
+};
+
+const struct command snapshot_command = {
+	.name = "snapshot",
+	.usage = "FILE",
+	.summary = "the same, written anew: compact, and made to be kept in git or DVC",
+	.help = "Without free pages, each table in one piece. The same database gives the same bytes.",
+	.options = OPT_JSON | OPT_REPLACE,
+	.least = 1,
+	.most = 1,
+	.run = cmd_snapshot,
+};

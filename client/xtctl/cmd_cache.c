@@ -1,7 +1,6 @@
 /* The group `cache`: its commands, and the short ones of them. */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "cached.h"
 #include "facts.h"
@@ -244,53 +243,56 @@ static int cache_reset(struct ctl *ctl)
 	return ctl_with_client(ctl, reset);
 }
 
-/* A first argument that is no file, or a directory as runs may have one, is no database. */
-static bool is_no_database(const char *word)
-{
-	struct stat st;
+static const struct command cache_ls_command = {
+	.name = "cache ls",
+	.summary = "entries: in the order of their keys, of one function or run in that of time",
+	.help = "size is in bytes, function_time in seconds, times are UTC. Keys are whole but in tables.",
+	.options = OPT_ROWS | OPT_FUNCTION | OPT_TRACK_ID | OPT_OLDER_THAN,
+	.run = cache_ls,
+};
 
-	return stat(word, &st) < 0 || S_ISDIR(st.st_mode);
-}
+static const struct command cache_stats_command = {
+	.name = "cache stats",
+	.summary = "what the cache holds and does",
+	.options = OPT_JSON,
+	.run = cache_stats,
+};
 
-const struct command cache_commands[] = {
-	{"cache ls", "", "entries: in the order of their keys, of one function or run in that of time",
-	 "size is in bytes, function_time in seconds, times are UTC. Keys are whole but in tables.",
-	 OPT_ROWS | OPT_FUNCTION | OPT_TRACK_ID | OPT_OLDER_THAN, 0, 0, NULL, NULL, cache_ls},
-	{"cache get", "KEY [FILE]", "all about one entry, and its value",
-	 "KEY is the beginning of one key, 4 digits or more. --raw writes the value's bytes, as does FILE, "
-	 "into "
-	 "a\n"
-	 "file, where --force replaces one that is there.",
-	 OPT_JSON | OPT_RAW | OPT_REPLACE, 1, 2, prefix_is, NULL, cache_get},
-	{"cache why", "KEY | FUNCTION [ARGUMENT=VALUE...]", "what sets a call apart from the nearest one",
-	 "Of an entry, or of a call: is it in the cache, and if not, in which argument, parameter or version "
-	 "does\n"
-	 "it differ from the entry of that function which is most like it? Values are typed as by 'log',\n"
-	 "ARGUMENT:=JSON gives one exactly. A run's parameters are part of its keys: --param.",
-	 OPT_ROWS | OPT_PARAM | OPT_VERSION | OPT_ROUND, 1, -1, is_no_database, NULL, cache_why},
-	{"cache stats", "", "what the cache holds and does", "", OPT_JSON, 0, 0, NULL, NULL, cache_stats},
-	{"cache report", "", "what the cache was worth, from the rows",
-	 "Calls, hits and misses of a table; rows whose cache is NULL are neither. Then the hit rate by "
-	 "each\n"
-	 "parameter (columns of arguments, of run parameters and params_*) that has 2 to 20 values, or --by "
-	 "a\n"
-	 "column. Time saved: what computing each hit's result had taken.",
-	 OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_FUNCTION | OPT_BY, 0, 0, NULL, NULL, cache_report},
-	{"cache verify", "", "read every entry and check it",
-	 "Exit status 1 with the keys of those that are damaged, or when there is no cache to check.",
-	 OPT_JSON, 0, 0, NULL, NULL, cache_verify},
-	{"cache delete", "[TRACK_ID | KEY...]", "delete entries; the rows that they came from stay",
-	 "Of a run, of a function, by age, by the beginnings of keys, or --all; together they narrow. Asks "
-	 "on a\n"
-	 "terminal, unless --yes is given or it is called as xt.",
-	 OPT_JSON | OPT_TRACK_ID | OPT_FUNCTION | OPT_OLDER_THAN | OPT_EVERY | OPT_YES, 0, -1, is_no_database,
-	 NULL, cache_delete},
-	{"cache gc", "", "delete what is too old, and what is above the bound, now",
-	 "cache_ttl_s and cache_max_mib of 'config' say what is. What is above the bound goes by itself when "
-	 "there is more;\nwhat is too old is not taken any more, but stays until then.",
-	 OPT_JSON, 0, 0, NULL, NULL, cache_gc},
-	{"cache reset", "", "set the cache aside and begin an empty one",
-	 "Prints where the old one lies; nothing is deleted. Asks on a terminal, unless --yes is given.",
-	 OPT_JSON | OPT_YES, 0, 0, NULL, NULL, cache_reset},
-	{0},
+static const struct command cache_gc_command = {
+	.name = "cache gc",
+	.summary = "delete what is too old, and what is above the bound, now",
+	.help = "cache_ttl_s and cache_max_mib of 'config' say what is. What is above the bound goes by "
+		"itself when "
+		"there is more;\nwhat is too old is not taken any more, but stays until then.",
+	.options = OPT_JSON,
+	.run = cache_gc,
+};
+
+static const struct command cache_reset_command = {
+	.name = "cache reset",
+	.summary = "set the cache aside and begin an empty one",
+	.help = "Prints where the old one lies; nothing is deleted. Asks on a terminal, unless --yes is "
+		"given.",
+	.options = OPT_JSON | OPT_YES,
+	.run = cache_reset,
+};
+
+extern const struct command cache_delete_command, cache_get_command, cache_report_command,
+	cache_verify_command, cache_why_command;
+
+static const struct command *const parts[] = {
+	&cache_ls_command,     &cache_get_command,
+	&cache_why_command,    &cache_stats_command,
+	&cache_report_command, &cache_verify_command,
+	&cache_delete_command, &cache_gc_command,
+	&cache_reset_command,  NULL,
+};
+
+const struct command cache_command = {
+	.name = "cache",
+	.usage = "[ls|get|why|stats|report|verify|delete|gc|reset] ...",
+	.summary = "results of function calls that are kept, and what they are worth",
+	.help = "Its name may stand before the database too: 'cache ls DB'. 'cache ls --help' tells more of "
+		"one:\n",
+	.parts = parts,
 };

@@ -122,7 +122,7 @@ static int run_checks(struct ctl *ctl, xt_client *client)
 	return status == CTL_OK && found > 0 ? CTL_FAILED : status;
 }
 
-int cmd_check(struct ctl *ctl)
+static int cmd_check(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	xt_client *client;
@@ -132,3 +132,11 @@ int cmd_check(struct ctl *ctl)
 		return status;
 	return ctl_close(ctl, client, run_checks(ctl, client));
 }
+
+const struct command check_command = {
+	.name = "check",
+	.summary = "look for damage",
+	.help = "Exit status 1 when something is found, or the database cannot be opened.",
+	.options = OPT_JSON | OPT_QUICK,
+	.run = cmd_check,
+};

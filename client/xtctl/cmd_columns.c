@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-int cmd_columns(struct ctl *ctl)
+static int cmd_columns(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	xt_cursor *cursor = NULL;
@@ -23,3 +23,10 @@ int cmd_columns(struct ctl *ctl)
 	xt_cursor_close(cursor);
 	return ctl_close(ctl, client, status);
 }
+
+const struct command columns_command = {
+	.name = "columns",
+	.summary = "columns of a table",
+	.options = OPT_ROWS | OPT_TABLE,
+	.run = cmd_columns,
+};

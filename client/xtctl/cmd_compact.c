@@ -14,7 +14,7 @@ static void put_result(struct ctl *ctl, uint64_t before, uint64_t after)
 		fprintf(ctl->out.file, "%s, was %s\n", text_bytes(is, after), text_bytes(was, before));
 }
 
-int cmd_compact(struct ctl *ctl)
+static int cmd_compact(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	uint64_t before = 0, after = 0;
@@ -38,3 +38,11 @@ int cmd_compact(struct ctl *ctl)
 	}
 	return ctl_close(ctl, client, status);
 }
+
+const struct command compact_command = {
+	.name = "compact",
+	.summary = "give the disk back what deleted rows left",
+	.help = "Workers wait meanwhile and lose nothing. Takes twice the database's size for a while.",
+	.options = OPT_JSON,
+	.run = cmd_compact,
+};

@@ -32,7 +32,7 @@ static int change(struct ctl *ctl, xt_client *client)
 	return CTL_OK;
 }
 
-int cmd_config(struct ctl *ctl)
+static int cmd_config(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	xt_client *client;
@@ -44,3 +44,13 @@ int cmd_config(struct ctl *ctl)
 		return status;
 	return ctl_close(ctl, client, ctl->n_args == 2 ? change(ctl, client) : show(ctl, client));
 }
+
+const struct command config_command = {
+	.name = "config",
+	.usage = "[KEY VALUE]",
+	.summary = "settings that are kept in the database",
+	.help = "Without KEY: those that were changed. VALUE is a whole number, or 'default'.",
+	.options = OPT_ROWS,
+	.most = 2,
+	.run = cmd_config,
+};

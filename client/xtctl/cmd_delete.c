@@ -10,7 +10,7 @@ static bool is_meant(const struct ctl *ctl)
 		      : ctl_confirm(ctl, "delete run '%s' from all tables?", ctl->args[0]));
 }
 
-int cmd_delete(struct ctl *ctl)
+static int cmd_delete(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	xt_client *client;
@@ -32,3 +32,17 @@ int cmd_delete(struct ctl *ctl)
 		status = cache_delete_of_run(ctl, client, ctl->args[0]);
 	return ctl_close(ctl, client, status);
 }
+
+const struct command delete_command = {
+	.name = "delete",
+	.usage = "TRACK_ID",
+	.summary = "delete a run's rows, in all tables or one",
+	.help = "Asks on a terminal, unless --yes is given or it is called as xt. XETRACK_TABLE does not "
+		"count "
+		"here.\n"
+		"Results that the run cached stay, and are hits of other runs, unless --cache is given.",
+	.options = OPT_JSON | OPT_TABLE | OPT_FORCE | OPT_YES | OPT_CACHED,
+	.least = 1,
+	.most = 1,
+	.run = cmd_delete,
+};

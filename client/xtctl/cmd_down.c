@@ -30,7 +30,7 @@ static int hold(struct ctl *ctl)
 	return status;
 }
 
-int cmd_down(struct ctl *ctl)
+static int cmd_down(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	xt_client *client = NULL;
@@ -51,3 +51,14 @@ int cmd_down(struct ctl *ctl)
 	xt_close(client); /* nobody is left to deliver anything to */
 	return status;
 }
+
+const struct command down_command = {
+	.name = "down",
+	.summary = "stop the daemon and keep it down until 'up'",
+	.help = "Everything it received is stored first, or it goes on and says why not, unless --force is "
+		"given. "
+		"When\n"
+		"none runs it sees to it that none is started.",
+	.options = OPT_FORCE,
+	.run = cmd_down,
+};

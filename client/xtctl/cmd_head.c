@@ -69,12 +69,26 @@ static int show(struct ctl *ctl, bool tail)
 	return ctl_close(ctl, client, status);
 }
 
-int cmd_head(struct ctl *ctl)
+static int cmd_head(struct ctl *ctl)
 {
 	return show(ctl, false);
 }
 
-int cmd_tail(struct ctl *ctl)
+static int cmd_tail(struct ctl *ctl)
 {
 	return show(ctl, true);
 }
+
+const struct command head_command = {
+	.name = "head",
+	.summary = "first rows of a table",
+	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID,
+	.run = cmd_head,
+};
+
+const struct command tail_command = {
+	.name = "tail",
+	.summary = "last rows of a table, in the order they were logged",
+	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID,
+	.run = cmd_tail,
+};

@@ -272,7 +272,7 @@ static int send_stream(struct job *job)
 
 /* ---- the command ------------------------------------------------------ */
 
-bool cmd_log_is_arg(const char *word)
+static bool cmd_log_is_arg(const char *word)
 {
 	return strchr(word, '=') != NULL;
 }
@@ -293,7 +293,7 @@ static int log_all(struct job *job, const xt_field *fields, size_t n)
 	return ctl_close(job->ctl, job->client, status);
 }
 
-int cmd_log(struct ctl *ctl)
+static int cmd_log(struct ctl *ctl)
 {
 	xt_field *fields = calloc(ctl->n_args + 1, sizeof(*fields));
 	struct value *values = calloc(ctl->n_args + 1, sizeof(*values));
@@ -319,3 +319,16 @@ int cmd_log(struct ctl *ctl)
 	free(values);
 	return status;
 }
+
+const struct command log_command = {
+	.name = "log",
+	.usage = "KEY=VALUE... | --jsonl",
+	.summary = "log a row, or a stream of rows; prints the track_id",
+	.help = "Values: integers, reals (nan and inf too), true, false, null; everything else is text.\n"
+		"KEY:=JSON gives a value exactly: id:='\"007\"' is text, tags:='[\"a\"]' a list.\n"
+		"--track-id adds to that run, and starts it if there is none.",
+	.options = OPT_TABLE | OPT_TRACK_ID | OPT_JSONL | OPT_SKIP_BAD,
+	.most = -1,
+	.is_arg = cmd_log_is_arg,
+	.run = cmd_log,
+};

@@ -22,7 +22,7 @@ static const char runs_of_table[] =
 	" FROM (SELECT track_id, count(*) AS rows, min(rowid) AS first FROM %s GROUP BY track_id) t"
 	" LEFT JOIN xt_runs r ON r.track_id = t.track_id ORDER BY t.first";
 
-bool cmd_ls_is_arg(const char *word)
+static bool cmd_ls_is_arg(const char *word)
 {
 	return strcmp(word, "tables") == 0 || strcmp(word, "runs") == 0;
 }
@@ -37,7 +37,7 @@ static int ask_runs(const struct ctl *ctl, xt_client *client, xt_cursor **ret_cu
 	return r;
 }
 
-int cmd_ls(struct ctl *ctl)
+static int cmd_ls(struct ctl *ctl)
 {
 	const char *what = ctl->n_args > 0 ? ctl->args[0] : "tables";
 	xt_options options = ctl_reading();
@@ -54,3 +54,16 @@ int cmd_ls(struct ctl *ctl)
 	xt_cursor_close(cursor);
 	return ctl_close(ctl, client, status);
 }
+
+const struct command ls_command = {
+	.name = "ls",
+	.usage = "[tables|runs]",
+	.summary = "tables, or runs",
+	.help = "runs: all that are recorded, in the order they began; with --table those that have rows in "
+		"it.\n"
+		"duration is in seconds, up to now for a run that is not ended.",
+	.options = OPT_ROWS | OPT_TABLE,
+	.most = 1,
+	.is_arg = cmd_ls_is_arg,
+	.run = cmd_ls,
+};

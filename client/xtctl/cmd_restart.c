@@ -2,7 +2,7 @@
 
 /* Stops the daemon, if one runs, and sees that there is one again: clients that are connected go on by
  * themselves, and whoever starts it first does. */
-int cmd_restart(struct ctl *ctl)
+static int cmd_restart(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	xt_client *client = NULL;
@@ -20,3 +20,13 @@ int cmd_restart(struct ctl *ctl)
 	status = ctl_open(ctl, &options, &client);
 	return status == CTL_OK ? ctl_close(ctl, client, status_print(ctl, client, true)) : status;
 }
+
+const struct command restart_command = {
+	.name = "restart",
+	.summary = "stop the daemon and start it again, as after an upgrade",
+	.help = "Workers go on meanwhile: what they log waits and is stored by the next daemon. Not while "
+		"messages\n"
+		"wait that cannot be stored, unless --force is given.",
+	.options = OPT_JSON | OPT_FORCE,
+	.run = cmd_restart,
+};

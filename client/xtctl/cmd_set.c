@@ -29,7 +29,7 @@ static int set(struct ctl *ctl, const xt_set_options *how, xt_value value)
 	return ctl_close(ctl, client, status);
 }
 
-int cmd_set(struct ctl *ctl)
+static int cmd_set(struct ctl *ctl)
 {
 	xt_set_options how = {.table = ctl->table, .track_id = ctl->options.track_id};
 	struct value value = {0}, where = {0};
@@ -55,3 +55,16 @@ int cmd_set(struct ctl *ctl)
 	value_done(&value);
 	return status;
 }
+
+const struct command set_command = {
+	.name = "set",
+	.usage = "KEY VALUE",
+	.summary = "set a value over rows that are logged already",
+	.help = "Of one run (--track-id), where another column has a value (--where), or of the whole "
+		"table.\n"
+		"VALUE is typed as by 'log'; :=JSON gives it exactly.",
+	.options = OPT_JSON | OPT_TABLE | OPT_TRACK_ID | OPT_ALL | OPT_WHERE | OPT_YES,
+	.least = 2,
+	.most = 2,
+	.run = cmd_set,
+};

@@ -103,12 +103,12 @@ static int replay(struct ctl *ctl)
 	return ctl_close(ctl, client, status);
 }
 
-bool cmd_spool_is_arg(const char *word)
+static bool cmd_spool_is_arg(const char *word)
 {
 	return strcmp(word, "ls") == 0 || strcmp(word, "replay") == 0;
 }
 
-int cmd_spool(struct ctl *ctl)
+static int cmd_spool(struct ctl *ctl)
 {
 	const char *what = ctl->n_args > 0 ? ctl->args[0] : "ls";
 
@@ -116,3 +116,15 @@ int cmd_spool(struct ctl *ctl)
 		return ctl_usage(ctl, "'%s' is neither 'ls' nor 'replay'", what);
 	return strcmp(what, "ls") == 0 ? list(ctl) : replay(ctl);
 }
+
+const struct command spool_command = {
+	.name = "spool",
+	.usage = "[ls|replay]",
+	.summary = "rows that clients kept while there was no daemon",
+	.help = "ls: the files; also when no daemon runs. replay: have the daemon take in now what nobody "
+		"owns.",
+	.options = OPT_ROWS,
+	.most = 1,
+	.is_arg = cmd_spool_is_arg,
+	.run = cmd_spool,
+};

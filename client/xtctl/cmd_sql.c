@@ -53,14 +53,14 @@ static int read_sql(const struct ctl *ctl, char **ret_sql)
 static int read_args(const struct ctl *ctl, struct statement *s)
 {
 	char why[WHY_BYTES];
-	size_t n = ctl->options.n_args;
+	size_t n = ctl->options.args.n;
 
 	s->values = calloc(n + 1, sizeof(*s->values));
 	s->args = calloc(n + 1, sizeof(*s->args));
 	if (!s->values || !s->args)
 		return ctl_no_memory(ctl);
 	for (; s->n < n; s->n++) {
-		if (value_parse(&s->values[s->n], ctl->options.args[s->n], why, sizeof(why)) < 0)
+		if (value_parse(&s->values[s->n], ctl->options.args.items[s->n], why, sizeof(why)) < 0)
 			return ctl_usage(ctl, "--arg: %s", why);
 		s->args[s->n] = s->values[s->n].is;
 	}
@@ -77,6 +77,12 @@ static void statement_done(struct statement *s)
 }
 
 /* ---- running it ------------------------------------------------------- */
+
+/* What --timeout says; 0: nothing. */
+static int timeout_ms(const struct ctl *ctl)
+{
+	return (int)ctl->options.timeout_s * 1000;
+}
 
 static int run_copy(const struct ctl *ctl, const struct copy *copy, const xt_client *client,
 		    xt_cursor *cursor)
@@ -114,7 +120,7 @@ static int run_writing(struct ctl *ctl, xt_client *client, const struct statemen
 	if (!ctl->options.write)
 		ctl_note(ctl, "the statement writes");
 	/* Not made again after a signal: it may have been carried out. */
-	int r = xt_exec(client, s->sql, s->args, s->n, ctl->options.timeout_ms, &changed);
+	int r = xt_exec(client, s->sql, s->args, s->n, timeout_ms(ctl), &changed);
 	if (r == XT_EINTR) {
 		ctl_error(ctl, "interrupted, but the daemon may carry out the statement; waiting for it, "
 			       "Ctrl-C again leaves");
@@ -130,7 +136,7 @@ static int run(struct ctl *ctl, xt_client *client, const struct statement *s, co
 	xt_cursor *cursor = NULL;
 	int status;
 
-	int r = ctl_query(client, sql, s->args, s->n, ctl->options.timeout_ms, &cursor);
+	int r = ctl_query(client, sql, s->args, s->n, timeout_ms(ctl), &cursor);
 	if (r == XT_OK && copy->sql)
 		status = run_copy(ctl, copy, client, cursor);
 	else if (r == XT_OK)
@@ -143,7 +149,7 @@ static int run(struct ctl *ctl, xt_client *client, const struct statement *s, co
 	return status;
 }
 
-int cmd_sql(struct ctl *ctl)
+static int cmd_sql(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	struct statement s = {0};
@@ -166,3 +172,16 @@ int cmd_sql(struct ctl *ctl)
 	copy_done(&copy);
 	return status;
 }
+
+const struct command sql_command = {
+	.name = "sql",
+	.usage = "STATEMENT|-",
+	.summary = "run an SQL statement",
+	.help = "- reads it from standard input. A statement that writes needs --write, or to be called as "
+		"xt.\n"
+		"COPY (SELECT ...) TO 'FILE.csv' writes a file. --arg values are typed as those of 'log'.",
+	.options = OPT_ROWS | OPT_ARG | OPT_WRITE | OPT_TIMEOUT,
+	.least = 1,
+	.most = 1,
+	.run = cmd_sql,
+};

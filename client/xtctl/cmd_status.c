@@ -52,7 +52,7 @@ int status_print(struct ctl *ctl, xt_client *client, bool brief)
 	return r == XT_OK ? status : ctl_fail(ctl, client, r);
 }
 
-int cmd_status(struct ctl *ctl)
+static int cmd_status(struct ctl *ctl)
 {
 	xt_options options = ctl_reading();
 	xt_client *client = NULL;
@@ -69,3 +69,11 @@ int cmd_status(struct ctl *ctl)
 		status = ctl_fail(ctl, client, r);
 	return ctl_close(ctl, client, status);
 }
+
+const struct command status_command = {
+	.name = "status",
+	.summary = "what the daemon is doing",
+	.help = "Exit status 1 when it is not running; never starts one.",
+	.options = OPT_JSON,
+	.run = cmd_status,
+};

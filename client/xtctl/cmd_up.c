@@ -1,6 +1,6 @@
 #include "xtctl.h"
 
-int cmd_up(struct ctl *ctl)
+static int cmd_up(struct ctl *ctl)
 {
 	xt_options options = {.revive = true};
 	xt_client *client;
@@ -10,3 +10,11 @@ int cmd_up(struct ctl *ctl)
 		return status;
 	return ctl_close(ctl, client, status_print(ctl, client, true));
 }
+
+const struct command up_command = {
+	.name = "up",
+	.summary = "start the daemon, and create the database if need be",
+	.help = "Ends what 'down' began. Prints the daemon's pid and socket.",
+	.options = OPT_JSON,
+	.run = cmd_up,
+};

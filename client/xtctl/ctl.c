@@ -86,9 +86,9 @@ int ctl_usage(const struct ctl *ctl, const char *fmt, ...)
 	say(ctl, "", fmt, ap);
 	va_end(ap);
 	if (ctl->command)
-		fprintf(stderr, "usage: %s %s DB%s%s\ntry '%s %s --help'\n", ctl->program, ctl->command->name,
-			ctl->command->usage[0] ? " " : "", ctl->command->usage, ctl->program,
-			ctl->command->name);
+		fprintf(stderr, "usage: %s %s%s%s%s\ntry '%s %s --help'\n", ctl->program, ctl->command->name,
+			ctl->command->apart ? "" : " DB", ctl->command->usage ? " " : "",
+			ctl->command->usage ? ctl->command->usage : "", ctl->program, ctl->command->name);
 	return CTL_USAGE;
 }
 

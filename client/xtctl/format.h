@@ -15,13 +15,15 @@ const char *format_name(enum format_kind kind);
 bool format_find(const char *name, enum format_kind *ret_kind);
 
 /* All names, for messages: "table, csv, …". */
-#define FORMAT_NAMES "table, csv, json, jsonl or md"
+#define FORMAT_NAMES   "table, csv, json, jsonl or md"
+#define FORMAT_CHOICES "table|csv|json|jsonl|md"
 
 struct format_options {
 	enum format_kind kind;
 	bool no_header; /* csv without its first line */
 	char delimiter; /* of csv; 0: a comma */
 	bool utf8;	/* tables may use more than ASCII */
+	int digits;	/* significant digits of reals in tables; 0: all. The other forms always have all */
 };
 
 struct format;

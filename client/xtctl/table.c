@@ -96,7 +96,10 @@ static enum cell_kind put_value(struct table *t, const xt_value *v)
 		fputs_unlocked("NULL", t->text);
 		return CELL_NULL;
 	case XT_T_REAL:
-		text_real(real, v->as.real);
+		if (t->style.digits > 0)
+			text_digits(real, v->as.real, t->style.digits);
+		else
+			text_real(real, v->as.real);
 		fputs_unlocked(real, t->text);
 		return CELL_REAL;
 	case XT_T_TEXT:

@@ -17,6 +17,7 @@ struct table_style {
 	size_t columns; /* width to fit: cells are cut, columns left out; 0: no limit, everything is shown */
 	bool markdown;	/* | a | b | with Markdown's characters escaped; else lines between the columns */
 	bool utf8;	/* lines and the sign of a cut may be other than ASCII */
+	int digits;	/* significant digits of reals; 0: all */
 	bool colour;	/* NULL in faint print, to tell it from the text NULL */
 };
 

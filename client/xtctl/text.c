@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 #include <utf8proc.h>
@@ -25,6 +26,27 @@ int text_real(char ret[REAL_BYTES], double d)
 		n += 2;
 	}
 	return n;
+}
+
+const char *text_digits(char ret[REAL_BYTES], double d, int digits)
+{
+	snprintf(ret, REAL_BYTES, "%.*e", digits - 1, d);
+	const char *e = strchr(ret, 'e');
+	long exponent = e ? strtol(e + 1, NULL, 10) : 0;
+	if (!isfinite(d) || d == 0 || exponent < -5 || exponent > 14) {
+		snprintf(ret, REAL_BYTES, "%.*g", digits, d);
+		return ret;
+	}
+	long decimals = digits - 1 - exponent;
+	snprintf(ret, REAL_BYTES, "%.*f", decimals > 0 ? (int)decimals : 0, d);
+	char *end = ret + strlen(ret);
+	while (strchr(ret, '.') && (end[-1] == '0' || end[-1] == '.')) {
+		bool point = end[-1] == '.';
+		*--end = '\0';
+		if (point)
+			break;
+	}
+	return ret;
 }
 
 const char *text_count(char ret[COUNT_BYTES], uint64_t n)

@@ -15,6 +15,10 @@
 #define REAL_BYTES 40
 int text_real(char ret[REAL_BYTES], double d);
 
+/* The same with so many significant digits, without an exponent where that can be read: 0.00123, 12300.
+ * Returns ret. */
+const char *text_digits(char ret[REAL_BYTES], double d, int digits);
+
 /* 1234567 as "1,234,567"; returns ret. */
 #define COUNT_BYTES 32
 const char *text_count(char ret[COUNT_BYTES], uint64_t n);

@@ -17,13 +17,28 @@ enum {
 
 struct ctl;
 
+/* A command line that shows something, and works on the database of `make demo` as demo.db. */
+struct example {
+	const char *shows; /* a phrase, lower case; NULL ends a list of them */
+	const char *line;  /* what follows the program's name, as typed in a shell */
+};
+
+/* One command. It stands at the end of the file that carries it out; commands.c lists them all. The help, the
+ * man page and what shells complete are made from it. */
 struct command {
-	const char *name;
-	const char *usage;   /* what follows the database */
-	const char *summary; /* for the list of commands */
-	const char *help;    /* more, for its own help; "" for none */
-	unsigned options;    /* enum opt */
-	int least, most;     /* arguments after the database; most -1: any number */
+	const char *name;		    /* of a part of a group with the group's: "cache ls" */
+	const char *usage;		    /* what follows the database; NULL: nothing */
+	const char *summary;		    /* a line, lower case, without a full stop */
+	const char *help;		    /* more, in lines of up to 110 columns; NULL: nothing */
+	const struct example *examples;	    /* NULL: none */
+	uint64_t options;		    /* OPT_… */
+	const struct option_def *own;	    /* options of its own, ended by one without a name; NULL: none */
+	size_t own_size;		    /* of the struct that their values go to */
+	const void *own_preset;		    /* such a struct to begin with; NULL: zeroed */
+	int least, most;		    /* arguments after the database; most -1: any number */
+	bool apart;			    /* works on no database */
+	const struct command *const *parts; /* of a group: its commands, ended by NULL, of which the first is
+					       meant when none is named; it has no options itself then */
 	bool (*is_arg)(
 		const char *word); /* tells a first argument from a database where counting cannot; or NULL */
 	size_t (*wants)(const char *word); /* how many more such an argument needs; NULL: none */
@@ -38,11 +53,12 @@ struct ctl {
 	const char *database;	       /* its path */
 	char **args;		       /* what follows the database, n_args of them */
 	size_t n_args;
-	struct options options;
-	const char *table; /* --table, or XETRACK_TABLE, or "events" */
-	bool table_named;  /* by one of the first two */
-	bool utf8;	   /* the locale can show it */
-	struct out out;	   /* standard output */
+	struct options options; /* the shared ones */
+	const void *own;	/* the command's own: the struct that its descriptor tells the size of */
+	const char *table;	/* --table, or XETRACK_TABLE, or "events" */
+	bool table_named;	/* by one of the first two */
+	bool utf8;		/* the locale can show it */
+	struct out out;		/* standard output */
 };
 
 /* ---- ctl.c: what every command needs ---------------------------------- */
@@ -137,46 +153,7 @@ char *ctl_other_table(const struct ctl *ctl, xt_client *client);
 /* Says that the database has no table at all yet; returns CTL_FAILED. */
 int ctl_no_rows(const struct ctl *ctl);
 
-/* ---- the commands ----------------------------------------------------- */
-
-int cmd_up(struct ctl *ctl);
-int cmd_down(struct ctl *ctl);
-int cmd_status(struct ctl *ctl);
-int cmd_sql(struct ctl *ctl);
-int cmd_head(struct ctl *ctl);
-int cmd_tail(struct ctl *ctl);
-int cmd_columns(struct ctl *ctl);
-int cmd_ls(struct ctl *ctl);
-int cmd_set(struct ctl *ctl);
-int cmd_delete(struct ctl *ctl);
-int cmd_log(struct ctl *ctl);
-int cmd_restart(struct ctl *ctl);
-int cmd_audit(struct ctl *ctl);
-int cmd_spool(struct ctl *ctl);
-int cmd_config(struct ctl *ctl);
-int cmd_backup(struct ctl *ctl);
-int cmd_snapshot(struct ctl *ctl);
-int cmd_check(struct ctl *ctl);
-int cmd_compact(struct ctl *ctl);
-int cmd_assets(struct ctl *ctl);
-
-/* The commands of the group `cache`, ended by one without a name, and all options that they take. */
-extern const struct command cache_commands[];
-#define CACHE_OPTIONS                                                                                 \
-	(OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_FUNCTION | OPT_OLDER_THAN | OPT_BY | OPT_VERSION | \
-	 OPT_PARAM | OPT_ROUND | OPT_RAW | OPT_REPLACE | OPT_EVERY | OPT_YES)
-
-int cache_get(struct ctl *ctl);
-int cache_why(struct ctl *ctl);
-int cache_report(struct ctl *ctl);
-int cache_verify(struct ctl *ctl);
-int cache_delete(struct ctl *ctl);
-
-bool cmd_ls_is_arg(const char *word);
-bool cmd_log_is_arg(const char *word);
-bool cmd_spool_is_arg(const char *word);
-bool cmd_assets_is_arg(const char *word);
-size_t cmd_assets_wants(const char *word);
+/* ---- what commands use of each other ---------------------------------- */
 
 /* What `delete` does with the results that a run cached, once its rows are deleted. From cache_delete.c. */
 int cache_delete_of_run(struct ctl *ctl, xt_client *client, const char *track_id);

@@ -1,0 +1,124 @@
+#include "commands.h"
+
+#include <string.h>
+
+#include "text.h"
+
+/* Each stands at the end of the file that is named for it. */
+extern const struct command assets_command, audit_command, backup_command, cache_command, check_command,
+	columns_command, compact_command, completion_command, config_command, delete_command, down_command,
+	head_command, log_command, ls_command, restart_command, set_command, snapshot_command, spool_command,
+	sql_command, status_command, tail_command, up_command;
+
+static const struct command *const look[] = {
+	&ls_command, &columns_command, &head_command, &tail_command, &sql_command, NULL,
+};
+
+static const struct command *const change[] = {
+	&log_command, &set_command, &delete_command, &assets_command, &cache_command, NULL,
+};
+
+static const struct command *const keep[] = {
+	&backup_command, &snapshot_command, &check_command, &audit_command, &compact_command, NULL,
+};
+
+static const struct command *const serve[] = {
+	&up_command,	 &down_command,	 &restart_command,    &status_command,
+	&config_command, &spool_command, &completion_command, NULL,
+};
+
+const struct section sections[] = {
+	{"look", look}, {"log and change", change}, {"keep safe", keep}, {"the daemon", serve}, {NULL, NULL},
+};
+
+const char *command_word(const struct command *c)
+{
+	const char *space = strrchr(c->name, ' ');
+
+	return space ? space + 1 : c->name;
+}
+
+static const struct command *find(const struct command *const *list, const char *word)
+{
+	for (; *list; list++)
+		if (strcmp(command_word(*list), word) == 0)
+			return *list;
+	return NULL;
+}
+
+const struct command *command_find(const char *name)
+{
+	const struct command *found = NULL;
+
+	for (const struct section *s = sections; s->title && !found; s++)
+		found = find(s->commands, name);
+	return found;
+}
+
+const struct command *command_part(const struct command *group, const char *word)
+{
+	return group->parts ? find(group->parts, word) : NULL;
+}
+
+struct option_set command_options(const struct command *c)
+{
+	return (struct option_set){c->parts ? OPT_ALWAYS : c->options | OPT_ALWAYS, c->own, NULL};
+}
+
+/* ---- mistaken names --------------------------------------------------- */
+
+/* The best match so far. */
+struct match {
+	const char *word; /* that was given */
+	const char *name; /* the nearest; NULL: none */
+	unsigned distance;
+};
+
+static void compare(struct match *m, const struct command *const *list)
+{
+	for (; *list; list++) {
+		unsigned d = text_distance(m->word, command_word(*list));
+		if (d < m->distance && d < strlen(m->word)) {
+			m->distance = d;
+			m->name = command_word(*list);
+		}
+	}
+}
+
+/* What people say elsewhere for the same thing, and it is a command here. */
+static const char *synonym(const struct command *group, const char *word)
+{
+	static const char *const synonyms[][2] = {
+		{"start", "up"},	{"stop", "down"},    {"query", "sql"},	    {"rm", "delete"},
+		{"list", "ls"},		{"runs", "ls"},	     {"tables", "ls"},	    {"schema", "columns"},
+		{"copy", "backup"},	{"verify", "check"}, {"restore", "backup"}, {"vacuum", "compact"},
+		{"show", "get"},	{"check", "verify"}, {"clear", "delete"},   {"explain", "why"},
+		{"prune", "gc"},	{"info", "stats"},   {"describe", "stats"}, {"top", "stats"},
+		{"bottom", "stats"},	{"hist", "plot"},    {"histogram", "plot"}, {"scatter", "plot"},
+		{"follow", "watch"},	{"save", "export"},  {"load", "import"},    {"merge", "copy"},
+		{"report", "export"},	{"lint", "inspect"}, {"anova", "compare"},  {"ttest", "compare"},
+		{"failures", "errors"},
+	};
+
+	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++) {
+		const char *name = synonyms[i][1];
+		if (strcmp(word, synonyms[i][0]) == 0 &&
+		    (group ? command_part(group, name) : command_find(name)))
+			return name;
+	}
+	return NULL;
+}
+
+const char *command_nearest(const struct command *group, const char *word)
+{
+	const char *known = synonym(group, word);
+	struct match m = {word, NULL, 3};
+
+	if (known)
+		return known;
+	if (group)
+		compare(&m, group->parts);
+	for (const struct section *s = sections; !group && s->title; s++)
+		compare(&m, s->commands);
+	return m.name;
+}
