@@ -198,7 +198,7 @@ static int run_command(struct ctl *ctl, int argc, char **argv)
 	struct option_set set = command_options(c);
 	if (c->own_size && !own)
 		return ctl_no_memory(ctl);
-	if (c->own_preset)
+	if (own && c->own_preset)
 		memcpy(own, c->own_preset, c->own_size);
 	set.into = own;
 	ctl->own = own;

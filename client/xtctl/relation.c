@@ -1,5 +1,6 @@
 #include "relation.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -45,7 +46,7 @@ int relation_open(const struct ctl *ctl, xt_client *client, struct relation *ret
 {
 	*ret = (struct relation){.ctl = ctl, .name = strdup(ctl->table)};
 	int r = ret->name ? read_columns(ret, client) : XT_ENOMEM;
-	if (r != XT_OK && ctl_no_table(client) && !ctl->table_named) {
+	if (r != XT_OK && r != XT_ENOMEM && ctl_no_table(client) && !ctl->table_named) {
 		free(ret->name);
 		ret->name = ctl_other_table(ctl, client);
 		if (!ret->name)
@@ -92,9 +93,12 @@ static const char *nearest(const struct relation *r, const char *name)
 			found = r->columns[i].name;
 		}
 	}
-	for (size_t i = 0; i < r->n && !found && strlen(name) >= 3; i++)
-		if (strcasestr(r->columns[i].name, name))
-			found = r->columns[i].name;
+	for (size_t i = 0; i < r->n && !found && strlen(name) >= 3; i++) {
+		const char *column = r->columns[i].name;
+		assert(column);
+		if (strcasestr(column, name))
+			found = column;
+	}
 	return found;
 }
 
@@ -116,8 +120,10 @@ int relation_columns(const struct relation *r, const char *list, const struct re
 {
 	const struct relation_column **columns = calloc(strlen(list) + 1, sizeof(*columns));
 	size_t n = 0;
-	int status = columns ? CTL_OK : ctl_no_memory(r->ctl);
+	int status = CTL_OK;
 
+	if (!columns)
+		return ctl_no_memory(r->ctl);
 	for (const char *at = list; status == CTL_OK && at;) {
 		size_t len = strcspn(at, ",");
 		char *name = strndup(at, len);
