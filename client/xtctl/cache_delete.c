@@ -286,9 +286,7 @@ const struct command cache_delete_command = {
 	.usage = "[TRACK_ID | KEY...]",
 	.summary = "delete entries; the rows that they came from stay",
 	.help = "Of a run, of a function, by age, by the beginnings of keys, or --all; together they narrow. "
-		"Asks "
-		"on a\n"
-		"terminal, unless --yes is given or it is called as xt.",
+		"Asks on a terminal, unless --yes is given or it is called as xt.",
 	.options = OPT_JSON | OPT_TRACK_ID | OPT_FUNCTION | OPT_OLDER_THAN | OPT_EVERY | OPT_YES,
 	.most = -1,
 	.is_arg = cached_is_no_database,

@@ -238,11 +238,9 @@ const struct command cache_get_command = {
 	.name = "cache get",
 	.usage = "KEY [FILE]",
 	.summary = "all about one entry, and its value",
-	.help = "KEY is the beginning of one key, 4 digits or more. --raw writes the value's bytes, as does "
-		"FILE, "
-		"into "
-		"a\n"
-		"file, where --force replaces one that is there.",
+	.help = "Also the arguments and parameters that its key was made from, and the value, MessagePack as "
+		"JSON. --raw writes the value's bytes; FILE puts them into a file, where --force replaces "
+		"one that is there.",
 	.options = OPT_JSON | OPT_RAW | OPT_REPLACE,
 	.least = 1,
 	.most = 2,

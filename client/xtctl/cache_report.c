@@ -419,13 +419,16 @@ static int cache_report(struct ctl *ctl)
 const struct command cache_report_command = {
 	.name = "cache report",
 	.summary = "what the cache was worth, from the rows",
-	.help = "Calls, hits and misses of a table; rows whose cache is NULL are neither. Then the hit rate "
-		"by "
-		"each\n"
-		"parameter (columns of arguments, of run parameters and params_*) that has 2 to 20 values, "
-		"or --by "
-		"a\n"
-		"column. Time saved: what computing each hit's result had taken.",
+	.help = "Calls, which are hits (the column cache names a run) or misses (it is empty); rows where it "
+		"is NULL are no cacheable calls and count as neither. Combinations are those of "
+		"function_name, args and kwargs. Time saved is what computing the results of the hits took, "
+		"by the rows of the same run, function and arguments without an error; it is left out where "
+		"there is none. Then hit rates in percent by the values of each parameter:\n"
+		"each column that is called params_..., that is an argument in kwargs or a field of one, or "
+		"a parameter of the runs, and that has from 2 to 20 values; or by those of --by. csv, jsonl "
+		"and md have only these.",
+	.examples = (const struct example[]){{"hit rates by codec", "cache report demo.db --by codec"},
+					     {NULL, NULL}},
 	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_FUNCTION | OPT_BY,
 	.run = cache_report,
 };

@@ -209,7 +209,11 @@ static int cache_verify(struct ctl *ctl)
 const struct command cache_verify_command = {
 	.name = "cache verify",
 	.summary = "read every entry and check it",
-	.help = "Exit status 1 with the keys of those that are damaged, or when there is no cache to check.",
+	.help = "Is its checksum right, its key that of its parts, and are there as many as are counted? "
+		"Exit status 1, with the keys of those that are damaged, when not, or when there is no cache "
+		"to check. Caches that were set aside are told.",
+	.examples =
+		(const struct example[]){{"is every result sound?", "cache verify demo.db"}, {NULL, NULL}},
 	.options = OPT_JSON,
 	.run = cache_verify,
 };

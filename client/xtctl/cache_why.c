@@ -434,11 +434,14 @@ const struct command cache_why_command = {
 	.usage = "KEY | FUNCTION [ARGUMENT=VALUE...]",
 	.summary = "what sets a call apart from the nearest one",
 	.help = "Of an entry, or of a call: is it in the cache, and if not, in which argument, parameter or "
-		"version "
-		"does\n"
-		"it differ from the entry of that function which is most like it? Values are typed as by "
-		"'log',\n"
-		"ARGUMENT:=JSON gives one exactly. A run's parameters are part of its keys: --param.",
+		"version does it differ from the entry of that function which has most parts in common with "
+		"it, the newest among equals? Values are typed as by 'log'; ARGUMENT:=JSON gives one "
+		"exactly. A run's parameters are part of its keys:\n"
+		"--param. A value of more than 128 bytes is known by its digest only. Where no entry of the "
+		"function is there, functions of close names are told.",
+	.examples = (const struct example[]){{"why was this call computed anew?",
+					      "cache why demo.db compress codec=lz4 level=9"},
+					     {NULL, NULL}},
 	.options = OPT_ROWS | OPT_PARAM | OPT_VERSION | OPT_ROUND,
 	.least = 1,
 	.most = -1,

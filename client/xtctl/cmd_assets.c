@@ -387,12 +387,22 @@ const struct command assets_command = {
 	.name = "assets",
 	.usage = "[ls|put FILE|export HASH FILE|delete HASH|verify]",
 	.summary = "models and other content that rows name by its hash",
-	.help = "put: needs --track-id; prints the hash. HASH: its digits, or as many as tell it from "
-		"others.\n"
-		"delete: the references of --track-id, --name or both, and the asset with the last one.\n"
-		"verify: reads every asset, and looks for files that belong to none, which --force removes. "
-		"Exit\n"
-		"status 1 when something is found.",
+	.help = "ls: all of them, or those that a run needs (--track-id). stored is what they take "
+		"compressed, refs how many references they have.\n"
+		"put: stores the content of a file, once however often it is put, and prints its hash. The "
+		"run, which is started if it is not there, refers to it under --name, else the file's name.\n"
+		"export: writes it into FILE, which appears when it is whole and verified, and replaces one "
+		"that is there.\n"
+		"HASH: as many digits as tell it from others, four at least.\n"
+		"delete: drops the references of --track-id, of --name, or of both, and the asset with the "
+		"last one. Several at once need --force, which the name xt implies. --column also sets that "
+		"column of the table NULL where it has the hash.\n"
+		"verify: reads every asset and holds it against its hash, and looks for files that belong to "
+		"none, which --force removes. Exit status 1 when something is found.",
+	.examples = (const struct example[]){{"keep a model with its run",
+					      "assets demo.db put model.bin --track-id purple-mountain-4392"},
+					     {"what is kept", "assets demo.db"},
+					     {NULL, NULL}},
 	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_ASSET | OPT_FORCE | OPT_YES,
 	.most = 3,
 	.is_arg = cmd_assets_is_arg,

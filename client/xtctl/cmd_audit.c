@@ -361,9 +361,13 @@ static int cmd_audit(struct ctl *ctl)
 const struct command audit_command = {
 	.name = "audit",
 	.summary = "prove that nothing is lost and nothing is doubled",
-	.help = "Adds up what clients numbered, what was stored, rejected, deleted and spooled, counts the "
-		"rows of\n"
-		"every run, and has SQLite check the file. Exit status 1 when something does not add up.",
+	.help = "Of each client: every number it has assigned is stored, rejected, a request or in its "
+		"spool; what a client that died never sent is unknown. Of each run: the rows in the tables "
+		"are those that were logged, plus and minus what statements and deletions did. And SQLite's "
+		"own check of the file, the short one with --quick. Exit status 1 with what is wrong by "
+		"name.",
+	.examples = (const struct example[]){{"after a crash: is everything there, once?", "audit demo.db"},
+					     {NULL, NULL}},
 	.options = OPT_JSON | OPT_QUICK,
 	.run = cmd_audit,
 };

@@ -82,9 +82,14 @@ const struct command backup_command = {
 	.name = "backup",
 	.usage = "FILE",
 	.summary = "copy the database into a file, while it is written",
-	.help = "The copy is the database of one moment. FILE appears when it is whole and on disk; Ctrl-C "
-		"leaves\n"
-		"nothing behind.",
+	.help = "The copy is the database of one moment; workers go on logging meanwhile. FILE appears when "
+		"it is whole and on disk; until then it is FILE.part, and Ctrl-C leaves nothing behind. The "
+		"daemon writes the file, as its own user, and refuses who is another one. A copy that takes "
+		"an hour is given up, for the log of what is written meanwhile grows until it ends. A "
+		"terminal shows the progress.",
+	.examples = (const struct example[]){{"a copy that leaves the disk to the workers",
+					      "backup demo.db copy.db --rate 50"},
+					     {NULL, NULL}},
 	.options = OPT_JSON | OPT_REPLACE | OPT_RATE,
 	.least = 1,
 	.most = 1,
@@ -95,7 +100,10 @@ const struct command snapshot_command = {
 	.name = "snapshot",
 	.usage = "FILE",
 	.summary = "the same, written anew: compact, and made to be kept in git or DVC",
-	.help = "Without free pages, each table in one piece. The same database gives the same bytes.",
+	.help = "Written anew: each table in one piece, without the room that deleted rows left. The same "
+		"database gives the same bytes, so that git and DVC see a change only where there is one.",
+	.examples =
+		(const struct example[]){{"for git", "snapshot demo.db results.db --force"}, {NULL, NULL}},
 	.options = OPT_JSON | OPT_REPLACE,
 	.least = 1,
 	.most = 1,

@@ -245,8 +245,13 @@ static int cache_reset(struct ctl *ctl)
 
 static const struct command cache_ls_command = {
 	.name = "cache ls",
-	.summary = "entries: in the order of their keys, of one function or run in that of time",
-	.help = "size is in bytes, function_time in seconds, times are UTC. Keys are whole but in tables.",
+	.summary = "the entries",
+	.help = "In the order of their keys, or of time when they are of one function or run: key (its first "
+		"12 digits in a table), function, the run that computed it, when (UTC), function_time in "
+		"seconds, size in bytes, how often it was used and when last.",
+	.examples =
+		(const struct example[]){
+			{"what one function came to", "cache ls demo.db --function compress"}, {NULL, NULL}},
 	.options = OPT_ROWS | OPT_FUNCTION | OPT_TRACK_ID | OPT_OLDER_THAN,
 	.run = cache_ls,
 };
@@ -254,6 +259,8 @@ static const struct command cache_ls_command = {
 static const struct command cache_stats_command = {
 	.name = "cache stats",
 	.summary = "what the cache holds and does",
+	.help = "The hit rate is that since the daemon's start.",
+	.examples = (const struct example[]){{"is it used?", "cache stats demo.db"}, {NULL, NULL}},
 	.options = OPT_JSON,
 	.run = cache_stats,
 };
@@ -261,9 +268,10 @@ static const struct command cache_stats_command = {
 static const struct command cache_gc_command = {
 	.name = "cache gc",
 	.summary = "delete what is too old, and what is above the bound, now",
-	.help = "cache_ttl_s and cache_max_mib of 'config' say what is. What is above the bound goes by "
-		"itself when "
-		"there is more;\nwhat is too old is not taken any more, but stays until then.",
+	.help = "Now: what is older than the setting cache_ttl_s, and the least recently used above "
+		"cache_max_mib ('config').\n"
+		"Without it the latter go when a result is stored; what is too old is not taken any more, "
+		"but stays.",
 	.options = OPT_JSON,
 	.run = cache_gc,
 };
@@ -292,7 +300,8 @@ const struct command cache_command = {
 	.name = "cache",
 	.usage = "[ls|get|why|stats|report|verify|delete|gc|reset] ...",
 	.summary = "results of function calls that are kept, and what they are worth",
-	.help = "Its name may stand before the database too: 'cache ls DB'. 'cache ls --help' tells more of "
-		"one:\n",
+	.help = "The name of a part may stand before the database or behind it: 'cache ls DB', 'cache DB "
+		"ls'. A KEY is the beginning of one entry's key, 4 hexadecimal digits or more; an AGE is a "
+		"number with s, m, h, d or w.",
 	.parts = parts,
 };

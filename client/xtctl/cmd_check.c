@@ -136,7 +136,10 @@ static int cmd_check(struct ctl *ctl)
 const struct command check_command = {
 	.name = "check",
 	.summary = "look for damage",
-	.help = "Exit status 1 when something is found, or the database cannot be opened.",
+	.help = "SQLite's integrity check (--quick: without comparing indexes and tables), foreign keys, and "
+		"what the daemon's own tables must agree on. Exit status 1 when something is found, or the "
+		"database cannot be opened.",
+	.examples = (const struct example[]){{"is the file sound?", "check demo.db --quick"}, {NULL, NULL}},
 	.options = OPT_JSON | OPT_QUICK,
 	.run = cmd_check,
 };

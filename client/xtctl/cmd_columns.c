@@ -27,6 +27,9 @@ static int cmd_columns(struct ctl *ctl)
 const struct command columns_command = {
 	.name = "columns",
 	.summary = "columns of a table",
+	.help = "Name, declared type, and the key as it was logged.",
+	.examples = (const struct example[]){{"what was logged", "columns demo.db --table predictions"},
+					     {NULL, NULL}},
 	.options = OPT_ROWS | OPT_TABLE,
 	.run = cmd_columns,
 };

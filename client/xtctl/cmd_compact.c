@@ -42,7 +42,11 @@ static int cmd_compact(struct ctl *ctl)
 const struct command compact_command = {
 	.name = "compact",
 	.summary = "give the disk back what deleted rows left",
-	.help = "Workers wait meanwhile and lose nothing. Takes twice the database's size for a while.",
+	.help = "Workers wait meanwhile and lose nothing. It takes up to twice the database's size on the "
+		"disk (half of it where SQLite keeps temporary files, SQLITE_TMPDIR or /var/tmp), and is "
+		"refused where that is missing, or while a query, a backup or another program reads an older "
+		"state.",
+	.examples = (const struct example[]){{"after a large delete", "compact demo.db"}, {NULL, NULL}},
 	.options = OPT_JSON,
 	.run = cmd_compact,
 };

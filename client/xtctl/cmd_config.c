@@ -49,7 +49,11 @@ const struct command config_command = {
 	.name = "config",
 	.usage = "[KEY VALUE]",
 	.summary = "settings that are kept in the database",
-	.help = "Without KEY: those that were changed. VALUE is a whole number, or 'default'.",
+	.help = "Without KEY: those that were changed. VALUE is a whole number, or 'default'. "
+		"docs/storage.md of the source tree lists them.",
+	.examples = (const struct example[]){{"cached results expire after a day",
+					      "config demo.db cache_ttl_s 86400"},
+					     {NULL, NULL}},
 	.options = OPT_ROWS,
 	.most = 2,
 	.run = cmd_config,

@@ -37,10 +37,13 @@ const struct command delete_command = {
 	.name = "delete",
 	.usage = "TRACK_ID",
 	.summary = "delete a run's rows, in all tables or one",
-	.help = "Asks on a terminal, unless --yes is given or it is called as xt. XETRACK_TABLE does not "
-		"count "
-		"here.\n"
-		"Results that the run cached stay, and are hits of other runs, unless --cache is given.",
+	.help = "In all tables, or in one that is named by --table; XETRACK_TABLE does not count here. Asks "
+		"on a terminal, unless --yes is given or it is called as xt. A run that is still running "
+		"needs --force. Results that the run cached stay, and are hits of other runs, which is told; "
+		"--cache deletes them too.",
+	.examples = (const struct example[]){{"a run that was a mistake",
+					      "delete demo.db purple-mountain-4392 --yes"},
+					     {NULL, NULL}},
 	.options = OPT_JSON | OPT_TABLE | OPT_FORCE | OPT_YES | OPT_CACHED,
 	.least = 1,
 	.most = 1,

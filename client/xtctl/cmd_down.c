@@ -55,10 +55,12 @@ static int cmd_down(struct ctl *ctl)
 const struct command down_command = {
 	.name = "down",
 	.summary = "stop the daemon and keep it down until 'up'",
-	.help = "Everything it received is stored first, or it goes on and says why not, unless --force is "
-		"given. "
-		"When\n"
-		"none runs it sees to it that none is started.",
+	.help = "Everything it received is stored first, and no client starts it again until 'up'; also when "
+		"none runs.\n"
+		"While messages wait that cannot be stored (a full disk, a lock) it refuses, for those of "
+		"workers that have ended would go with the daemon, unless --force is given.",
+	.examples =
+		(const struct example[]){{"stop it before the file is moved", "down demo.db"}, {NULL, NULL}},
 	.options = OPT_FORCE,
 	.run = cmd_down,
 };

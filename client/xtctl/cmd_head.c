@@ -82,6 +82,9 @@ static int cmd_tail(struct ctl *ctl)
 const struct command head_command = {
 	.name = "head",
 	.summary = "first rows of a table",
+	.help = "10 of them unless told otherwise, in the order they were stored.",
+	.examples = (const struct example[]){{"the first three, whole", "head demo.db -n 3 --json"},
+					     {NULL, NULL}},
 	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID,
 	.run = cmd_head,
 };
@@ -89,6 +92,8 @@ const struct command head_command = {
 const struct command tail_command = {
 	.name = "tail",
 	.summary = "last rows of a table, in the order they were logged",
+	.help = "10 of them unless told otherwise, the last one at the end.",
+	.examples = (const struct example[]){{"what came last", "tail demo.db -n 5"}, {NULL, NULL}},
 	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID,
 	.run = cmd_tail,
 };

@@ -324,9 +324,19 @@ const struct command log_command = {
 	.name = "log",
 	.usage = "KEY=VALUE... | --jsonl",
 	.summary = "log a row, or a stream of rows; prints the track_id",
-	.help = "Values: integers, reals (nan and inf too), true, false, null; everything else is text.\n"
-		"KEY:=JSON gives a value exactly: id:='\"007\"' is text, tags:='[\"a\"]' a list.\n"
-		"--track-id adds to that run, and starts it if there is none.",
+	.help = "Integers, reals (nan, inf and -inf too), true, false and null are what they look like; "
+		"everything else is text, also numbers with leading zeros. KEY:=JSON gives a value exactly: "
+		"id:='\"007\"' is text, tags:='[\"a\"]' a list. --track-id adds to that run, and starts it "
+		"if there is none.\n"
+		"\n"
+		"--jsonl: each line of standard input is a JSON object and becomes a row, all of them of one "
+		"run. At a line that cannot be read it stops, stores what came before and ends with exit "
+		"status 1; with --skip-bad it tells the line's number and goes on. Rows that the daemon "
+		"refuses are told by line, and the rest is stored. A terminal shows the progress.",
+	.examples = (const struct example[]){{"one row", "log demo.db model=zstd level=3 ratio=2.91"},
+					     {"a stream of rows",
+					      "log demo.db --jsonl --table results <results.jsonl"},
+					     {NULL, NULL}},
 	.options = OPT_TABLE | OPT_TRACK_ID | OPT_JSONL | OPT_SKIP_BAD,
 	.most = -1,
 	.is_arg = cmd_log_is_arg,

@@ -59,9 +59,14 @@ const struct command ls_command = {
 	.name = "ls",
 	.usage = "[tables|runs]",
 	.summary = "tables, or runs",
-	.help = "runs: all that are recorded, in the order they began; with --table those that have rows in "
-		"it.\n"
-		"duration is in seconds, up to now for a run that is not ended.",
+	.help = "tables: those that rows are logged to.\n"
+		"runs: all that are recorded, in the order they began; with --table (or XETRACK_TABLE) those "
+		"that have rows in it, recorded or not. duration is in seconds, up to now for a run that is "
+		"not ended.",
+	.examples = (const struct example[]){{"the tables, and how much is in them", "ls demo.db"},
+					     {"runs that have rows in one table",
+					      "ls demo.db runs --table predictions"},
+					     {NULL, NULL}},
 	.options = OPT_ROWS | OPT_TABLE,
 	.most = 1,
 	.is_arg = cmd_ls_is_arg,

@@ -24,9 +24,10 @@ static int cmd_restart(struct ctl *ctl)
 const struct command restart_command = {
 	.name = "restart",
 	.summary = "stop the daemon and start it again, as after an upgrade",
-	.help = "Workers go on meanwhile: what they log waits and is stored by the next daemon. Not while "
-		"messages\n"
-		"wait that cannot be stored, unless --force is given.",
+	.help = "As after an upgrade. Workers go on meanwhile: what they log waits and is stored by the next "
+		"daemon.\n"
+		"Refuses as 'down' does while messages wait that cannot be stored, unless --force is given.",
+	.examples = (const struct example[]){{"the new version takes over", "restart demo.db"}, {NULL, NULL}},
 	.options = OPT_JSON | OPT_FORCE,
 	.run = cmd_restart,
 };

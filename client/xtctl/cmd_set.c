@@ -60,9 +60,13 @@ const struct command set_command = {
 	.name = "set",
 	.usage = "KEY VALUE",
 	.summary = "set a value over rows that are logged already",
-	.help = "Of one run (--track-id), where another column has a value (--where), or of the whole "
-		"table.\n"
-		"VALUE is typed as by 'log'; :=JSON gives it exactly.",
+	.help = "Of one run (--track-id), where another column has a value (--where), or of the whole table, "
+		"which on a terminal is asked for unless --all or --yes is given. VALUE is typed as by "
+		"'log'; :=JSON gives it exactly.",
+	.examples =
+		(const struct example[]){{"mark the rows of one codec",
+					  "set demo.db reviewed true --table predictions --where codec=zstd"},
+					 {NULL, NULL}},
 	.options = OPT_JSON | OPT_TABLE | OPT_TRACK_ID | OPT_ALL | OPT_WHERE | OPT_YES,
 	.least = 2,
 	.most = 2,

@@ -121,8 +121,10 @@ const struct command spool_command = {
 	.name = "spool",
 	.usage = "[ls|replay]",
 	.summary = "rows that clients kept while there was no daemon",
-	.help = "ls: the files; also when no daemon runs. replay: have the daemon take in now what nobody "
-		"owns.",
+	.help = "ls: the files, with their owner's process while it lives; also when no daemon runs.\n"
+		"replay: has the daemon take in at once those whose process has ended, which it does by "
+		"itself a little later. Both end with exit status 1 when there are damaged ones.",
+	.examples = (const struct example[]){{"rows that are still to come", "spool demo.db"}, {NULL, NULL}},
 	.options = OPT_ROWS,
 	.most = 1,
 	.is_arg = cmd_spool_is_arg,

@@ -177,9 +177,18 @@ const struct command sql_command = {
 	.name = "sql",
 	.usage = "STATEMENT|-",
 	.summary = "run an SQL statement",
-	.help = "- reads it from standard input. A statement that writes needs --write, or to be called as "
-		"xt.\n"
-		"COPY (SELECT ...) TO 'FILE.csv' writes a file. --arg values are typed as those of 'log'.",
+	.help = "- reads it from standard input. main and db both name the database: SELECT ... FROM "
+		"db.predictions.\n"
+		"--arg gives the value of the next ? and is typed as by 'log'. A statement that writes needs "
+		"--write, or to be called as xt. COPY (SELECT ...) TO 'FILE' (HEADER, DELIMITER ',', FORMAT "
+		"CSV) writes a file as DuckDB would, in CSV or, for FORMAT JSON, as one object a line.",
+	.examples =
+		(const struct example[]){
+			{"an average for each codec, as Markdown",
+			 "sql demo.db 'SELECT codec, avg(ratio) FROM predictions GROUP BY 1' --format md"},
+			{"a value that is given apart",
+			 "sql demo.db 'SELECT count(*) FROM predictions WHERE size > ?' --arg 100000"},
+			{NULL, NULL}},
 	.options = OPT_ROWS | OPT_ARG | OPT_WRITE | OPT_TIMEOUT,
 	.least = 1,
 	.most = 1,

@@ -73,7 +73,10 @@ static int cmd_status(struct ctl *ctl)
 const struct command status_command = {
 	.name = "status",
 	.summary = "what the daemon is doing",
-	.help = "Exit status 1 when it is not running; never starts one.",
+	.help = "Starts none: exit status 1 when it is not running.",
+	.examples =
+		(const struct example[]){{"is it storing, and how many clients are there?", "status demo.db"},
+					 {NULL, NULL}},
 	.options = OPT_JSON,
 	.run = cmd_status,
 };

@@ -14,7 +14,10 @@ static int cmd_up(struct ctl *ctl)
 const struct command up_command = {
 	.name = "up",
 	.summary = "start the daemon, and create the database if need be",
-	.help = "Ends what 'down' began. Prints the daemon's pid and socket.",
+	.help = "Also after 'down', which it ends. Creates the database if need be. Prints the daemon's pid "
+		"and socket.",
+	.examples = (const struct example[]){{"a daemon for a database, which is created", "up demo.db"},
+					     {NULL, NULL}},
 	.options = OPT_JSON,
 	.run = cmd_up,
 };

@@ -9,7 +9,7 @@
 /* All commands, a line each. */
 void help_all(FILE *out, const char *program);
 
-/* All about one. */
-void help_command(FILE *out, const char *program, const struct command *c);
+/* All about one, in lines that fit the terminal. */
+void help_command(const struct out *out, const char *program, const struct command *c);
 
 #endif

@@ -204,7 +204,7 @@ static int run_command(struct ctl *ctl, int argc, char **argv)
 	ctl->own = own;
 	int status = read_line(ctl, &set, argc, argv, &args);
 	if (status == CTL_OK && ctl->options.help)
-		help_command(ctl->out.file, ctl->program, c);
+		help_command(&ctl->out, ctl->program, c);
 	else if (status == CTL_OK) {
 		if (ctl->options.engine)
 			ctl_note(ctl, "--engine=%s is ignored: xetrackd has one engine, SQLite",
@@ -230,7 +230,7 @@ static int run_help(struct ctl *ctl, int argc, char **argv)
 	const struct command *part = argc > 3 ? command_part(ctl->command, argv[3]) : NULL;
 	if (argc > 3 && ctl->command->parts && !part)
 		return no_part(ctl, ctl->command, argv[3]);
-	help_command(ctl->out.file, ctl->program, part ? part : ctl->command);
+	help_command(&ctl->out, ctl->program, part ? part : ctl->command);
 	return CTL_OK;
 }
 

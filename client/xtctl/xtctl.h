@@ -26,10 +26,10 @@ struct example {
 /* One command. It stands at the end of the file that carries it out; commands.c lists them all. The help, the
  * man page and what shells complete are made from it. */
 struct command {
-	const char *name;		    /* of a part of a group with the group's: "cache ls" */
-	const char *usage;		    /* what follows the database; NULL: nothing */
-	const char *summary;		    /* a line, lower case, without a full stop */
-	const char *help;		    /* more, in lines of up to 110 columns; NULL: nothing */
+	const char *name;    /* of a part of a group with the group's: "cache ls" */
+	const char *usage;   /* what follows the database; NULL: nothing */
+	const char *summary; /* a line, lower case, without a full stop */
+	const char *help;    /* more; a line end ends a line, others are broken to fit; NULL: nothing */
 	const struct example *examples;	    /* NULL: none */
 	uint64_t options;		    /* OPT_… */
 	const struct option_def *own;	    /* options of its own, ended by one without a name; NULL: none */

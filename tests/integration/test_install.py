@@ -34,7 +34,8 @@ def root(tmp_path_factory):
 @pytest.mark.parametrize("name", [
     "bin/xetrackd", "bin/xtctl", "bin/xt", "lib/libxetrack.so", "lib/libxetrack.so.0", "lib/libxetrack.a",
     "include/xetrack.h", "lib/pkgconfig/xetrack.pc", "share/man/man8/xetrackd.8", "share/man/man3/libxetrack.3",
-    "share/man/man1/xtctl.1", "lib/systemd/system/xetrackd@.service", "lib/systemd/system/xetrackd@.socket",
+    "share/man/man1/xtctl.1", "share/bash-completion/completions/xtctl.bash", "share/zsh/site-functions/_xtctl",
+    "share/fish/vendor_completions.d/xtctl.fish", "lib/systemd/system/xetrackd@.service", "lib/systemd/system/xetrackd@.socket",
     "lib/systemd/user/xetrackd@.service", "lib/systemd/user/xetrackd@.socket", "lib/sysusers.d/xetrackd.conf",
 ])
 def test_is_there(root, name):
@@ -44,6 +45,11 @@ def test_is_there(root, name):
 def test_nothing_else_is_there(root):
     programs = sorted(p.name for p in (root / "bin").iterdir())
     assert programs == ["xetrackd", "xt", "xtctl"]
+
+
+def test_every_command_has_its_man_page(root):
+    pages = {p.name for p in (root / "share/man/man1").iterdir()}
+    assert pages == {f"xtctl-{name}.1" for name in run(BUILD / "xt-man", "--list").split()} | {"xtctl.1"}
 
 
 def test_only_xt_is_exported(root):

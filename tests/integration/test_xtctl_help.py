@@ -1,0 +1,233 @@
+"""What xtctl says of itself: the help, the man pages, their examples, what shells complete, mistaken names."""
+import os
+import shutil
+import subprocess
+
+import pytest
+from conftest import BUILD, TIMEOUT, XTCTL, sqlite
+
+pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+
+COMMANDS = subprocess.run([BUILD / "xt-man", "--list"], capture_output=True, text=True).stdout.split() \
+    if (BUILD / "xt-man").exists() else []
+RUN = "purple-mountain-4392"
+
+
+def run(*args, **kw):
+    return subprocess.run([XTCTL, *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT, **kw)
+
+
+def ok(*args, **kw):
+    p = run(*args, **kw)
+    assert p.returncode == 0, (args, p.returncode, p.stderr)
+    return p.stdout
+
+
+def parts(command):
+    """The parts of a group, as its help lists them: lines of two blanks, a word, a sentence."""
+    lines = ok("help", command).split("examples:")[0].splitlines()
+    return [line.split()[0] for line in lines if line.startswith("  ") and line[2:3].isalpha()
+            and run("help", command, line.split()[0]).stdout.startswith(f"usage: xtctl {command} {line.split()[0]} ")]
+
+
+def examples(command):
+    """Pairs of what an example shows, and its line."""
+    found = []
+    for text in [ok("help", command)] + [ok("help", command, part) for part in parts(command)]:
+        lines = text.partition("\nexamples:\n")[2].splitlines()
+        found += [(lines[i][4:], lines[i + 1].strip()) for i in range(0, len(lines), 2)]
+    return found
+
+
+EXAMPLES = [(c, line) for c in COMMANDS for _, line in examples(c)]
+
+
+def test_commands_are_listed():
+    """None of them is missing in the list of all, in its heading's order."""
+    assert len(COMMANDS) > 20
+    listed = [line.split()[0] for line in ok("help").splitlines() if line.startswith("  ")]
+    assert listed == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command):
+    text = ok("help", command)
+    assert text == ok(command, "--help")
+    assert text.startswith(f"usage: xtctl {command}") and "--help" in text
+    assert all(len(line) <= 110 for line in text.splitlines()), max(text.splitlines(), key=len)
+    assert examples(command), "a command without an example"
+
+
+@pytest.mark.skipif(not (BUILD / "xtctl.1").exists(), reason="built without man pages")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_man_page(command):
+    page = (BUILD / f"xtctl-{command}.1").read_text()
+    shown = subprocess.run(["man", "-l", "-"], input=page, capture_output=True, text=True,
+                           env=dict(os.environ, MANWIDTH="200", LC_ALL="C.UTF-8")).stdout if shutil.which("man") else None
+    assert f'.TH "xtctl-{command}" "1"' in page
+    for shows, line in examples(command):
+        assert shown is None or line in shown, shows
+    assert f"xtctl-{command}" in (BUILD / "xtctl.1").read_text().replace("\\-", "-")
+
+
+# ---- examples ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A small demo, twice, so that runs can be compared."""
+    path = tmp_path_factory.mktemp("demo")
+    env = dict(os.environ, XDG_RUNTIME_DIR=str(path), XETRACKD=str(BUILD / "xetrackd"))
+    for _ in range(2):
+        p = subprocess.run([BUILD / "compress-bench", "--db", path / "demo.db", "--files", "24", "--quick"],
+                           capture_output=True, text=True, timeout=2 * TIMEOUT, env=env)
+        assert p.returncode == 0, p.stderr
+    ok("log", path / "demo.db", "ratio=2.5", "codec=zstd", "--table", "predictions", "--track-id", RUN, env=env)
+    ok("down", path / "demo.db", env=env)
+    (path / "demo.db.lock").unlink()
+    return path
+
+
+@pytest.mark.skipif(not (BUILD / "compress-bench").exists(), reason="built without examples")
+@pytest.mark.parametrize("command, line", EXAMPLES, ids=[f"{c}-{i}" for i, (c, _) in enumerate(EXAMPLES)])
+def test_example(command, line, demo, runtime, autostarted, tmp_path):
+    here = tmp_path / "here"
+    shutil.copytree(demo, here)
+    (here / "results.jsonl").write_text('{"acc": 0.5}\n{"acc": 0.75}\n')
+    (here / "model.bin").write_bytes(bytes(range(256)) * 10)
+    (here / "bin").mkdir()
+    (here / "bin/xtctl").symlink_to(XTCTL)
+    env = dict(os.environ, PATH=f"{here / 'bin'}:{os.environ['PATH']}")
+    p = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=TIMEOUT, cwd=here, env=env,
+                       stdin=subprocess.DEVNULL)
+    autostarted(here / "demo.db")
+    assert p.returncode in (0, 1), (line, p.stderr)
+    assert p.returncode == 0 or command in FINDS or line.startswith("xtctl status"), (line, p.stdout, p.stderr)
+    assert p.stdout or p.stderr
+
+
+# Commands whose examples may find something, which is exit status 1.
+FINDS = {"inspect", "validate", "errors", "schema", "compare"}
+
+
+# ---- what shells complete ------------------------------------------------
+
+
+def complete(*words, **kw):
+    return [line.split("\t")[0] for line in ok("complete", *words, **kw).splitlines()]
+
+
+@pytest.fixture
+def filled(served):
+    ok("log", served.db, "loss=0.1", "epoch=1", "--table", "results")
+    ok("log", served.db, "acc=0.5", "name=x")
+    return served.db
+
+
+def test_completes_commands():
+    assert complete("") == COMMANDS + ["help"]
+    assert complete("he") == ["head", "help"]
+    assert complete("help", "he") == ["head", "help"]
+    assert complete("nonsense", "x") == []
+
+
+def test_completes_options():
+    assert complete("head", "x.db", "--t") == ["--table", "--track-id"]
+    assert complete("sql", "--format", "js") == ["json", "jsonl"]
+    assert "--function" in complete("cache", "ls", "--") and "--raw" not in complete("cache", "ls", "--")
+
+
+def test_completes_files_where_the_database_is_due():
+    assert complete("head", "") == [":files"]
+    assert complete("cache", "l") == ["ls", ":files"]
+
+
+def test_completes_what_is_in_the_database(filled):
+    assert set(complete("head", filled, "--table", "")) == {"events", "results"}
+    assert complete("head", filled, "--table", "r") == ["results"]
+    assert complete("set", filled, "a") == ["acc"]
+    assert complete("set", filled, "--table", "results", "") == ["track_id", "timestamp", "loss", "epoch"]
+    runs = {r for r, in sqlite(filled, "SELECT track_id FROM xt_runs")}
+    assert set(complete("delete", filled, "")) == runs
+    assert set(complete("tail", "--track-id", "", env=dict(os.environ, XETRACK_DB=str(filled)))) == runs
+    assert set(complete("tail", filled, "--track-id", "")) == runs
+
+
+def test_completing_starts_no_daemon(runtime, tmp_path):
+    db = tmp_path / "idle.db"
+    db.write_bytes(b"")
+    assert complete("head", db, "--table", "") == []
+    assert not (tmp_path / "idle.db.lock").exists()
+    assert run("status", db).returncode == 1
+
+
+def bash(words, cwd, env=None):
+    script = 'eval "$(xtctl completion bash)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _xtctl xtctl; ' \
+             'printf "%s\\n" "${COMPREPLY[@]}"'
+    path = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}", **(env or {}))
+    p = subprocess.run(["bash", "-c", script, "bash", *map(str, words)], capture_output=True, text=True, cwd=cwd,
+                       env=path, timeout=TIMEOUT)
+    assert p.returncode == 0 and not p.stderr, p.stderr
+    return p.stdout.split("\n")[:-1]
+
+
+def test_bash(filled, tmp_path):
+    (tmp_path / "a b.db").touch()
+    (tmp_path / "a.txt").touch()
+    assert bash(["xtctl", "he"], tmp_path) == ["head", "help"]
+    assert sorted(bash(["xtctl", "head", "a"], tmp_path)) == ["a b.db", "a.txt"]
+    assert bash(["xtctl", "head", filled, "--table", "res"], tmp_path) == ["results"]
+    assert bash(["xtctl", "nonsense", ""], tmp_path) in ([], [""])
+
+
+@pytest.mark.parametrize("shell, check", [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])])
+def test_script_is_sound(shell, check, tmp_path):
+    script = tmp_path / "script"
+    script.write_text(ok("completion", shell))
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    p = subprocess.run([shell, *check, script], capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr
+
+
+def test_fish(filled, tmp_path):
+    if not shutil.which("fish"):
+        pytest.skip("fish is not installed")
+    script = "xtctl completion fish | source; complete -C " + repr(f"xtctl head {filled} --table r")
+    env = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}", HOME=str(tmp_path))
+    p = subprocess.run(["fish", "-c", script], capture_output=True, text=True, env=env, timeout=TIMEOUT)
+    assert p.stdout.split() == ["results"], p.stderr
+
+
+def test_zsh(filled, tmp_path):
+    """Without a terminal zsh completes nothing; what its function hands over is looked at instead."""
+    if not shutil.which("zsh"):
+        pytest.skip("zsh is not installed")
+    script = 'compdef() { :; }; _describe() { print -l -- "${(@P)2}"; }; _files() { print FILES; }; ' \
+             'eval "$(xtctl completion zsh)"; words=("$@"); CURRENT=$#; _xtctl'
+    env = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}", HOME=str(tmp_path))
+
+    def zsh(*words):
+        p = subprocess.run(["zsh", "-f", "-c", script, "zsh", "xtctl", *map(str, words)], capture_output=True, text=True,
+                           env=env, timeout=TIMEOUT)
+        assert not p.stderr
+        return p.stdout.splitlines()
+    assert [line.split(":")[0] for line in zsh("he")] == ["head", "help"]
+    assert zsh("head", "") == ["FILES"]
+    assert zsh("head", filled, "--table", "r") == ["results"]
+
+
+@pytest.mark.parametrize("args, says", [
+    (["haed", "x.db"], "did you mean 'head'?"),
+    (["query", "x.db"], "did you mean 'sql'?"),
+    (["cache", "lss", "x.db"], "did you mean 'cache ls'?"),
+    (["head", "x.db", "--tabel", "t"], "did you mean '--table'?"),
+    (["help", "cach"], "did you mean 'cache'?"),
+    (["help", "cache", "gett"], "did you mean 'cache get'?"),
+    (["completion", "tcsh"], "none of bash, zsh and fish"),
+    (["completion"], "missing"),
+    (["--table", "t"], "options follow it"),
+])
+def test_mistaken_names(args, says):
+    p = run(*args)
+    assert p.returncode == 2 and says in p.stderr, p.stderr
