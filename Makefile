@@ -15,7 +15,7 @@ pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration 
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build
-.PHONY: help install-packages build docs demo test bench bench-load bench-cache bench-python install sanitize fuzz soak lint format clean
+.PHONY: help install-packages build docs demo test bench bench-load bench-cache bench-python bench-xtctl install sanitize fuzz soak lint format clean
 
 help:
 	@echo 'make build      install what is missing, configure and compile into $$(BUILD) ($(BUILD))'
@@ -25,6 +25,7 @@ help:
 	@echo 'make bench-load  what one client notices of thousands of others; memory of the daemon'
 	@echo 'make bench-cache  what a cached result costs, beside a bare socket, Redis and diskcache'
 	@echo 'make bench-python  what the Python client costs, beside the sqlite3 module, diskcache and pandas'
+	@echo 'make bench-xtctl  what xtctl takes on 10 million rows, beside the sqlite3 program'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR='
 	@echo 'make sanitize   all tests under ASan and UBSan, unit and worker tests under TSan'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)); what they find stays in build-fuzz/found/'
@@ -71,6 +72,9 @@ bench-cache: build
 # diskcache is measured where it is: apt-get install python3-diskcache
 bench-python: build
 	PYTHONPATH=$(BUILD)/client/python XETRACKD=$(abspath $(BUILD))/xetrackd $(PYTHON) tests/bench/python_bench.py
+
+bench-xtctl: build
+	XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) tests/bench/xtctl_bench.py
 
 install: build
 	@$(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
