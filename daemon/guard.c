@@ -1,11 +1,13 @@
 #include "guard.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 #include <time.h>
 
 #include "bind.h"
 #include "functions.h"
+#include "hint.h"
 #include "mem.h"
 #include "store.h"
 #include "wire.h"
@@ -350,6 +352,21 @@ static int bind_args(sqlite3_stmt *st, struct span args, struct xt_err *err)
 	return 0;
 }
 
+/* A statement that cannot be prepared, with the name that may be meant by one that there is not. */
+static int refuse(struct guard *g, sqlite3 *db, struct xt_err *err)
+{
+	char hint[HINT_SIZE], message[200];
+
+	(void)!guard_fail(g, db, err);
+	if (err->code != XT_E_sql_error && err->code != XT_E_no_such_table &&
+	    err->code != XT_E_no_such_column)
+		return -1;
+	snprintf(message, sizeof(message), "%s", sqlite3_errmsg(db));
+	size_t n = strlen(err->message);
+	snprintf(err->message + n, sizeof(err->message) - n, "%s", hint_for(db, message, hint));
+	return -1;
+}
+
 int guard_prepare(struct guard *g, sqlite3 *db, struct span sql, struct span args, sqlite3_stmt **ret,
 		  struct xt_err *err)
 {
@@ -359,7 +376,7 @@ int guard_prepare(struct guard *g, sqlite3 *db, struct span sql, struct span arg
 	if (memchr(sql.data, 0, sql.len))
 		return xt_err_set(err, XT_E_sql_error, "sql", "the statement holds a NUL character");
 	if (sqlite3_prepare_v3(db, (const char *)sql.data, (int)sql.len, 0, &st, &tail) != SQLITE_OK)
-		return guard_fail(g, db, err);
+		return refuse(g, db, err);
 	if (!st)
 		return xt_err_set(err, XT_E_sql_error, "sql", "there is no statement in the text");
 	/* What follows may be comments and semicolons only. */

@@ -1,5 +1,6 @@
 /* query, fetch, tables, columns: reading, on a thread of the pool. */
 #include "handle.h"
+#include "hint.h"
 #include "reader.h"
 #include "store.h"
 
@@ -268,6 +269,7 @@ int handle_columns(struct cursor *c, const struct params_columns *p, struct resu
 	struct span table = HAS_PARAM(p, columns, table) ? p->table : span_str("events");
 	static const char *const keys[] = {"name", "type", "key"};
 	sqlite3_stmt *st = NULL;
+	char hint[HINT_SIZE];
 	uint32_t n = 0;
 	int rc = SQLITE_DONE;
 
@@ -290,8 +292,9 @@ int handle_columns(struct cursor *c, const struct params_columns *p, struct resu
 	if (r == 0 && rc != SQLITE_DONE)
 		r = guard_fail(&c->db->guard, c->db->db, err);
 	if (r == 0 && n == 0)
-		r = xt_err_set(err, XT_E_no_such_table, "table", "there is no table '%.*s'",
-			       (int)(table.len < 100 ? table.len : 100), (const char *)table.data);
+		r = xt_err_set(err, XT_E_no_such_table, "table", "there is no table '%.*s'%s",
+			       (int)(table.len < 100 ? table.len : 100), (const char *)table.data,
+			       hint_for_table(c->db->db, table, hint));
 	sqlite3_finalize(st);
 	guard_leave(&c->db->guard);
 	end_array(&c->rows, n);

@@ -5,6 +5,7 @@
 #include "bind.h"
 #include "calls.h"
 #include "handle.h"
+#include "hint.h"
 #include "json.h"
 #include "row.h"
 #include "runs.h"
@@ -161,9 +162,11 @@ int handle_run_finish(struct work *w, const struct params_run_finish *p, struct 
 static struct table *existing_table(struct work *w, struct span name, struct xt_err *err)
 {
 	struct table *t = table_find(w->store, name, err);
+	char hint[HINT_SIZE];
 
 	if (t && t->absent) {
-		xt_err_set(err, XT_E_no_such_table, "table", "there is no table '%.100s'", t->name);
+		xt_err_set(err, XT_E_no_such_table, "table", "there is no table '%.100s'%s", t->name,
+			   hint_for_table(w->store->db, span_str(t->name), hint));
 		return NULL;
 	}
 	return t;

@@ -4,6 +4,7 @@
 
 #include "buf.h"
 #include "cached.h"
+#include "near.h"
 #include "canon.h"
 #include "parts.h"
 #include "value.h"
@@ -81,7 +82,7 @@ static unsigned distance_of(const char *wanted, const char *name)
 {
 	if (strcasestr(name, wanted) || strcasestr(wanted, name))
 		return 0;
-	unsigned far = text_distance(wanted, name);
+	unsigned far = near_distance(wanted, name);
 	return far <= 2 || far <= strlen(wanted) / 3 ? far : UINT_MAX;
 }
 

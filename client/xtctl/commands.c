@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "text.h"
+#include "near.h"
 
 /* Each stands at the end of the file that is named for it. */
 extern const struct command assets_command, audit_command, backup_command, cache_command, check_command,
@@ -67,22 +67,10 @@ struct option_set command_options(const struct command *c)
 
 /* ---- mistaken names --------------------------------------------------- */
 
-/* The best match so far. */
-struct match {
-	const char *word; /* that was given */
-	const char *name; /* the nearest; NULL: none */
-	unsigned distance;
-};
-
-static void compare(struct match *m, const struct command *const *list)
+static void try_all(struct near *near, const struct command *const *list)
 {
-	for (; *list; list++) {
-		unsigned d = text_distance(m->word, command_word(*list));
-		if (d < m->distance && d < strlen(m->word)) {
-			m->distance = d;
-			m->name = command_word(*list);
-		}
-	}
+	for (; *list; list++)
+		near_try(near, command_word(*list));
 }
 
 /* What people say elsewhere for the same thing, and it is a command here. */
@@ -112,13 +100,16 @@ static const char *synonym(const struct command *group, const char *word)
 const char *command_nearest(const struct command *group, const char *word)
 {
 	const char *known = synonym(group, word);
-	struct match m = {word, NULL, 3};
+	const struct command *found;
+	struct near near;
 
 	if (known)
 		return known;
+	near_init(&near, word, strlen(word));
 	if (group)
-		compare(&m, group->parts);
+		try_all(&near, group->parts);
 	for (const struct section *s = sections; !group && s->title; s++)
-		compare(&m, s->commands);
-	return m.name;
+		try_all(&near, s->commands);
+	found = !near.found[0] ? NULL : group ? command_part(group, near.found) : command_find(near.found);
+	return found ? command_word(found) : NULL;
 }

@@ -118,10 +118,13 @@ int ctl_fail(const struct ctl *ctl, const xt_client *client, int status)
 	if (status == XT_ENODB)
 		return ctl_error(ctl, "%s; check the path ('%s up' and '%s log' create one)", message,
 				 ctl->program, ctl->program);
-	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
+	bool asks = message[0] && message[strlen(message) - 1] == '?'; /* the remedy is in it already */
+	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]) && !asks; i++)
 		if (strcmp(remedies[i].code, xt_error_code(client)) == 0)
 			return ctl_error(ctl, "%s; '%s %s' %s", message, ctl->program, remedies[i].command,
 					 remedies[i].does);
+	if (ctl_no_table(client) && !asks)
+		return ctl_error(ctl, "%s; '%s ls DB' lists the tables", message, ctl->program);
 	return ctl_error(ctl, "%s", message);
 }
 

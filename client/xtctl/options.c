@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text.h"
+#include "near.h"
 
 #define MOST_OPTIONS 80
 #define LETTERS	     "-:hn:" /* -: other arguments come in their order; : a missing value is told apart */
@@ -273,20 +273,14 @@ static bool is_negative_number(const char *arg)
 
 static int unknown(const struct known *known, size_t n, const char *word, char *error, size_t size)
 {
-	char name[64] = "";
-	const char *near = NULL;
-	unsigned best = 3;
+	const char *name = word + strspn(word, "-");
+	struct near near;
 
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
-	for (size_t i = 0; i < n && name[0] == '-' && name[1] == '-'; i++) {
-		unsigned d = text_distance(name + 2, known[i].def->name);
-		if (d < best && d < strlen(name + 2)) {
-			best = d;
-			near = known[i].def->name;
-		}
-	}
-	if (near)
-		snprintf(error, size, "no option '%.100s' here; did you mean '--%s'?", word, near);
+	near_init(&near, name, strcspn(name, "="));
+	for (size_t i = 0; i < n && word[0] == '-' && word[1] == '-'; i++)
+		near_try(&near, known[i].def->name);
+	if (near.found[0])
+		snprintf(error, size, "no option '%.100s' here; did you mean '--%s'?", word, near.found);
 	else
 		snprintf(error, size, "no option '%.100s' here", word);
 	return -1;

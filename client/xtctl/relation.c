@@ -1,11 +1,10 @@
 #include "relation.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "text.h"
+#include "near.h"
 
 /* ---- reading it ------------------------------------------------------- */
 
@@ -80,39 +79,33 @@ const struct relation_column *relation_find(const struct relation *r, const char
 	return NULL;
 }
 
-/* The name that is most like it, or that it is a part of. NULL: none is. */
-static const char *nearest(const struct relation *r, const char *name)
+/* The name that is most like it, or else that it is a part of; returns ret, "" when there is none. */
+static const char *nearest(const struct relation *r, const char *name, char ret[NEAR_SIZE])
 {
-	unsigned best = (unsigned)strlen(name) / 3 + 1;
-	const char *found = NULL;
+	struct near near;
 
-	for (size_t i = 0; i < r->n; i++) {
-		unsigned d = text_distance(name, r->columns[i].name);
-		if (d <= best && d < strlen(name)) {
-			best = d;
-			found = r->columns[i].name;
-		}
-	}
-	for (size_t i = 0; i < r->n && !found && strlen(name) >= 3; i++) {
-		const char *column = r->columns[i].name;
-		assert(column);
-		if (strcasestr(column, name))
-			found = column;
-	}
-	return found;
+	near_init(&near, name, strlen(name));
+	for (size_t i = 0; i < r->n; i++)
+		near_try(&near, r->columns[i].name);
+	for (size_t i = 0; i < r->n && !near.found[0] && strlen(name) >= 3; i++)
+		if (strcasestr(r->columns[i].name, name))
+			snprintf(near.found, sizeof(near.found), "%s", r->columns[i].name);
+	return strcpy(ret, near.found);
 }
 
 const struct relation_column *relation_column(const struct relation *r, const char *name)
 {
 	const struct relation_column *c = relation_find(r, name);
-	const char *near = c ? NULL : nearest(r, name);
+	char near[NEAR_SIZE];
 
-	if (near)
+	if (c)
+		return c;
+	if (nearest(r, name, near)[0])
 		ctl_error(r->ctl, "no column '%s' in table '%s'; did you mean '%s'?", name, r->name, near);
-	else if (!c)
+	else
 		ctl_error(r->ctl, "no column '%s' in table '%s'; '%s columns DB' lists them", name, r->name,
 			  r->ctl->program);
-	return c;
+	return NULL;
 }
 
 int relation_columns(const struct relation *r, const char *list, const struct relation_column ***ret,

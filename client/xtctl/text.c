@@ -1,6 +1,5 @@
 #include "text.h"
 
-#include <limits.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
@@ -312,34 +311,4 @@ void json_print(FILE *f, const xt_value *v)
 		json_print_list(f, v);
 		break;
 	}
-}
-
-/* ---- likeness --------------------------------------------------------- */
-
-static unsigned least_of(unsigned a, unsigned b, unsigned c)
-{
-	unsigned least = a < b ? a : b;
-
-	return least < c ? least : c;
-}
-
-unsigned text_distance(const char *a, const char *b)
-{
-	unsigned row[64];
-	size_t n = strlen(b);
-
-	if (n >= sizeof(row) / sizeof(row[0]))
-		return UINT_MAX;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = (unsigned)j;
-	for (unsigned i = 1; *a; a++, i++) {
-		unsigned corner = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			unsigned above = row[j];
-			row[j] = least_of(above + 1, row[j - 1] + 1, corner + (*a != b[j - 1]));
-			corner = above;
-		}
-	}
-	return row[n];
 }

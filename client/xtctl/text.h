@@ -59,7 +59,4 @@ void json_print(FILE *f, const xt_value *v);
 /* Writes lower-case hexadecimal digits of at most `most` bytes. */
 void hex_put(FILE *f, const void *data, size_t n, size_t most);
 
-/* How many letters must be added, dropped or changed to make b of a; UINT_MAX: b is too long to say. */
-unsigned text_distance(const char *a, const char *b);
-
 #endif

@@ -436,3 +436,27 @@ def test_stopping_ends_a_long_exec(served):
         c.until_closed()
     served.expected = served.wait()
     assert sqlite(served.db, "SELECT count(*) FROM u") == [(0,)]
+
+
+@pytest.mark.parametrize("sql, says", [
+    ("SELECT lvel FROM results", "no such column: lvel; did you mean 'level'?"),
+    ("SELECT p.lvel FROM db.results p", "did you mean 'level'?"),
+    ("SELECT * FROM db.reslts", "did you mean 'results'?"),
+    ("SELECT * FROM xt_rns", "no such table: xt_rns"),
+    ("SELECT nothing_like_it FROM results", "no such column: nothing_like_it"),
+    ("SELECT 'x", "unrecognized token"),
+])
+def test_a_name_that_may_be_meant(client, sql, says):
+    client.change("log", table="results", track_id="r", rows=[{"level": 1}])
+    with pytest.raises(RpcError) as e:
+        client.call("query", sql=sql)
+    assert says in str(e.value)
+    assert ("did you mean" in says) == ("did you mean" in str(e.value))
+
+
+def test_a_table_that_may_be_meant(client):
+    client.change("log", table="results", track_id="r", rows=[{"level": 1}])
+    with pytest.raises(RpcError, match="did you mean 'results'"):
+        client.call("columns", table="resuts")
+    with pytest.raises(RpcError, match="did you mean 'results'"):
+        client.change("set", table="resuts", key="a", value=1)
