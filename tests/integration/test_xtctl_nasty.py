@@ -1,0 +1,151 @@
+"""Every command that reads, on every kind of database that is not what it hopes for: it answers, or says what is wrong in a sentence.
+It does not crash, hang, or print what nobody can parse; nor when its reader or the daemon goes away."""
+import json
+import os
+import shlex
+import signal
+import subprocess
+
+import pytest
+from conftest import TIMEOUT, XTCTL, sqlite
+
+pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+
+BIG = 20_000  # rows of the database that is large enough to be in the middle of
+
+# What is asked of each: {n} is a numeric column, {x} another one, {run} a run. Answers of rows come in all formats.
+ROWS = [
+    "ls", "ls runs", "columns", "head", "tail", "head -n 0", "tail -n 3", "head --track-id {run}",
+    "sql 'SELECT * FROM \"{table}\"'", "sql 'SELECT count(*) FROM \"{table}\"'",
+]
+# Answers of other shapes, which are JSON for --json.
+OTHERS = ["status", "check", "audit", "cache stats"]
+# Text only.
+TEXTS = []
+
+COMMANDS = [(line, "rows") for line in ROWS] + [(line, "json") for line in OTHERS] + [(line, "text") for line in TEXTS]
+ODD = "select"  # a reserved word; as a table
+
+
+GROUPS = {"cache", "stats", "plot", "schema"}
+HELP = {}
+
+
+def takes_table(command):
+    if command not in HELP:
+        HELP[command] = subprocess.run([XTCTL, "help", *command], capture_output=True, text=True).stdout
+    return "--table" in HELP[command]
+
+
+def words(line, where, *more):
+    """The words of a command line: the database goes behind the command, the table's name to its end."""
+    parts = shlex.split(line.format(**where))
+    n = 2 if parts[0] in GROUPS else 1
+    options = ["--table", where["table"]] if takes_table(tuple(parts[:n])) else []
+    return [str(word) for word in [XTCTL, *parts[:n], where["db"], *parts[n:], *options, *more]]
+
+
+def run(line, where, *more, env=None):
+    return subprocess.run(words(line, where, *more), capture_output=True, timeout=TIMEOUT,
+                          env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})})
+
+
+def make(kind, served, client):
+    """Fills the database; what a command can be asked about it."""
+    db, table, n, x, rows = served.db, "events", "v", "s", []
+    if kind == "one row":
+        rows = [{"v": 1.5, "s": "a"}]
+    elif kind == "NULL only":
+        rows = [{"v": None, "s": None}] * 20
+    elif kind == "odd names":
+        table, n, x = ODD, "größe", "group"
+        rows = [{"größe": i, "group": "a'b\"c", "😀": i, "order by": i / 2, "1st": "x"} for i in range(20)]
+    elif kind == "odd values":
+        rows = [{"v": v, "s": s, "b": b} for v, s, b in zip(
+            [float("inf"), float("-inf"), float("nan"), 0.0, -0.0, 1e308, 5e-324, 2**63 - 1, -2**63, 1],
+            ["", "\x00", "a\nb", "\x1b[31m", "‮abc", "日本語", "x" * 10, "NULL", ",;\"'", "|"],
+            [b"", b"\x00\xff", b"x" * 100, None, b"a", b"b", b"c", b"d", b"e", b"f"])]
+    elif kind == "huge cells":
+        rows = [{"v": i, "s": "wörter " * 50_000} for i in range(3)]
+    elif kind == "mixed types":
+        rows = [{"v": v, "s": v} for v in [1, 2.5, "three", b"four", None, True, "5"]]
+    elif kind == "wide":
+        rows = [{"v": 1, "s": "a", **{f"column_{i}": i for i in range(300)}}] * 3
+    run_id = "r"
+    if rows:
+        client.change("run_start", track_id=run_id, table=table, params={"lr": 0.1})
+        client.seq += len(rows) - 1
+        client.call("log", seq=client.seq - len(rows) + 2, table=table, track_id=run_id, rows=rows)
+        client.seq += 1
+        client.mark = client.seq
+    return {"db": db, "table": table, "n": n, "x": x, "run": run_id}
+
+
+KINDS = ["nothing", "one row", "NULL only", "odd names", "odd values", "huge cells", "mixed types", "wide"]
+
+
+def check(p, line):
+    err = p.stderr.decode()
+    assert p.returncode in (0, 1), (line, p.returncode, err)
+    assert "Sanitizer" not in err and "runtime error" not in err, err
+    assert not any(c < " " and c not in "\n\t" for c in err), err
+    if p.returncode == 1:
+        assert p.stdout or err.startswith("xtctl: "), (line, err)
+        assert "internal" not in err, err
+    return p.returncode
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_commands(kind, served, client):
+    where = make(kind, served, client)
+    for line, shape in COMMANDS:
+        status = check(run(line, where), line)
+        check(run(line, where, env={"COLUMNS": "40", "LC_ALL": "C"}), line)
+        if shape == "text":
+            continue
+        p = run(line, where, "--json")
+        assert check(p, line) == status, line
+        if p.stdout:
+            json.loads(p.stdout.replace(b"9e999", b"1e308"))
+        for form in ("csv", "jsonl", "md") if shape == "rows" else ():
+            p = run(line, where, "--format", form)
+            assert check(p, line) == status, (line, form)
+            for row in p.stdout.splitlines() if form == "jsonl" else ():
+                json.loads(row)
+
+
+@pytest.fixture
+def big(served, client):
+    client.change("run_start", track_id="r", table="events", params={"lr": 0.1})
+    client.change("exec", sql="CREATE TABLE more(track_id TEXT, timestamp TEXT, v REAL, s TEXT)")
+    client.change("exec", sql="WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT ?) INSERT INTO more "
+                              "SELECT 'r', '2026-01-01 00:00:00', i * 0.5, printf('%0200d', i) FROM n", args=[BIG])
+    return {"db": served.db, "table": "more", "n": "v", "x": "s", "run": "r"}
+
+
+@pytest.mark.parametrize("line, shape", COMMANDS, ids=[line for line, _ in COMMANDS])
+def test_the_reader_goes_away(line, shape, big):
+    """As `| head` does: no complaint, and no status of a failure but what the command finds."""
+    whole = run(line, big)
+    check(whole, line)
+    r, w = os.pipe()
+    os.close(r)
+    try:
+        p = subprocess.run(words(line, big), stdout=w, stderr=subprocess.PIPE, timeout=TIMEOUT)
+    finally:
+        os.close(w)
+    assert p.returncode == whole.returncode and b"ipe" not in p.stderr, p.stderr
+
+
+def test_the_daemon_dies_in_the_middle(big, served, monkeypatch):
+    """What had come is shown; what is wrong is said; the status is that of a failure."""
+    monkeypatch.setenv("XETRACK_AUTOSTART", "0")
+    p = subprocess.Popen([XTCTL, "sql", big["db"], "SELECT a.s, b.s FROM more a, more b"], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE)
+    assert p.stdout.read(100_000)
+    served.expected = -signal.SIGKILL
+    os.kill(served.proc.pid, signal.SIGKILL)
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 1, (p.returncode, err)
+    assert err.startswith(b"xtctl: ") and err.count(b"\n") == 1 and b"connection" in err, err
+    assert sqlite(big["db"], "SELECT count(*) FROM more") == [(BIG,)]
