@@ -9,6 +9,7 @@
 
 #define GONE_MS	     60000 /* for a daemon to drain and leave */
 #define NAP_MS	     10
+#define PIECE	     5000    /* rows that are deleted in a transaction: some ten milliseconds */
 #define LONGEST_EXEC 3600000 /* `timeout_ms` of exec, at most */
 
 /* ---- values over rows ---------------------------------------------------- */
@@ -67,20 +68,30 @@ int xt_run_set(xt_run *run, const char *key, xt_value value, uint64_t *ret_chang
 int xt_delete_run(xt_client *client, const char *track_id, const char *table, bool force,
 		  uint64_t *ret_deleted)
 {
-	struct params_delete_run p = {
-		.has = PARAM_BIT(delete_run, force), .track_id = span_str(track_id), .force = force};
-	struct result_delete_run result;
-	struct call call = {0};
+	struct params_delete_run p = {.has = PARAM_BIT(delete_run, force) | PARAM_BIT(delete_run, limit),
+				      .track_id = span_str(track_id),
+				      .force = force,
+				      .limit = PIECE};
+	uint64_t deleted = 0;
+	bool more = true;
+	int r = XT_OK;
 
 	if (table) {
 		p.has |= PARAM_BIT(delete_run, table);
 		p.table = span_str(table);
 	}
 	client_enter(client);
-	int r = call_run(client, METHOD_delete_run, &p, &call, &result, NEVER);
+	while (r == XT_OK && more) { /* others have their turn between two pieces */
+		struct result_delete_run result;
+		struct call call = {0};
+		r = call_run(client, METHOD_delete_run, &p, &call, &result, NEVER);
+		if (r == XT_OK)
+			deleted += result.deleted;
+		more = r == XT_OK && (result.has & RESULT_BIT(delete_run, more)) && result.more;
+		call_done(&call);
+	}
 	if (r == XT_OK && ret_deleted)
-		*ret_deleted = result.deleted;
-	call_done(&call);
+		*ret_deleted = deleted;
 	return client_leave(client, r);
 }
 

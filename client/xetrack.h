@@ -614,8 +614,9 @@ typedef struct xt_set_options {
 XT_API int xt_set(xt_client *client, const char *key, xt_value value, const xt_set_options *options,
 		  uint64_t *ret_changed);
 
-/* Deletes a run: its rows in `table`, or in all tables when NULL. A run that is still running
- * needs force. */
+/* Deletes a run: its rows in `table`, or in all tables when NULL, a few thousand at a time, so that workers
+ * go on meanwhile. A run that is still running needs force. When it is interrupted or fails, what is deleted
+ * stays so, and the same call goes on. */
 XT_API int xt_delete_run(xt_client *client, const char *track_id, const char *table, bool force,
 			 uint64_t *ret_deleted);
 

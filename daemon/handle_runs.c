@@ -332,39 +332,73 @@ int handle_set(struct work *w, const struct params_set *p, struct result_set *re
 
 /* ---- delete_run ------------------------------------------------------- */
 
-static int delete_rows(struct work *w, const char *table, struct span track_id, uint64_t *deleted,
-		       struct xt_err *err)
+/* What is deleted, and how much of it may be. */
+struct deletion {
+	struct work *w;
+	struct span track_id;
+	uint64_t limit, deleted; /* rows */
+	bool more;		 /* the limit was reached: there may be others */
+};
+
+/* Rows are taken by their rowid as far as there is one: a table WITHOUT ROWID, of another program, is deleted
+ * from in one go. The second look at track_id is for tables that have a column of that name. */
+static const char delete_some[] = " WHERE \"track_id\" = ?1 AND rowid IN (SELECT rowid FROM ",
+		  delete_all[] = " WHERE \"track_id\" = ?1";
+
+static sqlite3_stmt *prepare_delete(struct store *s, const char *table, bool all)
 {
-	struct store *s = w->store;
 	struct buf sql = {0};
 	sqlite3_stmt *st = NULL;
-	int r = -1;
 
 	buf_add_str(&sql, "DELETE FROM ");
 	ident_quote(&sql, table);
-	buf_add_str(&sql, " WHERE \"track_id\" = ?1");
-	if (sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL) != SQLITE_OK) {
-		store_fail(s, err);
-	} else {
-		store_bind(st, 1, track_id);
-		r = store_run(s, st, err);
-		if (r == 0)
-			*deleted += (uint64_t)sqlite3_changes64(s->db);
+	buf_add_str(&sql, all ? delete_all : delete_some);
+	if (!all) {
+		ident_quote(&sql, table);
+		buf_add_str(&sql, " WHERE \"track_id\" = ?1 LIMIT ?2)");
+	}
+	if (sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL) != SQLITE_OK)
+		st = NULL;
+	buf_done(&sql);
+	return st;
+}
+
+static int delete_rows(struct deletion *d, const char *table, struct xt_err *err)
+{
+	struct store *s = d->w->store;
+	uint64_t left = d->limit - d->deleted;
+	sqlite3_stmt *st = prepare_delete(s, table, false);
+	bool some = st != NULL;
+
+	if (left == 0) {
+		sqlite3_finalize(st);
+		d->more = true;
+		return 0;
+	}
+	if (!st && !(st = prepare_delete(s, table, true)))
+		return store_fail(s, err);
+	store_bind(st, 1, d->track_id);
+	if (some)
+		sqlite3_bind_int64(st, 2, left < INT64_MAX ? (int64_t)left : INT64_MAX);
+	int r = store_run(s, st, err);
+	if (r == 0) {
+		uint64_t n = (uint64_t)sqlite3_changes64(s->db);
+		d->deleted += n;
+		d->more = d->more || n >= left;
 	}
 	sqlite3_finalize(st);
-	buf_done(&sql);
 	return r;
 }
 
-static int delete_everywhere(struct work *w, struct span track_id, uint64_t *deleted, struct xt_err *err)
+static int delete_everywhere(struct deletion *d, struct xt_err *err)
 {
 	struct buf names = {0};
-	int r = tables_names(w->store, &names, err);
+	int r = tables_names(d->w->store, &names, err);
 
 	for (size_t at = 0; r == 0 && at < names.len;) {
 		const char *name = (const char *)names.data + at;
 		at += strlen(name) + 1;
-		r = delete_rows(w, name, track_id, deleted, err);
+		r = delete_rows(d, name, err);
 	}
 	buf_done(&names);
 	return r;
@@ -388,25 +422,56 @@ static int is_running(struct work *w, struct span track_id, bool *ret, struct xt
 }
 
 /* Rows of a run that nobody told the daemon of: another program wrote them. The tombstone is made for it. */
-static int delete_unknown(struct work *w, struct run *run, uint64_t *deleted, struct xt_err *err)
+static int delete_unknown(struct deletion *d, struct run *run, struct xt_err *err)
 {
-	struct span track_id = span_str(run->track_id);
-	struct run_start start = {.time_us = w->store->now_us(), .client = &w->client->key};
+	struct store *s = d->w->store;
+	struct run_start start = {.time_us = s->now_us(), .client = &d->w->client->key};
 
-	if (delete_everywhere(w, track_id, deleted, err) < 0)
+	if (delete_everywhere(d, err) < 0)
 		return -1;
-	if (*deleted == 0)
+	if (d->deleted == 0)
 		return xt_err_set(err, XT_E_no_such_run, "track_id", "there is no run '%.100s'",
 				  run->track_id);
-	if (runs_add(w->store, run, &start, err) < 0)
+	if (runs_add(s, run, &start, err) < 0)
 		return -1;
-	runs_change(w->store, run, *deleted, 0);
+	/* Put there by others, as those are that are left and that runs_add() counted. */
+	runs_change(s, run, d->deleted, 0);
 	return 0;
+}
+
+/* In one table only: the run stays. */
+static int delete_in(struct deletion *d, const struct table *t, struct run *run, struct xt_err *err)
+{
+	if (delete_rows(d, t->name, err) < 0)
+		return -1;
+	if (run->known)
+		runs_change(d->w->store, run, 0, d->deleted);
+	return d->deleted == 0 && !known_run(d->w, d->track_id, err) ? -1 : 0;
+}
+
+/* Everywhere, with what else it has. The tombstone is made with the first piece, so that no row comes late.
+ */
+static int delete_whole(struct deletion *d, struct run *run, struct xt_err *err)
+{
+	struct store *s = d->w->store;
+
+	if (run->known ? delete_everywhere(d, err) < 0 : delete_unknown(d, run, err) < 0)
+		return -1;
+	if (asset_refs_drop_run(s, d->track_id, err) < 0)
+		return -1;
+	if (runs_end(s, d->track_id, "deleted", s->now_us(), err) < 0)
+		return -1;
+	runs_change(s, run, 0, d->deleted);
+	run->deleted = true;
+	return calls_forget_run(s, d->track_id, err);
 }
 
 int handle_delete_run(struct work *w, const struct params_delete_run *p, struct result_delete_run *ret,
 		      struct xt_err *err)
 {
+	struct deletion d = {.w = w,
+			     .track_id = p->track_id,
+			     .limit = HAS_PARAM(p, delete_run, limit) ? p->limit : UINT64_MAX};
 	bool running = false, force = HAS_PARAM(p, delete_run, force) && p->force;
 	struct table *t = NULL;
 
@@ -418,21 +483,11 @@ int handle_delete_run(struct work *w, const struct params_delete_run *p, struct 
 	if (running && !force)
 		return xt_err_set(err, XT_E_run_running, "track_id",
 				  "run '%.100s' is still running; use force", run->track_id);
-	if (t) {
-		if (delete_rows(w, t->name, p->track_id, &ret->deleted, err) < 0)
-			return -1;
-		if (run->known)
-			runs_change(w->store, run, 0, ret->deleted);
-		return ret->deleted == 0 && !known_run(w, p->track_id, err) ? -1 : 0;
-	}
-	if (run->known ? delete_everywhere(w, p->track_id, &ret->deleted, err) < 0
-		       : delete_unknown(w, run, &ret->deleted, err) < 0)
+	if (t ? delete_in(&d, t, run, err) < 0 : delete_whole(&d, run, err) < 0)
 		return -1;
-	if (asset_refs_drop_run(w->store, p->track_id, err) < 0)
-		return -1;
-	if (runs_end(w->store, p->track_id, "deleted", w->store->now_us(), err) < 0)
-		return -1;
-	runs_change(w->store, run, 0, ret->deleted);
-	run->deleted = true;
-	return calls_forget_run(w->store, p->track_id, err);
+	ret->deleted = d.deleted;
+	ret->more = d.more;
+	if (d.more)
+		ret->has |= RESULT_BIT(delete_run, more);
+	return 0;
 }
