@@ -221,7 +221,9 @@ double dist_t_shifted(double t, double df, double shift)
 		return NAN;
 	if (isinf(t))
 		return t > 0;
-	double step = fmin(0.1, 0.4 * fmin(1 / sqrt(2 * df), 1 / (1 + fabs(t))));
+	double width = 1 / sqrt(2 * df), step = fmin(0.1, 0.4 * fmin(width, 1 / (1 + fabs(t))));
+	step = fmax(step,
+		    width / 3000); /* a t of thousands of deviations need not be told to the last digit */
 	double part = dist_normal(t - shift), whole = 1;
 	add_side(t, df, shift, step, &part, &whole);
 	add_side(t, df, shift, -step, &part, &whole);
