@@ -112,14 +112,12 @@ const struct command compare_command = {
 		"numbers. Memory: 12 bytes a value and metric, and up to 100 a value while one is compared.",
 	.examples =
 		(const struct example[]){
-			{"compression ratio of each codec beside the first, file by file",
+			{"the compression ratio of each codec beside the first one's, file by file",
 			 "compare demo.db --table predictions --metric ratio --by codec"},
-			{"speed and size beside one's own choice, with a limit for CI",
-			 "compare demo.db --table predictions --metric decompress_mb_s,ratio --by codec "
-			 "--baseline zlib "
-			 "--where \"kind <> 'text'\" --fail-on 'ratio<-90%'"},
-			{"everything, for a program", "compare demo.db --table predictions --metric "
-						      "function_time --by codec --detect 5% --json"},
+			{"two metrics, with limits for CI", "compare demo.db --metric ratio,ok --by codec "
+							    "--fail-on 'ratio<-40%' --fail-on 'ok<0'"},
+			{"every number, for a program", "compare demo.db --metric compress_mb_s --by "
+							"kind --where \"codec = 'lz4'\" --json"},
 			{NULL, NULL}},
 	.options = OPT_ROWS | OPT_TABLE | OPT_TIMEOUT,
 	.own = own,

@@ -34,33 +34,28 @@ static int sides_new(struct sides *s, size_t n_a, size_t n_b)
 	return s->a && s->b ? 0 : -ENOMEM;
 }
 
-/* Units of both, which come in the same order. */
-static size_t count_pairs(const struct series *a, const struct series *b)
+/* The pairs of two series, whose shared units come in the same order; into `ret`, or only counted where that
+ * is NULL. */
+static size_t match(const struct series *a, const struct series *b, struct sides *ret)
 {
 	size_t pairs = 0, i = 0, j = 0;
 
 	while (i < a->n && j < b->n) {
 		uint32_t x = a->units[i], y = b->units[j];
-		pairs += x == y && x != NO_UNIT;
+		if (x == NO_UNIT || y == NO_UNIT) { /* stands anywhere */
+			i += x == NO_UNIT;
+			j += y == NO_UNIT;
+			continue;
+		}
+		if (x == y && ret) {
+			ret->a[pairs] = a->values[i];
+			ret->b[pairs] = b->values[j];
+		}
+		pairs += x == y;
 		i += x <= y;
 		j += y <= x;
 	}
 	return pairs;
-}
-
-static void fill_pairs(struct sides *s, const struct series *a, const struct series *b)
-{
-	size_t i = 0, j = 0;
-
-	while (i < a->n && j < b->n) {
-		uint32_t x = a->units[i], y = b->units[j];
-		if (x == y && x != NO_UNIT) {
-			s->a[s->n_a++] = a->values[i];
-			s->b[s->n_b++] = b->values[j];
-		}
-		i += x <= y;
-		j += y <= x;
-	}
 }
 
 /* Where nobody named the column, inputs pair when most of the smaller side's do. */
@@ -75,13 +70,13 @@ static int take_sides(const struct values *v, struct cell *c, struct sides *ret)
 {
 	const struct series *a = &v->groups[v->baseline].series[c->metric];
 	const struct series *b = &v->groups[c->group].series[c->metric];
-	size_t pairs = v->pair ? count_pairs(a, b) : 0;
+	size_t pairs = v->pair ? match(a, b, NULL) : 0;
 
 	c->paired = pairs_up(v, pairs, a->n, b->n);
 	if (sides_new(ret, c->paired ? pairs : a->n, c->paired ? pairs : b->n) < 0)
 		return -ENOMEM;
 	if (c->paired) {
-		fill_pairs(ret, a, b);
+		ret->n_a = ret->n_b = match(a, b, ret);
 		c->alone_base = a->n - pairs;
 		c->alone = b->n - pairs;
 	} else {

@@ -8,7 +8,8 @@ import pytest
 from conftest import BUILD, TIMEOUT
 
 XT_STATS = os.environ.get("XT_STATS", str(BUILD / "xt-stats"))
-pytestmark = pytest.mark.skipif(not os.access(XT_STATS, os.X_OK), reason=f"{XT_STATS} is not built")
+pytestmark = [pytest.mark.skipif(not os.access(XT_STATS, os.X_OK), reason=f"{XT_STATS} is not built"),
+              pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore:Sample size too small")]
 st = pytest.importorskip("scipy.stats")
 sp = pytest.importorskip("scipy.special")
 
