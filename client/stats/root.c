@@ -8,10 +8,10 @@
  * Chandrupatla's method (Advances in Engineering Software 28, 1997): inverse quadratic interpolation where
  * the last three points say that it can be trusted, else bisection.
  */
-double root_find(double f(const void *arg, double x), const void *arg, double low, double high)
+double root_find(double (*f)(const void *arg, double x), const void *arg, double low, double high)
 {
-	double a = high, b = low, c = high, t = 0.5;
-	double fa = f(arg, a), fb = f(arg, b), fc = fa;
+	double a = high, b = low, t = 0.5;
+	double fa = f(arg, a), fb = f(arg, b);
 
 	if (fa == 0)
 		return a;
@@ -24,8 +24,7 @@ double root_find(double f(const void *arg, double x), const void *arg, double lo
 		if (isnan(fx))
 			return NAN;
 		bool same = (fx > 0) == (fa > 0);
-		c = same ? a : b;
-		fc = same ? fa : fb;
+		double c = same ? a : b, fc = same ? fa : fb;
 		if (!same) {
 			b = a;
 			fb = fa;

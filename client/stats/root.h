@@ -8,6 +8,6 @@
  * The x between low and high where f(arg, x) = 0, as near as doubles tell; f is continuous, and its signs at
  * low and high differ. NAN when they do not.
  */
-double root_find(double f(const void *arg, double x), const void *arg, double low, double high);
+double root_find(double (*f)(const void *arg, double x), const void *arg, double low, double high);
 
 #endif

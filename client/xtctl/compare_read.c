@@ -1,5 +1,6 @@
 #include "compare.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -184,7 +185,8 @@ static int take_row(struct reading *in, const xt_value *row)
 static char *rows_sql(struct reading *in, const struct relation *r, const char *where)
 {
 	const struct values *v = in->v;
-	const struct relation_column *cache = relation_find(r, "cache"), *run = relation_find(r, "track_id");
+	const struct relation_column *cache = relation_find(r, "cache");
+	const struct relation_column *run = in->noise ? relation_find(r, "track_id") : NULL;
 	char *sql = NULL;
 	size_t size, n = 1;
 	FILE *f = open_memstream(&sql, &size);
@@ -193,21 +195,21 @@ static char *rows_sql(struct reading *in, const struct relation *r, const char *
 		return NULL;
 	in->at_pair = v->pair ? n++ : SIZE_MAX;
 	in->at_cache = cache ? n++ : SIZE_MAX;
-	in->at_run = in->noise && run ? n++ : SIZE_MAX;
+	in->at_run = run ? n++ : SIZE_MAX;
 	in->at_metric = n;
 	sql_print(f, "SELECT %n", v->by->name);
 	if (v->pair)
 		sql_print(f, ", %n", v->pair->name);
 	if (cache)
 		sql_print(f, ", %n", cache->name);
-	if (in->at_run != SIZE_MAX)
+	if (run)
 		sql_print(f, ", %n", run->name);
 	for (size_t m = 0; m < v->n_metrics; m++)
 		sql_print(f, ", %n", v->metrics[m]->name);
 	sql_print(f, " FROM %n WHERE %s", r->name, where);
 	if (v->pair)
 		sql_print(f, " ORDER BY %n COLLATE BINARY, %n COLLATE BINARY", v->pair->name, v->by->name);
-	if (v->pair && in->at_run != SIZE_MAX)
+	if (v->pair && run)
 		sql_print(f, ", %n", run->name);
 	if (fclose(f) == 0)
 		return sql;
@@ -252,13 +254,18 @@ static int find_columns(struct values *v, const struct relation *r, const struct
 		v->pair = relation_find(r, "input_id");
 	if (v->pair == v->by && !o->pair_by)
 		v->pair = NULL;
-	for (size_t m = 0; m < v->n_metrics; m++)
-		if (v->metrics[m] == v->by || v->metrics[m] == v->pair)
-			return ctl_usage(r->ctl, "'%s' cannot be compared: it says what belongs together",
-					 v->metrics[m]->name);
+	if (o->pair_by && !v->pair)
+		return CTL_FAILED;
 	if (v->pair && v->pair == v->by)
 		return ctl_usage(r->ctl, "--by and --pair-by are the same column, '%s'", v->by->name);
-	return o->pair_by && !v->pair ? CTL_FAILED : CTL_OK;
+	for (size_t m = 0; m < v->n_metrics; m++) {
+		const struct relation_column *metric = v->metrics[m];
+		assert(metric);
+		if (metric == v->by || metric == v->pair)
+			return ctl_usage(r->ctl, "'%s' cannot be compared: it says what belongs together",
+					 metric->name);
+	}
+	return CTL_OK;
 }
 
 /* A column without a single number is a mistake, and so is one of results that were all copied. */

@@ -26,7 +26,7 @@ static size_t find_metric(const struct values *v, const char *name, size_t n)
 	size_t m = 0;
 
 	while (m < v->n_metrics &&
-	       (strlen(v->metrics[m]->name) != n || strncasecmp(v->metrics[m]->name, name, n)))
+	       (strlen(v->metrics[m]->name) != n || strncasecmp(v->metrics[m]->name, name, n) != 0))
 		m++;
 	return m;
 }
@@ -58,8 +58,10 @@ int rules_read(const struct ctl *ctl, const struct values *v, struct rule **ret)
 {
 	const struct option_list *list = &((const struct compare_options *)ctl->own)->fail_on;
 	struct rule *rules = calloc(list->n + 1, sizeof(*rules));
-	int status = rules ? CTL_OK : ctl_no_memory(ctl);
+	int status = CTL_OK;
 
+	if (!rules)
+		return ctl_no_memory(ctl);
 	for (size_t i = 0; i < list->n && status == CTL_OK; i++)
 		status = rule_read(ctl, v, list->items[i], &rules[i]);
 	if (status == CTL_OK)

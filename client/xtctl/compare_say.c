@@ -150,34 +150,34 @@ static char *say_unsure(const struct cells *cells, const struct cell *c, const c
 	return n < 0 ? NULL : text;
 }
 
-char *say_verdict(const struct cells *cells, const struct cell *c)
+char *say_verdict(const struct cells *c, const struct cell *cell)
 {
-	const struct values *v = cells->values;
-	const struct noise *noise = &v->noise[c->metric];
+	const struct values *v = c->values;
+	const struct noise *noise = &v->noise[cell->metric];
 	char size[WORDS_BYTES], floor[WORDS_BYTES], p[WORDS_BYTES], change[2 * WORDS_BYTES], *text = NULL;
 	int n = -1;
 
-	snprintf(change, sizeof(change), "%s %s", size_words(size, c, c->difference),
-		 direction(v->metrics[c->metric]->name, c->difference));
-	p_words(p, c->q);
-	switch (c->verdict) {
+	snprintf(change, sizeof(change), "%s %s", size_words(size, cell, cell->difference),
+		 direction(v->metrics[cell->metric]->name, cell->difference));
+	p_words(p, cell->q);
+	switch (cell->verdict) {
 	case VERDICT_TOO_FEW:
-		return say_too_few(c);
+		return say_too_few(cell);
 	case VERDICT_EQUAL:
-		n = asprintf(&text, "no difference: all %zu pairs are equal", c->n);
+		n = asprintf(&text, "no difference: all %zu pairs are equal", cell->n);
 		break;
 	case VERDICT_UNSEEN:
-		return say_unseen(c);
+		return say_unseen(cell);
 	case VERDICT_UNSURE:
-		return say_unsure(cells, c, change, p);
+		return say_unsure(c, cell, change, p);
 	case VERDICT_NOISE:
 		n = asprintf(&text,
 			     "%s (%s), but repeated runs of one configuration differ as much: up to %s",
-			     change, p, size_words(floor, c, noise->difference));
+			     change, p, size_words(floor, cell, noise->difference));
 		break;
 	case VERDICT_DIFFERENT:
-		n = asprintf(&text, "%s, sure (%s)%s%s%s", change, p, c->size ? "; " : "",
-			     c->size ? c->size : "", c->size ? " effect" : "");
+		n = asprintf(&text, "%s, sure (%s)%s%s%s", change, p, cell->size ? "; " : "",
+			     cell->size ? cell->size : "", cell->size ? " effect" : "");
 		break;
 	}
 	return n < 0 ? NULL : text;
