@@ -56,8 +56,9 @@ struct values {
 	size_t baseline;			/* which group */
 	const struct relation_column **metrics; /* owned; the columns are the relation's */
 	size_t n_metrics;
-	const struct relation_column *by, *pair; /* borrowed; pair NULL: rows do not pair */
+	const struct relation_column *by, *pair; /* borrowed; pair NULL: no column tells the inputs apart */
 	bool pair_named;			 /* by --pair-by */
+	bool unpaired;				 /* inputs are told apart, but not held against each other */
 	struct noise *noise;			 /* owned: one a metric */
 	size_t bytes;				 /* of memory that the values take */
 };

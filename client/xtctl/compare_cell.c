@@ -61,8 +61,8 @@ static size_t match(const struct series *a, const struct series *b, struct sides
 /* Where nobody named the column, inputs pair when most of the smaller side's do. */
 static bool pairs_up(const struct values *v, size_t pairs, size_t n_a, size_t n_b)
 {
-	if (!v->pair || v->pair_named)
-		return v->pair != NULL;
+	if (!v->pair || v->unpaired || v->pair_named)
+		return v->pair && !v->unpaired;
 	return pairs >= 2 && pairs >= (n_a < n_b ? n_a : n_b) / 2;
 }
 
@@ -80,10 +80,10 @@ static int take_sides(const struct values *v, struct cell *c, struct sides *ret)
 		c->alone_base = a->n - pairs;
 		c->alone = b->n - pairs;
 	} else {
-		memcpy(ret->a, a->values, a->n * sizeof(double));
-		memcpy(ret->b, b->values, b->n * sizeof(double));
-		ret->n_a = a->n;
-		ret->n_b = b->n;
+		for (size_t i = 0; i < a->n; i++)
+			ret->a[ret->n_a++] = a->values[i];
+		for (size_t i = 0; i < b->n; i++)
+			ret->b[ret->n_b++] = b->values[i];
 	}
 	c->n_base = ret->n_a;
 	c->n = ret->n_b;

@@ -177,7 +177,7 @@ static int print_object(struct ctl *ctl, const struct relation *r, const struct 
 		XT("table", r->name),
 		XT("by", v->by->name),
 		XT("baseline", v->groups[v->baseline].label),
-		XT("pair_by", v->pair ? xt_text(v->pair->name) : xt_null()),
+		XT("pair_by", v->pair && !v->unpaired ? xt_text(v->pair->name) : xt_null()),
 		XT("confidence", o->confidence),
 		XT("resamples", o->resamples),
 		XT("seed", o->seed),

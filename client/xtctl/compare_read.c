@@ -248,10 +248,8 @@ static int find_columns(struct values *v, const struct relation *r, const struct
 	if (status != CTL_OK)
 		return status;
 	v->pair_named = o->pair_by != NULL;
-	if (o->pair_by)
-		v->pair = relation_column(r, o->pair_by);
-	else if (!o->unpaired)
-		v->pair = relation_find(r, "input_id");
+	v->unpaired = o->unpaired;
+	v->pair = o->pair_by ? relation_column(r, o->pair_by) : relation_find(r, "input_id");
 	if (v->pair == v->by && !o->pair_by)
 		v->pair = NULL;
 	if (o->pair_by && !v->pair)

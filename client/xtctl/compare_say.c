@@ -262,7 +262,7 @@ static void note_pairs(const struct cells *c, struct sentences *s)
 {
 	const struct values *v = c->values;
 
-	if (!v->pair)
+	if (!v->pair || v->unpaired)
 		return;
 	note_unpaired(c, s);
 	for (size_t i = 0; i < c->n; i++) {

@@ -138,7 +138,10 @@ def test_means_of_several_rows(table):
     rows = [r for r in two(12) for _ in range(3)]
     db = table(COLUMNS, rows)
     got = answer(db, "--metric", "latency,ok", "--by", "model", "--baseline", "a")
-    assert [c["n"] for c in got["cells"]] == [12, 12]
+    assert [c["n"] for c in got["cells"]] == [12, 12] and got["pair_by"] == "input_id"
+    samples = answer(db, "--metric", "latency", "--by", "model", "--unpaired")
+    assert samples["cells"][0]["n"] == 12 and samples["pair_by"] is None
+    assert not any("pairs" in n for n in samples["notes"])
     assert any("24 times several rows of one 'model' and 'input_id' are averaged" in n for n in got["notes"])
 
 
