@@ -259,6 +259,9 @@ static int find_columns(struct values *v, const struct relation *r, const struct
 	for (size_t m = 0; m < v->n_metrics; m++) {
 		const struct relation_column *metric = v->metrics[m];
 		assert(metric);
+		for (size_t k = 0; k < m; k++)
+			if (v->metrics[k] == metric)
+				return ctl_usage(r->ctl, "--metric names '%s' twice", metric->name);
 		if (metric == v->by || metric == v->pair)
 			return ctl_usage(r->ctl, "'%s' cannot be compared: it says what belongs together",
 					 metric->name);

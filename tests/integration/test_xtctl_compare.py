@@ -359,6 +359,7 @@ def test_mistakes(table):
     fails(1, "column 'input_id' has more than 200 values", db, "--metric", "latency", "--by", "input_id")
     fails(1, "all rows have the same 'model', 'a'", db, "--metric", "latency", "--by", "model", "--where", "model = 'a'")
     fails(1, "no row of table 'events' has a 'none_at_all'", db, "--metric", "latency", "--by", "none_at_all")
+    fails(2, "names 'ok' twice", db, "--metric", "ok,latency,OK", "--by", "model")
     fails(2, "exclude each other", db, "--metric", "ok", "--by", "model", "--pair-by", "input_id", "--unpaired")
     fails(2, "the same column", db, "--metric", "ok", "--by", "model", "--pair-by", "model")
     fails(2, "'model' cannot be compared", db, "--metric", "model", "--by", "model")
@@ -404,6 +405,24 @@ def test_ctrl_c(table):
 def utime(pid):
     """Ticks of the processor that a process has used: past 50 it no longer reads."""
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11])
+
+
+def test_the_daemon_dies_in_the_middle(served, monkeypatch):
+    """In a question that would take minutes."""
+    con = sqlite3.connect(served.db)
+    con.executescript("CREATE TABLE a AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 30000) SELECT i FROM n;"
+                      "CREATE VIEW pairs AS SELECT a.i + b.i AS v, a.i % 2 AS g FROM a, a AS b")
+    con.close()
+    monkeypatch.setenv("XETRACK_AUTOSTART", "0")
+    before = utime(served.pid)
+    p = subprocess.Popen([XTCTL, "compare", served.db, "--table", "pairs", "--metric", "v", "--by", "g"], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE)
+    while utime(served.pid) < before + 20:
+        assert p.poll() is None
+    served.expected = -signal.SIGKILL
+    os.kill(served.pid, signal.SIGKILL)
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 1 and not out and err.startswith(b"xtctl: ") and err.count(b"\n") == 1, (p.returncode, out, err)
 
 
 # ---- as people see it ---------------------------------------------------------
