@@ -93,6 +93,7 @@ static const struct compare_options preset = {
 
 const struct command compare_command = {
 	.name = "compare",
+	.usage = "--metric COLUMN,… --by COLUMN",
 	.summary = "whether one model, prompt or setting is better than another, and how sure that is",
 	.help = "Groups the rows by --by and holds each group against the baseline. Where the\n"
 		"groups measured the same inputs, each input is held against itself, which shows\n"
