@@ -144,7 +144,7 @@ static struct interval apart(double delta, double n, double z)
 	return delta > 0 ? (struct interval){inner, 1} : (struct interval){-1, -inner};
 }
 
-/* Cliff's consistent variance (Cliff 1993), and the interval that stays within -1 … 1 (Feng & Cliff 2004). */
+/* Cliff's unbiased variance (Cliff 1993), and the interval that stays within -1 … 1 (Feng & Cliff 2004). */
 static struct interval delta_interval(const struct dominance *a, double n_a, const struct dominance *b,
 				      double n_b, double delta, double confidence)
 {

@@ -272,6 +272,23 @@ static void test_two(void **state)
 	near(r.p, 1, 0);
 }
 
+/* The example of R's effsize, whose interval takes t of 14 degrees of freedom, 2.1448, where ours takes the
+ * normal's: so ours is asked for at the confidence that has this quantile. */
+static void test_delta(void **state)
+{
+	static const double treatment[] = {10, 10, 20, 20, 20, 30, 30, 30, 40, 50};
+	static const double control[] = {10, 20, 30, 40, 40, 50};
+	double confidence = 2 * dist_normal(dist_t_quantile(0.975, 14)) - 1;
+	struct rank_sum r;
+
+	(void)state;
+	assert_int_equal(ranktest_two(control, COUNT(control), treatment, COUNT(treatment), confidence, &r),
+			 0);
+	near(r.delta, -0.25, 1e-15);
+	near(r.delta_interval.low, -0.7265846, 0.00000005);
+	near(r.delta_interval.high, 0.3890062, 0.00000005);
+}
+
 /* ---- means ------------------------------------------------------------ */
 
 /* Hours of sleep gained with two drugs: Student (1908). Paired: t = 4.0621, p = 0.002833 (R's help of
@@ -440,10 +457,10 @@ int main(void)
 		cmocka_unit_test(test_t_shifted), cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_moments),	  cmocka_unit_test(test_quantile),
 		cmocka_unit_test(test_ranks),	  cmocka_unit_test(test_signed),
-		cmocka_unit_test(test_two),	  cmocka_unit_test(test_means),
-		cmocka_unit_test(test_effect),	  cmocka_unit_test(test_power),
-		cmocka_unit_test(test_pairs),	  cmocka_unit_test(test_groups),
-		cmocka_unit_test(test_adjust),
+		cmocka_unit_test(test_delta),	  cmocka_unit_test(test_two),
+		cmocka_unit_test(test_means),	  cmocka_unit_test(test_effect),
+		cmocka_unit_test(test_power),	  cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_groups),	  cmocka_unit_test(test_adjust),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
