@@ -135,10 +135,11 @@ def test_outcomes(table):
 
 def test_means_of_several_rows(table):
     """Three rows of one input count once, so that nobody is sure because of copies."""
-    rows = [r for r in two(12) for _ in range(3)]
+    rows = [(*r[:2], r[2] + more, r[3]) for r in two(12) for more in (0, 3, 6)]
     db = table(COLUMNS, rows)
     got = answer(db, "--metric", "latency,ok", "--by", "model", "--baseline", "a")
     assert [c["n"] for c in got["cells"]] == [12, 12] and got["pair_by"] == "input_id"
+    assert got["cells"][0]["mean_baseline"] == pytest.approx(sum(r[2] for r in rows if r[0] == "a") / 36)
     samples = answer(db, "--metric", "latency", "--by", "model", "--unpaired")
     assert samples["cells"][0]["n"] == 12 and samples["pair_by"] is None
     assert not any("pairs" in n for n in samples["notes"])
@@ -295,6 +296,29 @@ def test_noise_floor(table):
     assert "but repeated runs of one configuration differ as much" in cell(db, "--metric", "v", "--by", "model")["sentence"]
     # By run, the runs are what is compared.
     assert answer(db, "--metric", "v", "--by", "track_id")["cells"][0]["repeats"] == 0
+
+
+def test_noise_floor_without_inputs(table):
+    """Means are held against means; a configuration's first run has none before it."""
+    rows = [(m, 10 + i % 7 + run, f"run-{m}-{run}") for m in "ab" for i in range(30) for run in (0, 1, 4)]
+    db = table("model TEXT, v REAL, track_id TEXT", rows + [("b", 1e6, "alone")])
+    con = sqlite3.connect(db)
+    con.executemany("INSERT INTO xt_runs(track_id, status, start_time, params) VALUES(?, 'finished', '2026-01-01', ?)",
+                    [(f"run-{m}-{run}", f'{{"model": "{m}"}}') for m in "ab" for run in (0, 1, 4)] +
+                    [("alone", '{"model": "c"}'), ("unseen", '{"model": "c"}')])
+    con.commit()
+    con.close()
+    c = cell(db, "--metric", "v", "--by", "model")
+    assert c["repeats"] == 4 and c["noise_floor"] == pytest.approx(3)  # 1, 3, 1, 3
+
+
+def test_mean_and_ranks_may_lean_apart(table):
+    """One in five is much slower, the others a little faster: neither answer alone would do."""
+    rows = [(g, i, 100.0 + i % 11 + (g == "b") * (100 + i / 7 if i % 5 == 0 else -1 - i / 1000)) for g in "ab" for i in range(400)]
+    db = table("g TEXT, input_id INTEGER, latency REAL", rows)
+    c = cell(db, "--metric", "latency", "--by", "g")
+    assert c["p_adjusted"] < 0.001 and c["difference_low"] > 0 and c["second_effect"] < 0
+    assert c["verdict"] == "unsure" and c["sentence"].endswith("% slower on average, yet most pairs are faster (p < 0.0001)")
 
 
 # ---- limits for CI ----------------------------------------------------------------

@@ -123,6 +123,19 @@ static void test_edges(void **state)
 	assert_int_equal(boot_two(a, 2, b, 3, &stopped, &m), -EINTR);
 }
 
+/* Resampled values that equal the statistic count half: of a distribution that is even about it there is no
+ * bias. */
+static void test_ties(void **state)
+{
+	double even[] = {3, 2, 1, 2, 3, 2, 1, 2}, same[] = {5, 5, 5};
+	struct interval i = boot_bca(even, 8, 2, 0, 0.5);
+
+	(void)state;
+	assert_true(i.low == 1.75 && i.high == 2.25); /* the quartiles, of type 7 */
+	i = boot_bca(same, 3, 5, 0, 0.95);
+	assert_true(i.low == 5 && i.high == 5);
+}
+
 /* Of intervals that say 95 %, about so many hold the truth, also where the values are skewed. */
 static void test_covers(void **state)
 {
@@ -156,7 +169,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_known_numbers), cmocka_unit_test(test_streams),
 		cmocka_unit_test(test_below),	      cmocka_unit_test(test_repeats),
-		cmocka_unit_test(test_edges),	      cmocka_unit_test(test_covers),
+		cmocka_unit_test(test_edges),	      cmocka_unit_test(test_ties),
+		cmocka_unit_test(test_covers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
