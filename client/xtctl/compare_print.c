@@ -201,6 +201,21 @@ static int print_object(struct ctl *ctl, const struct relation *r, const struct 
 
 enum { COLUMNS = 11 };
 
+/* Which of them are shown, by their place in put_line(). */
+struct choice {
+	size_t n;
+	unsigned char at[COLUMNS];
+};
+
+/* Where all would not fit, better those that are read first than those that happen to fit. */
+static const struct choice *choose(const struct out *out)
+{
+	static const struct choice all = {COLUMNS, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}};
+	static const struct choice few = {6, {0, 1, 2, 3, 4, 10}};
+
+	return out->columns > 0 && out->columns < 110 ? &few : &all;
+}
+
 /* Texts of one line of a table. */
 struct line {
 	char n[48], change[48], p[32], q[32];
@@ -232,8 +247,10 @@ static xt_value change_value(char text[48], const struct cell *c)
 	return xt_text(text);
 }
 
-static int put_line(struct format *f, const struct cells *cells, const struct cell *c)
+static int put_line(struct format *f, const struct choice *choice, const struct cells *cells,
+		    const struct cell *c)
 {
+	xt_value chosen[COLUMNS];
 	struct line l;
 
 	if (c->paired)
@@ -253,7 +270,9 @@ static int put_line(struct format *f, const struct cells *cells, const struct ce
 		p_value(l.p, c->p),
 		p_value(l.q, c->q),
 	};
-	return format_row(f, row);
+	for (size_t i = 0; i < choice->n; i++)
+		chosen[i] = row[choice->at[i]];
+	return format_row(f, chosen);
 }
 
 static void put_head(FILE *out, const struct cells *c, size_t from)
@@ -275,22 +294,26 @@ static void put_head(FILE *out, const struct cells *c, size_t from)
 
 static int put_table(struct ctl *ctl, const struct cells *c, size_t from, size_t to)
 {
-	char low[32], high[32];
-	const char *names[COLUMNS] = {c->values->by->name, "n", "baseline", "mean",   "change",
-				      "difference",	   low, high,	    "effect", "p",
-				      "adjusted p"};
-	const char *types[COLUMNS] = {"", "", "", "", "", "", "", "", "", "", ""};
+	const struct choice *choice = choose(&ctl->out);
 	struct format_options how = ctl_how_to_print(ctl);
+	char low[32];
+	const char *const names[COLUMNS] = {c->values->by->name, "n", "baseline", "mean",   "change",
+					    "difference",	 low, "to",	  "effect", "p",
+					    "adjusted p"};
+	const char *chosen[COLUMNS], *types[COLUMNS];
 
 	snprintf(low, sizeof(low), "%g %% from", 100 * c->options->confidence);
-	snprintf(high, sizeof(high), "to");
+	for (size_t i = 0; i < choice->n; i++) {
+		chosen[i] = names[choice->at[i]];
+		types[i] = "";
+	}
 	how.digits = 4;
-	struct format *f = format_new(&ctl->out, &how, COLUMNS, names, types);
+	struct format *f = format_new(&ctl->out, &how, choice->n, chosen, types);
 	int r = f ? 0 : -1;
 	for (size_t i = from; i < to && r == 0; i++)
-		r = put_line(f, c, &c->list[i]);
+		r = put_line(f, choice, c, &c->list[i]);
 	if (r == 0)
-		r = ctl_format_end(ctl, &ctl->out, f, COLUMNS, true);
+		r = ctl_format_end(ctl, &ctl->out, f, choice->n, true);
 	format_free(f);
 	return r < 0 ? ctl_no_memory(ctl) : CTL_OK;
 }

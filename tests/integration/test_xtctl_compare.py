@@ -1,12 +1,16 @@
 """xtctl compare: which groups are held against which, by what, and what it says of them. That the numbers are right is for
 test_stats.py; here they need only be those of the right values."""
+import fcntl
 import json
 import math
 import os
+import pty
 import random
 import signal
 import sqlite3
+import struct
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -477,6 +481,27 @@ def test_golden(name, args, env, table):
     if os.environ.get("XT_GOLDEN"):  # then look at what changed
         (GOLDEN / name).write_text(p.stdout)
     assert p.stdout == (GOLDEN / name).read_text()
+
+
+@pytest.mark.parametrize("width, names", [(200, "difference"), (80, "change | adjusted p"), (30, "small")])
+def test_terminals(width, names, table):
+    """On a narrow one the columns that are read first are shown; the sentences say the rest."""
+    db = table(SCHEMA, demo())
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ.update(LC_ALL="C", TERM="dumb")
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+        os.execv(XTCTL, [XTCTL, "compare", db, "--metric", "latency_ms", "--by", "model"])
+    out = b""
+    try:
+        while more := os.read(fd, 65536):
+            out += more
+    except OSError:  # the other end is closed
+        pass
+    assert os.waitpid(pid, 0)[1] == 0
+    lines = out.decode().splitlines()
+    assert names in " ".join(out.decode().split()) and any(line.startswith("  large: 16 % slower, sure") for line in lines), out
+    assert all(len(line) <= width for line in lines if "|" in line), out
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "md"])
