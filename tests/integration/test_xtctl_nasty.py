@@ -16,6 +16,7 @@ BIG = 20_000  # rows of the database that is large enough to be in the middle of
 # What is asked of each: {n} is a numeric column, {x} another one, {run} a run. Answers of rows come in all formats.
 ROWS = [
     "ls", "ls runs", "columns", "head", "tail", "head -n 0", "tail -n 3", "head --track-id {run}",
+    "compare --metric {n} --by {x} --resamples 200",
     "sql 'SELECT * FROM \"{table}\"'", "sql 'SELECT count(*) FROM \"{table}\"'",
 ]
 # Answers of other shapes, which are JSON for --json.
