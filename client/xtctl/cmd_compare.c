@@ -95,18 +95,17 @@ const struct command compare_command = {
 	.name = "compare",
 	.usage = "--metric COLUMN,… --by COLUMN",
 	.summary = "whether one model, prompt or setting is better than another, and how sure that is",
-	.help = "Groups the rows by --by and holds each group against the baseline. Where the\n"
-		"groups measured the same inputs, each input is held against itself, which shows\n"
-		"much smaller differences. Printed are the means, their difference with its\n"
-		"interval, its size beside the spread, and p, also adjusted for how many\n"
-		"comparisons there are; then what that comes to in words, or how large a difference\n"
-		"would have shown.\n"
-		"Rows without a number are left out and counted, as are those that came from the\n"
-		"cache. A difference is sure when the adjusted p and the interval agree, and\n"
-		"repeated runs of one configuration (the same parameters) do not differ as much.\n"
-		"docs/statistics.md explains every number and where it comes from. The same --seed\n"
-		"gives the same numbers. Memory: 12 bytes a value and metric, up to 100 for each\n"
-		"value of the comparison at hand.",
+	.help = "Groups the rows by --by and holds each group against the baseline. Where the groups "
+		"measured the same inputs, each input is held against itself, which shows much smaller "
+		"differences. Printed are the means, their difference with its interval, its size beside the "
+		"spread, and p, also adjusted for how many comparisons there are; then what that comes to in "
+		"words, or how large a difference would have shown.\n"
+		"Rows without a number are left out and counted, as are those that came from the cache. A "
+		"difference is sure when the adjusted p and the interval agree, and repeated runs of one "
+		"configuration (the same parameters) do not differ as much.\n"
+		"docs/statistics.md explains every number and where it comes from. The same --seed gives the "
+		"same numbers. Memory: 12 bytes a value and metric, up to 100 for each value of the "
+		"comparison at hand.",
 	.examples =
 		(const struct example[]){
 			{"the compression ratio of each codec beside the first one's, file by file",
