@@ -11,10 +11,10 @@ import shutil
 import sqlite3
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+
+from whole import timed
 
 BUILD = Path(os.environ.get("XT_BUILD_DIR", "build")).resolve()
 
@@ -25,27 +25,6 @@ def rows(n):
         base = r.lognormvariate(0, 0.5)
         yield "r1", "2026-01-01 00:00:00", "a", i, base, int(r.random() < 0.80)
         yield "r2", "2026-01-02 00:00:00", "b", i, base * 1.01 + r.gauss(0, 0.05), int(r.random() < 0.81)
-
-
-def most_memory(pid):
-    """MiB that a process has had so far; 0 when it is gone. (ru_maxrss counts what this one had before it became the other.)"""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return max((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), default=0)
-
-
-def timed(args):
-    """Seconds that a command took, and the most memory it had in MiB, looked at a hundred times a second."""
-    began, memory = time.monotonic(), 0
-    p = subprocess.Popen(args, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-    while p.poll() is None:
-        memory = max(memory, most_memory(p.pid))
-        time.sleep(0.01)
-    if p.returncode:
-        sys.exit(f"{' '.join(map(str, args))} failed")
-    return time.monotonic() - began, memory
 
 
 def measure(db, pairs, repeat):
