@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from . import calls, frames, logs, plain, session
+from . import calls, frames, logs, plain, schema, session
 from ._xetrackd import Error
 
 __all__ = ["Reader", "NoSuchRun", "NoSuchTable"]
@@ -43,7 +43,7 @@ class Engine(str):
         return self._reader.query(sql, params)
 
 
-class Reader:
+class Reader(schema.Schema):
     """Reads one table of a database that Trackers write, also while they do.
 
     It never creates a database. Rows that this process logged before are seen; those of other processes as soon as they are

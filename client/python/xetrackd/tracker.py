@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import _xetrackd, calls, canon, plain, session
+from . import _xetrackd, calls, canon, plain, schema, session
 
 _AUTO = object()  # version: the digest of the source, where it is wanted
 ENGINES = ("sqlite", "duckdb")
@@ -23,7 +23,7 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class Tracker:
+class Tracker(schema.Schema):
     """Logs rows of one run to a table of a database, and function calls, which are cached.
 
     Any number of processes and threads may have Trackers on one database: a daemon, which the first one starts, alone writes it. A
