@@ -92,22 +92,33 @@ int rules_put_alias(struct store *s, const char *table, struct span key, const c
 
 /* ---- keeping to them -------------------------------------------------- */
 
+/* Keeps the column if what leads to it is most like the name so far. */
+static void try_name(const struct similar *wanted, struct span name, const char *column, unsigned *budget,
+		     double *most, const char **best)
+{
+	struct similar other;
+
+	similar_of(&other, name);
+	double alike = similar_names(wanted, &other, budget);
+	if (alike <= *most)
+		return;
+	*most = alike;
+	*best = column;
+}
+
 const char *rules_nearest(const struct table *t, struct span name)
 {
-	struct similar wanted, other;
 	unsigned budget = NEAREST_BUDGET;
 	const char *best = NULL;
+	struct similar wanted;
 	double most = 0;
 
 	similar_of(&wanted, name);
-	for (size_t i = 0; i < t->n_columns; i++) {
-		similar_of(&other, span_str(t->columns[i].name));
-		double alike = similar_names(&wanted, &other, &budget);
-		if (alike <= most)
-			continue;
-		most = alike;
-		best = t->columns[i].name;
-	}
+	for (size_t i = 0; i < t->n_columns; i++)
+		try_name(&wanted, span_str(t->columns[i].name), t->columns[i].name, &budget, &most, &best);
+	for (size_t i = 0; i < t->n_aliases; i++)
+		try_name(&wanted, t->aliases[i].key, t->columns[t->aliases[i].column].name, &budget, &most,
+			 &best);
 	return best;
 }
 
