@@ -200,6 +200,8 @@ static int merge_into(struct store *s, const struct merge *m, bool keep_old, str
 	crash_point("a column is being renamed");
 	if (move_values(s, m, keep, drop, ret_moved, err) < 0)
 		return -1;
+	if (crash_defect("a rename in pieces") && store_exec(s, "COMMIT", err) < 0)
+		return -1;
 	crash_point("a column is being renamed");
 	if (run(s, "ALTER TABLE @ DROP COLUMN @", NAMES(m->table, drop), err) < 0)
 		return -1;
