@@ -36,9 +36,11 @@ static int split(const struct row_source *src, struct span row, size_t n, struct
 	struct reader r = reader_of(row);
 	struct token head;
 
-	if (reader_next(&r, &head) < 0 || (src->columns && (head.type != TOKEN_ARRAY || head.count != n)))
-		return xt_err_set(err, XT_E_bad_type, "rows",
-				  "a row must be an array of %zu values, as `columns` has names", n);
+	if (reader_next(&r, &head) < 0 || (src->columns && (head.type != TOKEN_ARRAY || head.count != n))) {
+		xt_err_set(err, XT_E_bad_type, "rows",
+			   "a row must be an array of %zu values, as `columns` has names", n);
+		return -1;
+	}
 	for (size_t i = 0; i < n; i++) {
 		if (!src->columns)
 			reader_skip(&r);
