@@ -136,7 +136,7 @@ int handle_schema_alias(struct work *w, const struct params_schema_alias *p, str
 			"rename",
 			SHOWN(p->key), t->columns[now].name);
 	ret->changed = now != to;
-	if (ret->changed &&
+	if ((ret->changed || !add) &&
 	    rules_put_alias(w->store, t->name, p->key, add ? t->columns[to].name : NULL, err) < 0)
 		return -1;
 	tables_drop(w->store);

@@ -72,13 +72,14 @@ static int explain(struct store *s, const char *table, const char *old, const ch
 			"renaming '%.64s' to '%.64s' took longer than ten minutes, or the daemon is "
 			"stopping; nothing was changed",
 			old, name);
-	if (broken(s) || why.code != XT_E_sql_error)
+	if (broken(s) || why.code == XT_E_value_conflict || why.code == XT_E_disk_full)
 		return -1;
-	return xt_err_set(
-		err, XT_E_sql_error, NULL,
-		"cannot rename '%.64s' to '%.64s' in table '%.64s': %.300s; drop the index, view or "
-		"trigger that names the column, and make it again afterwards",
-		old, name, table, why.message);
+	return xt_err_set(err, why.code, NULL, "cannot rename '%.64s' to '%.64s' in table '%.64s': %.300s%s",
+			  old, name, table, why.message,
+			  why.code == XT_E_sql_error
+				  ? "; drop the index, view or trigger that names the column, and make it "
+				    "again afterwards"
+				  : "");
 }
 
 /* ---- two become one --------------------------------------------------- */
@@ -306,6 +307,11 @@ static int join_columns(struct store *s, struct table *t, size_t from, size_t to
 	snprintf(m.old, sizeof(m.old), "%s", t->columns[from].name);
 	snprintf(m.name, sizeof(m.name), "%s", t->columns[to].name);
 	struct column joined = {.name = m.name, .key = span_of(keys.data + old_len, key.len)};
+	if (strlen(t->columns[from].name) >= IDENT_SIZE || strlen(t->columns[to].name) >= IDENT_SIZE) {
+		xt_err_set(err, XT_E_bad_name, NULL,
+			   "a name is longer than %d characters; rename it by a statement", XT_MAX_NAME);
+		goto out;
+	}
 	if (buf_failed(&keys)) {
 		xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
 		goto out;

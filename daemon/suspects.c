@@ -60,36 +60,48 @@ struct seen {
 	int64_t has[MAX_PAIRS];
 };
 
-static void look_at_run(struct store *s, const struct table *t, struct span track_id, const size_t *columns,
-			size_t n, int sample, struct seen *ret)
+/* The first and the last rows; of a table without rowids just some. */
+static sqlite3_stmt *prepare_look(struct store *s, const struct table *t, const size_t *columns, size_t n,
+				  int sample, bool ordered)
 {
-	static const char *const orders[] = {"", " DESC"};
+	static const char *const orders[] = {" ORDER BY rowid", " ORDER BY rowid DESC"};
 	struct buf sql = {0};
 	sqlite3_stmt *st = NULL;
 
-	*ret = (struct seen){.rows = -1};
 	buf_add_str(&sql, "SELECT count(*), ");
 	add_columns(&sql, t, columns, n, "count(");
 	buf_add_str(&sql, " FROM (");
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < (ordered ? 2 : 1); i++) {
 		buf_add_str(&sql, i ? " UNION ALL SELECT * FROM (SELECT " : "SELECT * FROM (SELECT ");
 		add_columns(&sql, t, columns, n, "");
 		buf_add_str(&sql, " FROM ");
 		ident_quote(&sql, t->name);
-		buf_printf(&sql, " WHERE \"track_id\" = ?1 ORDER BY rowid%s LIMIT %d)", orders[i], sample);
+		buf_printf(&sql, " WHERE \"track_id\" = ?1%s LIMIT %d)", ordered ? orders[i] : "", sample);
 	}
 	buf_add_str(&sql, ")");
-	if (!buf_failed(&sql) &&
-	    sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL) == SQLITE_OK) {
-		store_bind(st, 1, track_id);
-		if (look(s, st) == SQLITE_ROW) {
-			ret->rows = sqlite3_column_int64(st, 0);
-			for (size_t i = 0; i < n; i++)
-				ret->has[i] = sqlite3_column_int64(st, (int)i + 1);
-		}
+	if (!buf_failed(&sql))
+		sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL);
+	buf_done(&sql);
+	return st;
+}
+
+static void look_at_run(struct store *s, const struct table *t, struct span track_id, const size_t *columns,
+			size_t n, int sample, struct seen *ret)
+{
+	sqlite3_stmt *st = prepare_look(s, t, columns, n, sample, true);
+
+	*ret = (struct seen){.rows = -1};
+	if (!st)
+		st = prepare_look(s, t, columns, n, sample, false);
+	if (!st)
+		return;
+	store_bind(st, 1, track_id);
+	if (look(s, st) == SQLITE_ROW) {
+		ret->rows = sqlite3_column_int64(st, 0);
+		for (size_t i = 0; i < n; i++)
+			ret->has[i] = sqlite3_column_int64(st, (int)i + 1);
 	}
 	sqlite3_finalize(st);
-	buf_done(&sql);
 }
 
 /* Copies a statement's text, NUL-terminated; empty: it has none. */

@@ -361,8 +361,8 @@ static const struct command schema_require_command = {
 	.usage = "[COLUMN…] [--drop]",
 	.summary = "reject rows that have no value for a column",
 	.help = "Without COLUMN: those that are required. NULL is no value, nor is NaN, which becomes NULL. "
-		"Neither table "
-		"nor column need be there yet, so that the first row counts too.",
+		"Neither table nor column need be there yet, so that the first row counts too. Rows of calls "
+		"that failed are rows too: require what is known before.",
 	.examples = (const struct example[]){{"every row says which input it is of",
 					      "schema require demo.db input_id --table predictions"},
 					     {"no longer",

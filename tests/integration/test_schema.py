@@ -382,6 +382,30 @@ def test_foreign_table(daemon, db):
         assert c.rows("SELECT lr, even, g FROM default_ ORDER BY lr") == [[0.5, "x", 1.0], [1.5, "y", 3.0]]
 
 
+def test_a_table_without_rowids(daemon, db):
+    sqlite(db, "CREATE TABLE t (track_id TEXT, timestamp TEXT, train_loss REAL, x, PRIMARY KEY (track_id, timestamp)) WITHOUT ROWID")
+    with daemon(db).client() as c:
+        c.store([{"train_loss": 1.0}, {"x": 1}], track_id="one", table="t")
+        c.store([{"train_acc": 1.0}, {"train_loss": 1.0}], track_id="two", table="t")
+        finish(c, "two")
+        assert suspects(c, "early", "open", "waiting") == []
+        c.store({"train_f1": 1.0}, track_id="three", table="t")
+        finish(c, "three")
+        assert len(suspects(c)) == 1
+        c.change("exec", sql="UPDATE t SET train_loss = NULL WHERE train_acc IS NOT NULL")
+        assert c.change("schema_rename", table="t", old="train_loss", new="train_acc")["merged"] is True
+
+
+def test_a_constraint_against_a_merge(daemon, db):
+    """It refuses the value that would move: nothing has changed, and the message says what was to be done."""
+    sqlite(db, "CREATE TABLE events (track_id TEXT, timestamp TEXT, old INTEGER CHECK (old < 10), new INTEGER CHECK (new > 10), n)")
+    with daemon(db).client() as c:
+        c.store([{"old": 1, "n": 1}, {"new": 20, "n": 2}])
+        e = fails("constraint", c.change, "schema_rename", old="old", new="new")
+        assert "cannot rename 'old' to 'new'" in e.message
+        assert c.rows("SELECT old, new FROM events ORDER BY n") == [[1, None], [None, 20]]
+
+
 def test_two_values_for_one_column(client):
     """The new key's value stays; the other is told of, once a message, and NULL is none."""
     client.store({"old": 1})
