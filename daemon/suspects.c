@@ -149,8 +149,24 @@ static int last_run(struct store *s, const struct table *t, struct span track_id
 /* What of the names must be known to find those that are alike. */
 struct names {
 	struct similar *all; /* owned: of each column */
-	bool *out;	     /* owned: no candidates, since the row has them or no key leads to them */
+	bool *out;	     /* owned: no candidates, since the row has them or nobody renames them */
 };
+
+/* Columns that libraries and the daemon fill by themselves: nobody renames them, and they are like each
+ * other. */
+static bool is_ours(const char *name)
+{
+	static const char *const ours[] = {
+		"function_name", "function_time", "function_result", "args",
+		"kwargs",	 "error",	  "error_type",	     "cache",
+		"cpu",		 "cpu_percent",	  "ram_percent",     "memory_percent",
+		"disk_percent",	 "bytes_sent",	  "bytes_recv",	     "p_memory_percent"};
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (sqlite3_stricmp(name, ours[i]) == 0)
+			return true;
+	return false;
+}
 
 static int names_of(const struct table *t, const struct span *keys, size_t n, struct names *ret)
 {
@@ -160,7 +176,7 @@ static int names_of(const struct table *t, const struct span *keys, size_t n, st
 		return -1;
 	for (size_t i = 0; i < t->n_columns; i++) {
 		similar_of(&ret->all[i], span_str(t->columns[i].name));
-		ret->out[i] = !t->columns[i].key.data;
+		ret->out[i] = !t->columns[i].key.data || is_ours(t->columns[i].name);
 	}
 	for (size_t i = 0; i < n; i++) {
 		long column = table_column(t, keys[i]);
@@ -224,7 +240,8 @@ static int find_pairs(struct row_source *src, size_t first, const struct span *k
 		r = xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
 	for (size_t i = first; r == 0 && i < t->n_columns && budget > 0; i++) {
 		struct pair best[BEST] = {{0}};
-		size_t found = t->columns[i].key.data ? find_best(t, &names, first, i, &budget, best) : 0;
+		bool named = t->columns[i].key.data && !is_ours(t->columns[i].name);
+		size_t found = named ? find_best(t, &names, first, i, &budget, best) : 0;
 		for (size_t k = 0; r == 0 && k < found && *ret_n < MAX_PAIRS; k++) {
 			bool accepted = false;
 			r = is_accepted(src->store, t, &best[k], &accepted, err);

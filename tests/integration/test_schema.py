@@ -96,6 +96,14 @@ def test_unlike_names_are_no_rename(client):
     assert similar(client) == [] and suspects(client, "early", "open", "waiting") == []
 
 
+def test_columns_of_calls_and_samples_are_no_renames(client):
+    client.store({"function_name": "f", "function_time": 1.0, "memory_percent": 1.0, "disk_percent": 2.0}, track_id="one")
+    client.store({"cpu_percent": 1.0, "ram_percent": 1.0, "p_memory_percent": 2.0, "function_names": "x", "function_result": 1},
+                 track_id="two")
+    finish(client, "two")
+    assert similar(client) == [] and suspects(client, "early", "open", "waiting") == []
+
+
 def test_one_of_several_old_names_is_told(client):
     client.store({"val_loss": 1.0, "val_los": 1.0, "val_lss": 1.0, "x": 0}, track_id="one")
     client.store({"val_losss": 1.0}, track_id="two")
