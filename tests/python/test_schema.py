@@ -85,6 +85,22 @@ def test_a_call_of_a_renamed_argument(here):
         assert [row[0] for row in t.conn.execute("SELECT lr FROM events ORDER BY rowid")] == [0.1, 0.2, 0.3]
 
 
+def test_an_asset_of_a_renamed_column(here):
+    with Tracker("b.db") as t:
+        t.log({"model": ModelOf([1, 2])})
+        t.rename_column("model", "best_model")
+        assert t.get("best_model").parts == [1, 2] and t.get("model").parts == [1, 2]
+        t.log({"model": ModelOf([3])})
+        t.flush()
+    with Reader("b.db") as r:
+        assert r.get("best_model").parts == [3] and r.get("nothing") is None
+
+
+class ModelOf:
+    def __init__(self, parts):
+        self.parts = parts
+
+
 def test_bad_arguments(here):
     with Tracker("b.db") as t:
         t.log({"a": 1})

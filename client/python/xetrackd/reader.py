@@ -274,9 +274,10 @@ class Reader(schema.Schema):
     def get(self, key: str) -> Any:
         """The object that was stored as an asset with this hash, or else under this key (the column's name), the newest. None:
         there is none. It unpickles it: only for databases that one trusts."""
+        keys = self._keys_of(key)
         found = list(self._client.query(
-            "SELECT lower(hex(hash)) FROM xt_assets WHERE hex(hash) = upper(?1) UNION ALL SELECT * FROM (SELECT lower(hex(hash)) "
-            "FROM xt_asset_refs WHERE name = ?1 ORDER BY created DESC LIMIT 1) LIMIT 1", (key,)))
+            "SELECT lower(hex(hash)) FROM xt_assets WHERE hex(hash) = upper(?) UNION ALL SELECT * FROM (SELECT lower(hex(hash)) "
+            f"FROM xt_asset_refs WHERE name IN ({','.join('?' * len(keys))}) ORDER BY created DESC LIMIT 1) LIMIT 1", (key, *keys)))
         return plain.load(self._client.asset_load(found[0][0])) if found else None
 
     def remove_asset(self, hash: str, column: str | None = None, remove_keys: bool = True) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._xetrackd import Error
 
 class Schema:
     """Renames and rules for the columns of one table. Columns are named as the table has them, or by the keys that are logged."""
@@ -12,6 +13,16 @@ class Schema:
     @property
     def _client(self) -> Any:
         raise NotImplementedError
+
+    def _keys_of(self, column: str) -> list[str]:
+        """The keys under which a column was logged, before it was renamed too."""
+        try:
+            return [column, *(key for key, in self._client.query("SELECT key FROM xt_aliases WHERE name = ? AND table_name = ?",
+                                                                 (column, self.table_name)))]
+        except Error as e:
+            if e.code != "sql_error":
+                raise
+            return [column]  # a file that is only read, and was written before there were aliases
 
     def rename_column(self, old: str, new: str) -> str:
         """Renames a column of the table, in the rows of all runs, while others go on logging; returns its name. Where there is a column

@@ -488,9 +488,9 @@ class Tracker(schema.Schema):
     def get(self, key: str) -> Any:
         """The object that was stored as an asset under this key (the column's name), the newest of this run, or else of any; or the one
         with this hash. None: there is none. Unpickles it: only for databases that one trusts."""
-        rows = list(self._client.query("SELECT lower(hex(hash)) FROM xt_asset_refs WHERE name = ? "
-                                       "ORDER BY track_id = ? DESC, created DESC, rowid DESC LIMIT 1".replace(", rowid DESC", ""),
-                                       (key, self._track_id)))
+        keys = self._keys_of(key)
+        rows = list(self._client.query(f"SELECT lower(hex(hash)) FROM xt_asset_refs WHERE name IN ({','.join('?' * len(keys))}) "
+                                       "ORDER BY track_id = ? DESC, created DESC LIMIT 1", (*keys, self._track_id)))
         hash = rows[0][0] if rows else key
         if len(hash) != 64 or any(c not in "0123456789abcdef" for c in hash):
             return None
