@@ -133,7 +133,7 @@ int table_put_column(struct store *s, const struct table *t, const struct column
 int table_has_large(struct store *s, const struct table *t, const char *column, bool *ret, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
-/* Appends a warning event about a column. The message has three strings. */
+/* Appends a warning event about a column, with a message as printf() has it. */
 void table_warn(struct warnings *w, const char *code, const struct table *t, const char *column,
 		const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 

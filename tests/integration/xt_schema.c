@@ -1,5 +1,5 @@
 /* xt-schema DB: the seed's renamed parameter through the library. xt-schema DB WORKER ROWS KEY…: logs rows
- * {worker, i, KEY: i} to `predictions`, the keys taking turns. For tests/integration/test_schema.py. */
+ * {worker, i, KEY: i} to `predictions`, the keys taking turns. For tests/integration/test_schema_live.py. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
