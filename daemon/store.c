@@ -359,6 +359,7 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	s->ino = st.st_ino;
 	s->wal_ino = wal_inode(s);
 	s->schema_version = -1;
+	s->unjudged = true;
 	s->trouble = TROUBLE_NONE;
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	if (!s->read_only && store_checkpoint(s, true) < 0)
@@ -372,6 +373,7 @@ static void drop_caches(struct store *s)
 	runs_drop(s->runs);
 	clients_rolled_back(s->clients);
 	s->schema_version = -1;
+	s->unjudged = true;
 }
 
 /* Another file lies where ours was, and our log, by its name, beside it: who opens that file would play the

@@ -18,9 +18,10 @@ ROWS = [
     "ls", "ls runs", "columns", "head", "tail", "head -n 0", "tail -n 3", "head --track-id {run}",
     "compare --metric {n} --by {x} --resamples 200",
     "sql 'SELECT * FROM \"{table}\"'", "sql 'SELECT count(*) FROM \"{table}\"'",
+    "schema show", "schema diff", "schema diff {run} {run}", "schema alias", "schema require",
 ]
 # Answers of other shapes, which are JSON for --json.
-OTHERS = ["status", "check", "audit", "cache stats"]
+OTHERS = ["status", "check", "audit", "cache stats", "schema check"]
 # Text only.
 TEXTS = []
 
