@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import TIMEOUT
 
-from xetrackd import Reader, Tracker, pool
+from xetrackd import Reader, Tracker, pool, progress
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -360,8 +360,8 @@ BAR = """
     import sys
     if sys.argv[2] == "plain":
         sys.modules["tqdm"] = None
-    from xetrackd import Tracker, pool
-    pool._Silent.due = lambda self, every: True
+    from xetrackd import Tracker, progress
+    progress.Silent.due = lambda self, every: True
     def fails(x):
         if x == 3:
             raise ValueError
@@ -405,9 +405,9 @@ def test_lines_where_there_is_no_terminal(db, autostarted):
 
 
 def test_the_text():
-    shown = pool._Silent("f", 7200)
+    shown = progress.Silent("f", 7200)
     shown.began -= 100
     for _ in range(100):
         shown.add(True, False)
     assert shown.text().startswith("f: 100/7200, 1 %, 1.0/s, 1:58:2") and shown.text().endswith(" left, 100 hits")
-    assert json.dumps([pool._clock(s) for s in (0, 59.6, 3599, 3600)]) == '["0:00", "1:00", "59:59", "1:00:00"]'
+    assert json.dumps([progress._clock(s) for s in (0, 59.6, 3599, 3600)]) == '["0:00", "1:00", "59:59", "1:00:00"]'

@@ -83,6 +83,13 @@ def test_a_batch_of_more_rows_than_a_piece(tracker):
         {"n": 25001, "s": 25000 * 25001 // 2, "h": 25000 * 25001 / 4}]
 
 
+def test_an_object_far_behind_in_a_batch(tracker):
+    """It becomes an asset, and none of the rows before it is logged again."""
+    tracker.log_batch([*({"i": i} for i in range(10_000)), {"i": 10_000, "model": Model(1)}])
+    assert stored(tracker, "count(*) AS n, count(DISTINCT i) AS d, count(model) AS m", "") == [{"n": 10_001, "d": 10_001, "m": 1}]
+    assert tracker.get("model").weights == 1
+
+
 def test_rows_equal_in_time_are_all_there(tracker):
     tracker.log_batch([{"same": 1}] * 500)
     assert tracker.count_all() == 500

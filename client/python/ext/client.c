@@ -806,6 +806,21 @@ static PyObject *get_closed(PyObject *self, void *unused)
 	return PyBool_FromLong(!((struct client *)self)->xt);
 }
 
+static PyObject *get_pending(PyObject *self, void *unused)
+{
+	struct client *c = (struct client *)self;
+	bool pending;
+
+	(void)unused;
+	if (!c->xt)
+		return Py_NewRef(Py_False);
+	xt_client *xt = client_enter(c);
+	PyThreadState *gil = PyEval_SaveThread();
+	pending = xt_acked_seq(xt) < xt_last_seq(xt);
+	PyEval_RestoreThread(gil);
+	return client_leave(c) < 0 ? NULL : PyBool_FromLong(pending);
+}
+
 #define KEYWORDS(f) (PyCFunction)(void (*)(void)) f, METH_VARARGS | METH_KEYWORDS
 
 static PyMethodDef methods[] = {
@@ -840,6 +855,7 @@ static PyMethodDef methods[] = {
 static PyGetSetDef members[] = {
 	{"database", get_database, NULL, "path, as given", NULL},
 	{"closed", get_closed, NULL, "whether close() was called", NULL},
+	{"pending", get_pending, NULL, "whether something is not acknowledged yet", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -22,6 +22,7 @@ class Client:
 
     database: str  # as given
     closed: bool
+    pending: bool  # rows or changes may wait for the daemon's acknowledgement
     def __init__(self, database: str, *, read_only: bool = False, autostart: bool = True, name: str | None = None,
                  direct_cache: bool = True, convert: Callable[[Any], Any] | None = None,
                  on_event: Callable[[str, str, str, str, int], None] | None = None) -> None:

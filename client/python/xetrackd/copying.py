@@ -31,7 +31,8 @@ from typing import Any
 
 from . import plain, session
 from ._xetrackd import Error
-from .reader import NoSuchTable, quote
+from .reader import NoSuchTable
+from .table import quote
 
 __all__ = ["copy"]
 
@@ -64,7 +65,7 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], assets:
         names = _tables(there, os.fspath(source), tables)
         held = session.acquire(target)
         stack.callback(held.release)
-        session.flush_others(held)
+        session.send_others(held)
         skipped = {row[0] for row in held.client.query("SELECT track_id FROM xt_runs WHERE status = 'deleted'")}
         copied = sum(_Table(there, held.client, name, skipped).copy() for name in names)
         if assets and there.client is not None:
@@ -96,7 +97,7 @@ def _source(path: str | os.PathLike[str]) -> Iterator[_Source]:
         con.close()
     held = session.acquire(path, read_only=True)
     try:
-        session.flush_others(held)
+        session.send_others(held)
         yield _Source(held.client.query, held.client)
     finally:
         held.release()

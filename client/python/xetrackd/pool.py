@@ -6,13 +6,11 @@ the parent sleeps until a worker has something to say or has died.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import inspect
 import itertools
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker
-import os
 import pickle
 import signal
 import sys
@@ -21,9 +19,10 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 from . import session
+from .progress import Silent, progress_of
 
 __all__ = ["map", "WorkerDied"]
 
@@ -84,7 +83,7 @@ def map(tracker: Any, func: Callable[[Any], Any], inputs: Iterable[Any], workers
     method = start_method or multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
     job = _dumps((tracker, func, track_options, raise_on_error), "the function", _by_value(func, method))
     total = len(inputs) if hasattr(inputs, "__len__") else None
-    shown = _progress(getattr(func, "__name__", type(func).__name__), total) if progress else _Silent()
+    shown = progress_of(getattr(func, "__name__", type(func).__name__), total) if progress else Silent()
     pool = _Pool(multiprocessing.get_context(method), job, workers, retries, raise_on_error, shown)
     try:
         return pool.run(_chunks(inputs, chunksize))
@@ -239,7 +238,7 @@ class _Worker:
 
 
 class _Pool:
-    def __init__(self, context: Any, job: bytes, size: int, retries: int, raise_on_error: bool, shown: _Silent) -> None:
+    def __init__(self, context: Any, job: bytes, size: int, retries: int, raise_on_error: bool, shown: Silent) -> None:
         self.context, self.job, self.size, self.retries = context, job, size, retries
         self.raise_on_error, self.shown = raise_on_error, shown
         self.workers: list[_Worker] = []
@@ -381,133 +380,3 @@ def _fate(exitcode: int | None) -> str:
         except ValueError:
             return f"killed by signal {-exitcode}"
     return f"with exit status {exitcode}"
-
-
-# ---- progress ----------------------------------------------------------------
-
-
-class _Silent:
-    """Counts, and shows nothing."""
-
-    def __init__(self, name: str = "", total: int | None = None) -> None:
-        self.name, self.total = name, total
-        self.done = self.hits = self.failures = 0
-        self.began = self.shown_at = time.monotonic()
-
-    def add(self, hit: bool, failed: bool) -> None:
-        """One more input is done."""
-        self.done += 1
-        self.hits += hit
-        self.failures += failed
-        self.show()
-
-    def show(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def due(self, every: float) -> bool:
-        """Whether so many seconds have passed since it last was."""
-        now = time.monotonic()
-        if now - self.shown_at < every:
-            return False
-        self.shown_at = now
-        return True
-
-    def text(self) -> str:
-        """`predict: 120/1000, 12 %, 35.2/s, 0:24 left, 30 hits, 2 failed`"""
-        seconds = max(time.monotonic() - self.began, 1e-9)
-        rate = self.done / seconds
-        parts = [f"{self.name}: {self.done}" + (f"/{self.total}" if self.total is not None else "")]
-        if self.total:
-            parts.append(f"{100 * self.done // self.total} %")
-        parts.append(f"{rate:.1f}/s" if rate < 100 else f"{rate:.0f}/s")
-        if self.total is not None and 0 < self.done < self.total:
-            parts.append(f"{_clock((self.total - self.done) / rate)} left")
-        else:
-            parts.append(_clock(seconds))
-        if self.hits:
-            parts.append(f"{self.hits} hit{'s' * (self.hits != 1)}")
-        if self.failures:
-            parts.append(f"{self.failures} failed")
-        return ", ".join(parts)
-
-
-class _Lines(_Silent):
-    """A line every few seconds, and one at the end: for logs."""
-
-    def show(self) -> None:
-        if self.due(5):
-            _write(self.text() + "\n")
-
-    def close(self) -> None:
-        _write(self.text() + "\n")
-
-
-class _Bar(_Silent):
-    """One line of a terminal, written anew."""
-
-    def show(self) -> None:
-        if not self.due(0.1) and self.done != self.total:
-            return
-        columns = _columns(sys.stderr)
-        text = self.text()
-        room = columns - len(text) - 4
-        if self.total and room >= 10:
-            full = room * self.done // self.total
-            text += f" [{'#' * full}{'.' * (room - full)}]"
-        _write(f"\r{text[:columns - 1]}\x1b[K")
-
-    def close(self) -> None:
-        _write(f"\r{self.text()[:_columns(sys.stderr) - 1]}\x1b[K\n")
-
-
-class _Tqdm(_Silent):
-    """tqdm's bar."""
-
-    def __init__(self, name: str, total: int | None) -> None:
-        super().__init__(name, total)
-        from tqdm import tqdm
-
-        self.bar = tqdm(total=total, desc=name, file=sys.stderr, dynamic_ncols=True)
-
-    def show(self) -> None:
-        if self.hits or self.failures:
-            self.bar.set_postfix(hits=self.hits, failed=self.failures, refresh=False)
-        self.bar.update()
-
-    def close(self) -> None:
-        self.bar.close()
-
-
-def _progress(name: str, total: int | None) -> _Silent:
-    """The kind that standard error can show."""
-    stream = sys.stderr
-    if stream is None:
-        return _Silent(name, total)
-    if not stream.isatty() or os.environ.get("TERM") == "dumb":
-        return _Lines(name, total)
-    if importlib.util.find_spec("tqdm") is not None:
-        return _Tqdm(name, total)
-    return _Bar(name, total)
-
-
-def _write(text: str) -> None:
-    """Progress that nobody can read must not end the work."""
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        pass
-
-
-def _columns(stream: TextIO) -> int:
-    try:
-        return max(os.get_terminal_size(stream.fileno()).columns, 20)
-    except (OSError, ValueError):
-        return 80
-
-
-def _clock(seconds: float) -> str:
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"

@@ -113,15 +113,17 @@ def acquire(db: str | os.PathLike[str], read_only: bool = False, warnings: bool 
         _settle()
 
 
-def flush_others(session: Session) -> None:
-    """Waits until what other connections of this process have logged to the same database is stored, so that this one reads it."""
+def send_others(session: Session) -> None:
+    """Sees to it that this connection reads what others of this process have logged to the same database: the daemon knows of what was
+    sent, but the kernel may not have taken all of it yet, and the rest would wait for the next call."""
     with _lock:
-        others = [s for key, s in _open.items() if key[0] == session.key[0] and s is not session and not s.client.closed]
+        others = [s for key, s in _open.items() if key[0] == session.key[0] and s is not session]
     for other in others:
         try:
-            next(other.client.query("SELECT 1"))  # starts when that is stored; flush() would tell of rejected rows only once
-        except _xetrackd.Error:
-            if other.users > 0:  # else nobody's: it may be of a file that is gone
+            if other.client.pending:
+                next(other.client.query("SELECT 1"))  # answered when all is stored; flush() would tell of rejected rows only once
+        except (_xetrackd.Error, ValueError):
+            if other.users > 0 and not other.client.closed:  # else nobody's: it may be of a file that is gone
                 raise
 
 
