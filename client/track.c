@@ -82,28 +82,6 @@ static void add_results(struct xt_call *call, const struct entry *e)
 		pairs_add_raw(&call->results, span_str("function_result"), fields);
 }
 
-/* Copies it to where it lives as long as the call. */
-static int keep_entry(struct xt_call *call, const struct entry *e)
-{
-	struct buf *b = &call->value;
-
-	buf_add(b, e->value.data, e->value.len);
-	buf_add(b, e->encoding.data, e->encoding.len);
-	buf_add(b, "", 1);
-	buf_add(b, e->origin.data, e->origin.len);
-	buf_add(b, "", 1);
-	if (buf_failed(b))
-		return -1;
-	call->cached = (xt_cached){.value = b->data,
-				   .size = e->value.len,
-				   .encoding = (const char *)b->data + e->value.len,
-				   .origin = (const char *)b->data + e->value.len + e->encoding.len + 1,
-				   .uid = e->uid,
-				   .created_us = e->created_us,
-				   .function_time = (double)e->function_ns / 1e9};
-	return 0;
-}
-
 /* The cached results become the row's, and where they are from. */
 static int take_hit(struct xt_call *call, const struct entry *e)
 {
@@ -113,7 +91,7 @@ static int take_hit(struct xt_call *call, const struct entry *e)
 	pairs_add(&call->row, span_str("cache"), &origin);
 	add_results(call, e);
 	track_set_time(call);
-	if (call->row.failed || call->results.failed || keep_entry(call, e) < 0)
+	if (call->row.failed || call->results.failed || cache_copy(&call->value, e, &call->cached) < 0)
 		return track_no_memory(call->run->client);
 	int r = track_log_row(call);
 	return r == XT_OK ? XT_HIT : r;

@@ -141,38 +141,44 @@ def program(code, *args):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_killed_workers_call_goes_to_the_next_at_once(db, autostarted, witness):
+def waiters(t):
+    """How many calls wait for results of others."""
+    stats = t._client.cache_stats()
+    return next(stats)[stats.names.index("waiters")]
+
+
+@pytest.fixture
+def computing_and_waiting(db, autostarted, witness):
+    """Two programs: one that executes a call, until it is told to go on, and one that waits for its result. And a Tracker."""
     autostarted(db)
     first = program(SLOW % "sys.stdin.read()", db, witness)
     assert first.stdout.readline() == "begun\n"
     second = program(SLOW % "pass", db, witness)
     with Tracker(db) as t:
-        while not next(t._client.cache_stats())[t._client.cache_stats().names.index("waiters")]:
+        while not waiters(t):
             pass
-        first.kill()
-        first.communicate()
-        out, err = second.communicate(timeout=TIMEOUT)
-        assert out == "begun\n7\n", err
-        assert len(executed(witness)) == 2
-        while not list(t._client.query("SELECT 1 FROM events WHERE error_type = 'WorkerDied'")):
-            pass
-        assert next(t._client.query("SELECT count(*) FROM events WHERE cache = '' AND error IS NULL")) == (1,)
+        yield first, second, t
 
 
-def test_ctrl_c_ends_a_wait(db, autostarted, witness):
-    autostarted(db)
-    first = program(SLOW % "sys.stdin.read()", db, witness)
-    assert first.stdout.readline() == "begun\n"
-    second = program(SLOW % "pass", db, witness)
-    with Tracker(db) as t:
-        waiters = t._client.cache_stats().names.index("waiters")
-        while not next(t._client.cache_stats())[waiters]:
-            pass
-        second.send_signal(signal.SIGINT)
-        out, err = second.communicate(timeout=TIMEOUT)
-        assert out == "" and "KeyboardInterrupt" in err and second.returncode != 0
-        while next(t._client.cache_stats())[waiters]:
-            pass
+def test_a_killed_workers_call_goes_to_the_next_at_once(computing_and_waiting, witness):
+    first, second, t = computing_and_waiting
+    first.kill()
+    first.communicate()
+    out, err = second.communicate(timeout=TIMEOUT)
+    assert out == "begun\n7\n", err
+    assert len(executed(witness)) == 2
+    while not list(t._client.query("SELECT 1 FROM events WHERE error_type = 'WorkerDied'")):
+        pass
+    assert next(t._client.query("SELECT count(*) FROM events WHERE cache = '' AND error IS NULL")) == (1,)
+
+
+def test_ctrl_c_ends_a_wait(computing_and_waiting, witness):
+    first, second, t = computing_and_waiting
+    second.send_signal(signal.SIGINT)
+    out, err = second.communicate(timeout=TIMEOUT)
+    assert out == "" and "KeyboardInterrupt" in err and second.returncode != 0
+    while waiters(t):
+        pass
     out, _ = first.communicate("", timeout=TIMEOUT)
     assert out == "7\n" and len(executed(witness)) == 1
 
