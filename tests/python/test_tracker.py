@@ -27,11 +27,13 @@ def stored(t, what="*", tail="ORDER BY rowid"):
     return [dict(zip(cursor.names, row)) for row in cursor]
 
 
-def run(code, *args, **env):
-    """A program of its own; its standard output."""
+def run(code, *args, quiet=False, **env):
+    """A program of its own; its standard output. quiet: nothing else came."""
+    env = {k: str(v) for k, v in env.items()}
     p = subprocess.run([sys.executable, "-c", textwrap.dedent(code), *map(str, args)], capture_output=True, text=True,
                        timeout=TIMEOUT, env={**os.environ, **env})
     assert p.returncode == 0, p.stderr
+    assert not quiet or not p.stderr, p.stderr
     return p.stdout
 
 
@@ -338,6 +340,42 @@ def test_in_memory_ends_with_its_tracker(runtime, monkeypatch):
         pass
 
 
+def test_in_memory_leaves_no_zombie(runtime):
+    """In a container the program may be the first process, and so the parent of daemons whose starters have ended."""
+    assert run("""
+        import ctypes, os
+        PR_SET_CHILD_SUBREAPER = 36
+        assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+        from xetrackd import Tracker
+        with Tracker(Tracker.IN_MEMORY) as t:
+            t.log({"a": 1})
+        try:
+            print(os.waitpid(-1, os.WNOHANG))
+        except ChildProcessError:
+            print("none")
+    """, TMPDIR=runtime) == "none\n"
+
+
+def test_what_killed_programs_left_in_memory_is_removed(runtime, monkeypatch):
+    """But not what belongs to a process of another container, whose ids mean nothing here."""
+    monkeypatch.setattr("tempfile.tempdir", str(runtime))
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent("""
+        import os, signal
+        from xetrackd import Tracker
+        t = Tracker(":memory:")
+        print(t._session.path, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)], capture_output=True, text=True, timeout=TIMEOUT, env={**os.environ, "TMPDIR": str(runtime)})
+    left = os.path.dirname(killed.stdout.strip())
+    prefix, namespace, pid, rest = os.path.basename(left).split("-", 3)
+    elsewhere = runtime / f"{prefix}-{int(namespace) + 1}-{pid}-{rest}"
+    elsewhere.mkdir()
+    assert os.path.isdir(left)
+    with Tracker(Tracker.IN_MEMORY) as t:
+        t.log({"a": 1})
+    assert not os.path.exists(left) and elsewhere.is_dir()
+
+
 def test_skip_insert_logs_and_stores_nothing(runtime, tmp_path):
     t = Tracker(Tracker.SKIP_INSERT, params={"p": 1}, jsonl=str(tmp_path / "rows.jsonl"))
     assert t.log({"a": 1})["p"] == 1
@@ -416,3 +454,23 @@ def test_pydoc_reads(db):
     out = subprocess.run([sys.executable, "-m", "pydoc", "xetrackd"], capture_output=True, text=True, timeout=TIMEOUT).stdout
     for word in ("class Tracker", "class Reader", "log_batch(self", "Ends the run"):
         assert word in out
+
+
+# ---- the program's end -----------------------------------------------------------------------
+
+def test_a_thread_that_never_comes_back(db, autostarted):
+    """Rows of the others are stored, and the program ends without a word."""
+    autostarted(db)
+    run("""
+        import sys, threading
+        from xetrackd import Tracker
+        t = Tracker(sys.argv[1], table="rows")
+        begun = threading.Event()
+        def forever():
+            begun.set()
+            next(t._client.query("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n", (), 300))
+        threading.Thread(target=forever, daemon=True).start()
+        begun.wait()
+        t.log({"a": 1})
+    """, db, quiet=True)
+    assert sqlite(db, "SELECT a FROM rows") == [(1,)]
