@@ -194,6 +194,36 @@ def test_a_result_that_cannot_be_pickled(tracker):
         tracker.map(make_generator, [1], progress=False)
 
 
+class Homesick:
+    """It is at home where it was made."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __reduce__(self):
+        return at_home, (os.getpid(),)
+
+
+def at_home(pid):
+    if pid != os.getpid():
+        raise RuntimeError("far from home")
+    return Homesick(pid)
+
+
+def homesick(x):
+    if x == 0:
+        return Homesick(os.getpid())
+    return x
+
+
+def test_a_result_that_cannot_be_loaded(tracker, db):
+    """What other workers have is waited for, as if the function had raised."""
+    with pytest.raises(RuntimeError, match="far from home") as raised:
+        tracker.map(homesick, range(4), workers=1, chunksize=4, progress=False)
+    assert raised.value.__notes__ == ["input 0: its result cannot be loaded here"]
+    assert len(rows(db)) == 4
+
+
 def make_generator(x):
     return (i for i in range(x))
 

@@ -202,6 +202,21 @@ def test_arguments_that_do_not_fit_are_the_functions_error(t):
     assert rows(t)[0]["error_type"] == "TypeError"
 
 
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError("in its str")
+
+
+def test_an_error_that_cannot_be_shown(t):
+    """It is raised all the same, and not what its __str__ raises."""
+    def f():
+        raise Speechless
+
+    with pytest.raises(Speechless):
+        t.track(f)
+    assert rows(t, "error_type, error") == [{"error_type": "Speechless", "error": "<Speechless: RuntimeError in its str>"}]
+
+
 def test_odd_error_texts(t):
     class Odd(Exception):
         def __str__(self):

@@ -322,6 +322,23 @@ def test_equal_seeds_make_no_equal_runs(db, autostarted):
     assert len(ids) == 2
 
 
+def test_a_parameter_that_is_changed_in_place(tracker):
+    tracker.set_param("tags", {"known": []})
+    tracker.log({"i": 1})
+    tracker.params["tags"]["known"].append("x")
+    tracker.log({"i": 2})
+    assert stored(tracker, "tags") == [{"tags": '{"known":[]}'}, {"tags": '{"known":["x"]}'}]
+
+
+def test_a_parameter_that_is_an_array(tracker):
+    """Two of them cannot be asked whether they are equal."""
+    np = pytest.importorskip("numpy")
+    for i in range(3):
+        tracker.params["w"] = np.array([1, i])
+        tracker.log({"i": i})
+    assert stored(tracker, "w") == [{"w": f"[1,{i}]"} for i in range(3)]
+
+
 # ---- options ----------------------------------------------------------------------------------
 
 def test_in_memory_ends_with_its_tracker(runtime, monkeypatch):

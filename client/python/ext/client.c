@@ -205,8 +205,8 @@ static int client_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|$ppzpOO", names, &database, &read_only, &autostart,
 					 &name, &direct_cache, &convert, &on_event))
 		return -1;
-	if (c->xt) {
-		PyErr_SetString(PyExc_ValueError, "it is open already");
+	if (c->database) { /* runs and cursors of its former connection would take this one for theirs */
+		PyErr_SetString(PyExc_ValueError, "a Client is opened once");
 		return -1;
 	}
 	PyObject *path = PyUnicode_EncodeFSDefault(database);

@@ -126,8 +126,11 @@ static PyObject *run_release(PyObject *self, PyObject *unused)
 	if (!run_enter(run))
 		return NULL;
 	xt_run *xt = take(run);
-	if (xt)
+	if (xt) {
+		PyThreadState *gil = PyEval_SaveThread();
 		xt_run_free(xt);
+		PyEval_RestoreThread(gil);
+	}
 	return run_leave(run, XT_OK) < 0 || !xt ? NULL : Py_NewRef(Py_None);
 }
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
-from . import session
+from . import plain, session
 from .progress import Silent, progress_of
 
 __all__ = ["map", "WorkerDied"]
@@ -191,7 +191,7 @@ def _pickled_error(error: BaseException) -> bytes:
         pickle.loads(data)  # exceptions with arguments of their own often fail here
         return data
     except Exception:
-        return pickle.dumps((RuntimeError(f"{type(error).__qualname__}: {error}"), text))
+        return pickle.dumps((RuntimeError(f"{type(error).__qualname__}: {plain.text_of(error)}"), text))
 
 
 # ---- the parent's side -------------------------------------------------------
@@ -308,8 +308,16 @@ class _Pool:
             self.results[index] = None
             self.error = self.error or _error(payload)
         else:
-            self.results[index] = pickle.loads(payload)
+            self._take_result(index, payload)
         self.shown.add(hit, kind != "result")
+
+    def _take_result(self, index: int, payload: bytes) -> None:
+        self.results[index] = None
+        try:
+            self.results[index] = pickle.loads(payload)
+        except Exception as e:  # unpickling runs anybody's code; what other workers have is waited for all the same
+            e.add_note(f"input {index}: its result cannot be loaded here")
+            self.error = self.error or e
 
     def _died(self, worker: _Worker) -> None:
         worker.process.join()
@@ -368,7 +376,10 @@ def _chunks(inputs: Iterable[Any], size: int) -> Iterator[_Chunk]:
 
 
 def _error(data: bytes) -> BaseException:
-    error, text = pickle.loads(data)
+    try:
+        error, text = pickle.loads(data)
+    except Exception as e:
+        return RuntimeError(f"a worker's exception cannot be loaded here: {type(e).__name__}: {plain.text_of(e)}")
     error.__cause__ = _RemoteTraceback(text)
     return error
 

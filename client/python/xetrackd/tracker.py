@@ -1,6 +1,7 @@
 """Tracker: logs rows and tracked calls of one run."""
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import os
@@ -90,7 +91,7 @@ class Tracker(Table):
     def _open_run(self, track_id: str | None, join: bool) -> None:
         sampled = self.log_system_params or self.log_network_params
         sample_ms = max(1, round(self.measurement_interval * 1000)) if sampled else 0
-        sent = dict(self.params)
+        sent = {k: _as_it_is(v) for k, v in self.params.items()}
         opened = (self._client.join_run if join else self._client.start_run)(
             self.table_name, track_id, {str(k): _shown_param(v) for k, v in sent.items()}, sample_ms=sample_ms,
             sample_network=self.log_network_params)
@@ -102,9 +103,16 @@ class Tracker(Table):
         """The run's handle, with the parameters as they are now."""
         if self._run is None:
             self._client  # says why
-        if self.params != self._sent_params:
+        if self._params_changed():
             self._open_run(self._track_id, join=True)
         return self._run
+
+    def _params_changed(self) -> bool:
+        """Since the run's handle was made."""
+        try:
+            return bool(self.params != self._sent_params)
+        except Exception:  # arrays have no such answer
+            return True
 
     @property
     def track_id(self) -> str:
@@ -174,7 +182,7 @@ class Tracker(Table):
         if not data:
             return {}
         run = self._run
-        if run is None or self.params != self._sent_params:
+        if run is None or self._params_changed():
             if self.skip_insert:
                 return self._logged(self._as_row(data), "MONITOR")
             run = self._handle()
@@ -425,6 +433,11 @@ def _rejoin(cls: type[Tracker], path: str | None, state: dict[str, Any]) -> Trac
 def _assets_in(stored: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     """What was replaced by an asset's hash, or a repr: the row shows that."""
     return {k: stored[k] for k, v in data.items() if isinstance(stored.get(k), str) and not isinstance(v, str)}
+
+
+def _as_it_is(value: Any) -> Any:
+    """A list or dict as it is now, for it may be changed in place."""
+    return copy.deepcopy(value) if type(value) in (list, dict) and _xetrackd.packs_plainly(value) else value
 
 
 def _shown_param(value: Any) -> Any:

@@ -160,7 +160,7 @@ class Tracked:
         return kept
 
     def _failed(self, call: _xetrackd.Call, e: BaseException) -> None:
-        kind, text = type(e).__name__, str(e)
+        kind, text = type(e).__name__, plain.text_of(e)
         call.fail(kind, text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0"))
         seconds = call.end()
         self._note({"error": text, "error_type": kind, "function_time": seconds})
