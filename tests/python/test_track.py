@@ -202,6 +202,15 @@ def test_arguments_that_do_not_fit_are_the_functions_error(t):
     assert rows(t)[0]["error_type"] == "TypeError"
 
 
+def test_keyword_arguments_of_any_name(t):
+    """Names that no parameter has, and those that look like the surplus ones."""
+    def f(*args, **kwargs):
+        return {"n": len(args) + len(kwargs)}
+
+    assert t.track(f, args=[Config("a")], kwargs={"": Config("b"), "*": 1, "*other": Config("c")}) == {"n": 4}
+    assert rows(t, "args_model, n") == [{"args_model": "a", "n": 4}]
+
+
 class Speechless(Exception):
     def __str__(self):
         raise RuntimeError("in its str")

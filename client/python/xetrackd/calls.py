@@ -32,8 +32,12 @@ class Function:
         self.is_async = inspect.iscoroutinefunction(func)
         self._digest: str | None = None
         self._ref = func if not hasattr(func, "__weakref__") else weakref.ref(func)
-        self.names, self.defaults, self.positional = (), {}, 0
-        self.varargs = self.varkw = self.receiver = None
+        self.names: tuple[str, ...] = ()
+        self.defaults: dict[str, Any] = {}
+        self.positional = 0
+        self.varargs: str | None = None
+        self.varkw: str | None = None
+        self.receiver: str | None = None
         try:
             parameters = list(inspect.signature(func).parameters.values())
         except (TypeError, ValueError):  # built in, without a signature
@@ -83,7 +87,7 @@ class Function:
 _functions: weakref.WeakKeyDictionary[Any, Function] = weakref.WeakKeyDictionary()
 
 
-def unwrap(func: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> tuple[Callable[..., Any], tuple, dict[str, Any]]:
+def unwrap(func: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[Callable[..., Any], tuple, dict[str, Any]]:
     """The function below partials and bound methods, with the arguments that they add."""
     while True:
         if isinstance(func, functools.partial):
@@ -170,8 +174,8 @@ def columns_of(function: Function, args: tuple, kwargs: Mapping[str, Any], bound
         t = type(value)
         if t in _SCALARS or name == function.receiver:
             continue
-        if name[0] == "*":  # the first of the surplus ones, under the name of the parameter
-            name, value = name[1:], value[0]
+        if function.varargs is not None and name == "*" + function.varargs and type(value) is list:
+            name, value = function.varargs, value[0]  # the first of the surplus ones, under the name of the parameter
             t = type(value)
         if plain.structure(t) is not None:
             structured.append((name, value))

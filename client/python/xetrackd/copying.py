@@ -70,7 +70,7 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], assets:
         copied = sum(_Table(there, held.client, name, skipped).copy() for name in names)
         if assets and there.client is not None:
             _copy_assets(there, held.client, names if tables is not None else None, skipped)
-        return copied
+    return copied
 
 
 # ---- the source --------------------------------------------------------------
@@ -154,7 +154,8 @@ class _Table:
         """(name, declared type, key) of the source's columns, but for track_id and timestamp."""
         keys: dict[str, str] = {}
         if self.there.client is not None:
-            keys = dict(self.there.ask("SELECT name, key FROM xt_columns WHERE table_name = ? COLLATE NOCASE", (self.name,)))
+            keys = {name: key for name, key in
+                    self.there.ask("SELECT name, key FROM xt_columns WHERE table_name = ? COLLATE NOCASE", (self.name,))}
         return [(name, kind, keys.get(name, name)) for name, kind in
                 self.there.ask("SELECT name, type FROM pragma_table_info(?) ORDER BY cid", (self.name,))
                 if name.lower() not in ("track_id", "timestamp")]

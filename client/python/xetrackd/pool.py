@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from types import FrameType
 from typing import Any
 
@@ -82,7 +82,7 @@ def map(tracker: Any, func: Callable[[Any], Any], inputs: Iterable[Any], workers
         raise_on_error = bool(tracker.raise_on_error)
     method = start_method or multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
     job = _dumps((tracker, func, track_options, raise_on_error), "the function", _by_value(func, method))
-    total = len(inputs) if hasattr(inputs, "__len__") else None
+    total = len(inputs) if isinstance(inputs, Sized) else None
     shown = progress_of(getattr(func, "__name__", type(func).__name__), total) if progress else Silent()
     pool = _Pool(multiprocessing.get_context(method), job, workers, retries, raise_on_error, shown)
     try:
@@ -253,7 +253,7 @@ class _Pool:
         more = True
         while True:
             while more and self.error is None and (idle or len(self.workers) < self.size):
-                chunk = self.again.popleft() if self.again else next(chunks, None)
+                chunk = self._next_chunk(chunks)
                 if chunk is None:
                     more = False
                 elif idle:
@@ -279,6 +279,11 @@ class _Pool:
                 first.add_note(f"and so did those of {len(self.dead) - 1} more inputs")
             raise first
         return results
+
+    def _next_chunk(self, chunks: Iterator[_Chunk]) -> _Chunk | None:
+        if self.again:
+            return self.again.popleft()
+        return next(chunks, None)
 
     def _heard(self) -> list[_Worker]:
         """Workers that have sent something, or died: their pipes are readable, or closed."""

@@ -135,9 +135,10 @@ class Reader(Table):
             return self._client.query("SELECT NULL AS track_id, NULL AS timestamp LIMIT 0")
         order = self._order()
         hidden = ', rowid AS "xt rowid"' if "rowid" in order else ""
-        sql, args = f"SELECT *{hidden} FROM {quote(self.table_name)}", []
+        sql, args = f"SELECT *{hidden} FROM {quote(self.table_name)}", list[Any]()
         if track_id is not None:
-            sql, args = sql + " WHERE track_id = ?", [track_id]
+            sql += " WHERE track_id = ?"
+            args.append(track_id)
         for n, direction in ((head, "ASC"), (tail, "DESC")):
             if n is not None:
                 by = ", ".join(f"{quote('xt rowid' if c == 'rowid' else c)} {direction}" for c in order)

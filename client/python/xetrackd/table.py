@@ -84,7 +84,7 @@ class Table(schema.Schema):
     @property
     def assets(self) -> dict[str, int]:
         """Hash and size, in bytes, of each asset of the database."""
-        return dict(self._client.query("SELECT lower(hex(hash)), size FROM xt_assets ORDER BY created"))
+        return {hash: size for hash, size in self._client.query("SELECT lower(hex(hash)), size FROM xt_assets ORDER BY created")}
 
     def _asset(self, key: str, track_id: str | None = None) -> Any:
         """The object that was stored as an asset with this hash, or else under this name: the newest, one of that run first. None:

@@ -92,11 +92,13 @@ class Tracker(Table):
         sampled = self.log_system_params or self.log_network_params
         sample_ms = max(1, round(self.measurement_interval * 1000)) if sampled else 0
         sent = {k: _as_it_is(v) for k, v in self.params.items()}
-        opened = (self._client.join_run if join else self._client.start_run)(
-            self.table_name, track_id, {str(k): _shown_param(v) for k, v in sent.items()}, sample_ms=sample_ms,
-            sample_network=self.log_network_params)
-        if not join:
-            self._started = opened
+        shown = {str(k): _shown_param(v) for k, v in sent.items()}
+        if join:
+            assert track_id is not None
+            opened = self._client.join_run(self.table_name, track_id, shown, sample_ms=sample_ms, sample_network=self.log_network_params)
+        else:
+            opened = self._started = self._client.start_run(self.table_name, track_id, shown, sample_ms=sample_ms,
+                                                            sample_network=self.log_network_params)
         self._run, self._sent_params, self._track_id = opened, sent, opened.track_id
 
     def _handle(self) -> _xetrackd.Run:
@@ -105,6 +107,7 @@ class Tracker(Table):
             self._client  # says why
         if self._params_changed():
             self._open_run(self._track_id, join=True)
+        assert self._run is not None
         return self._run
 
     def _params_changed(self) -> bool:
@@ -379,9 +382,8 @@ class Tracker(Table):
             return self.to_df()[item]
         tail = "ORDER BY rowid DESC LIMIT 1 OFFSET ?" if item < 0 else "ORDER BY rowid LIMIT 1 OFFSET ?"
         cursor = self._select(tail=tail, args=(-item - 1 if item < 0 else max(item - 1, 0),))
-        for row in cursor or ():
-            return dict(zip(cursor.names, row))
-        return None
+        row = next(cursor, None) if cursor is not None else None
+        return None if cursor is None or row is None else dict(zip(cursor.names, row))
 
     def __len__(self) -> int:
         return self.count_all()

@@ -168,7 +168,7 @@ class Tracked:
             raise e
 
     def _done(self, call: _xetrackd.Call, result: Any) -> Any:
-        fields, assets = calls.fields_of_result(result), {}
+        fields, assets = calls.fields_of_result(result), dict[str, str]()
         kept, value, encoding = call.kept, None, ""
         try:
             if kept and _xetrackd.packs_plainly(result):
