@@ -43,7 +43,8 @@ class Table(schema.Schema):
         client, held = self._client, self._session
         assert held is not None
         session.send_others(held)
-        next(client.query("SELECT 1"))  # answered when that is stored
+        if client.pending:
+            next(client.query("SELECT 1"))  # answered when all is stored
         pid = os.getpid()
         if pid not in self._conns:  # SQLite's connections do not go along to a child
             uri = "file:" + urllib.parse.quote(held.path) + "?mode=ro"
