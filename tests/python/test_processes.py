@@ -183,6 +183,33 @@ def test_ctrl_c_ends_a_wait(computing_and_waiting, witness):
     assert out == "7\n" and len(executed(witness)) == 1
 
 
+def test_signals_while_a_batch_waits_for_room(db, autostarted):
+    """Python's handlers run meanwhile, and no row is logged twice for it."""
+    autostarted(db)
+    with Tracker(db) as t:
+        t.flush()
+        status = t._client.status()
+        daemon = dict(zip(status.names, next(status)))["pid"]
+        came = []
+
+        def handler(*_):
+            came.append(1)
+            if len(came) == 3:
+                os.kill(daemon, signal.SIGCONT)
+
+        before = signal.signal(signal.SIGALRM, handler)
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+            t.log_batch([{"i": i, "text": 2000 * "x"} for i in range(8000)])  # more than the window holds
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            os.kill(daemon, signal.SIGCONT)
+        assert len(came) >= 3
+        assert next(t._client.query("SELECT count(*), count(DISTINCT i) FROM events")) == (8000, 8000)
+
+
 def test_ctrl_c_in_a_function_is_logged(db, autostarted, witness):
     autostarted(db)
     p = program(SLOW % "time.sleep(1000)", db, witness)

@@ -355,7 +355,7 @@ static int take_values(struct batch *b)
 
 static int log_batch(struct batch *b)
 {
-	size_t n_columns = (size_t)PyList_Size(b->keys);
+	size_t n_columns = (size_t)PyList_Size(b->keys), at = 0;
 	int r;
 
 	if (!run_enter(b->run))
@@ -363,7 +363,7 @@ static int log_batch(struct batch *b)
 	xt_run *xt = b->run->xt;
 	do {
 		PyThreadState *gil = PyEval_SaveThread();
-		r = xt_log_rows(xt, b->names, n_columns, b->values, b->n);
+		r = xt_log_rows_from(xt, b->names, n_columns, b->values, b->n, &at);
 		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
 	return run_leave(b->run, r);
