@@ -299,8 +299,9 @@ typedef struct xt_options {
 	 * of an old one which the rows no longer have ("similar_column"). Same rules. */
 	void (*on_warning)(const char *code, const char *message, void *user);
 	void *user; /* handed to the callbacks */
-	/* Asked now and then while a call waits, without the client's lock: true ends the wait with XT_EINTR,
-	 * as a signal does that comes while the call sleeps. For languages that only note signals. */
+	/* Asked now and then while a call waits, and when a signal comes, without the client's lock: true
+	 * ends the wait with XT_EINTR, which a signal does by itself where this is NULL. For languages that
+	 * only note signals, and run their handlers here. */
 	bool (*interrupted)(void *user);
 } xt_options;
 

@@ -183,31 +183,54 @@ def test_ctrl_c_ends_a_wait(computing_and_waiting, witness):
     assert out == "7\n" and len(executed(witness)) == 1
 
 
-def test_signals_while_a_batch_waits_for_room(db, autostarted):
-    """Python's handlers run meanwhile, and no row is logged twice for it."""
+@pytest.fixture
+def stopped(db, autostarted):
+    """A Tracker, and what stops its daemon, until three signals came that the program handles."""
     autostarted(db)
-    with Tracker(db) as t:
-        t.flush()
-        status = t._client.status()
-        daemon = dict(zip(status.names, next(status)))["pid"]
-        came = []
+    came = []
+
+    def stop(tracker):
+        status = tracker._client.status()
+        pid = dict(zip(status.names, next(status)))["pid"]
 
         def handler(*_):
             came.append(1)
             if len(came) == 3:
-                os.kill(daemon, signal.SIGCONT)
+                os.kill(pid, signal.SIGCONT)
 
-        before = signal.signal(signal.SIGALRM, handler)
-        os.kill(daemon, signal.SIGSTOP)
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
-            t.log_batch([{"i": i, "text": 2000 * "x"} for i in range(8000)])  # more than the window holds
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
-            os.kill(daemon, signal.SIGCONT)
+        signal.signal(signal.SIGALRM, handler)
+        os.kill(pid, signal.SIGSTOP)
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+
+    before = signal.getsignal(signal.SIGALRM)
+    with Tracker(db) as t:
+        t.log({"i": -1})
+        t.flush()
+        yield t, lambda: stop(t)
         assert len(came) >= 3
-        assert next(t._client.query("SELECT count(*), count(DISTINCT i) FROM events")) == (8000, 8000)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_signals_while_a_batch_waits_for_room(stopped):
+    """Python's handlers run meanwhile, and no row is logged twice for it."""
+    t, stop = stopped
+    stop()
+    t.log_batch([{"i": i, "text": 2000 * "x"} for i in range(8000)])  # more than the window holds
+    assert next(t._client.query("SELECT count(*), count(DISTINCT i) FROM events")) == (8001, 8001)
+
+
+@pytest.mark.parametrize("change", [
+    lambda t: t.set_value("i", 7),
+    lambda t: t._client.execute("UPDATE events SET i = i + 1"),
+    lambda t: t._client.delete_run(t.track_id, "events", True),
+    lambda t: t._client.start_run("events", None, {}).finish(),
+    lambda t: (t.log({"i": 0}), t.flush())])
+def test_signals_while_a_change_is_waited_for(stopped, change):
+    """They do not end the wait: nobody would know whether the change was made."""
+    t, stop = stopped
+    stop()
+    change(t)
 
 
 def test_ctrl_c_in_a_function_is_logged(db, autostarted, witness):

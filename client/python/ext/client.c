@@ -108,7 +108,8 @@ int client_signalled(void)
 	return PyErr_Occurred() ? -1 : PyErr_CheckSignals(); /* interrupted() may have run them */
 }
 
-/* Python's handler only notes a signal; one that comes just before a wait would be seen at its end. */
+/* Python's handler only notes a signal: they are run here. A wait goes on unless one of them raises; else a
+ * change would not be known to be made, as nobody waits for its answer any more. */
 static bool interrupted(void *user)
 {
 	(void)user;
