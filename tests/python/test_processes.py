@@ -189,7 +189,7 @@ def stopped(db, autostarted):
     autostarted(db)
     came = []
 
-    def stop(tracker):
+    def stop(tracker, error):
         status = tracker._client.status()
         pid = dict(zip(status.names, next(status)))["pid"]
 
@@ -197,6 +197,8 @@ def stopped(db, autostarted):
             came.append(1)
             if len(came) == 3:
                 os.kill(pid, signal.SIGCONT)
+                if error:
+                    raise error
 
         signal.signal(signal.SIGALRM, handler)
         os.kill(pid, signal.SIGSTOP)
@@ -206,7 +208,7 @@ def stopped(db, autostarted):
     with Tracker(db) as t:
         t.log({"i": -1})
         t.flush()
-        yield t, lambda: stop(t)
+        yield t, lambda error=None: stop(t, error)
         assert len(came) >= 3
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
@@ -231,6 +233,20 @@ def test_signals_while_a_change_is_waited_for(stopped, change):
     t, stop = stopped
     stop()
     change(t)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("last", [lambda t: t._client.close(), lambda t: t.track(lambda: 2000 * "x")])
+def test_what_is_done_to_its_end_raises_what_a_handler_raised(stopped, last):
+    """A connection is closed, and the row of a call is logged, whatever comes; then the exception is raised."""
+    t, stop = stopped
+    stop(Stop)
+    with pytest.raises(Stop):
+        t.log_batch([{"i": i, "text": 2000 * "x"} for i in range(4000)])
+        last(t)
 
 
 def test_ctrl_c_in_a_function_is_logged(db, autostarted, witness):

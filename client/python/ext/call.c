@@ -216,9 +216,11 @@ static void call_dealloc(PyObject *self)
 
 	if (call->xt && call->run->xt && call->run->client->xt) {
 		call->run->users--;
+		atomic_fetch_add(&call->run->client->deaf, 1);
 		PyThreadState *gil = PyEval_SaveThread();
 		xt_call_free(call->xt);
 		PyEval_RestoreThread(gil);
+		atomic_fetch_sub(&call->run->client->deaf, 1);
 	}
 	Py_XDECREF((PyObject *)call->run);
 	((freefunc)PyType_GetSlot(type, Py_tp_free))(self);

@@ -77,7 +77,7 @@ int client_leave(struct client *c)
 
 	atomic_fetch_sub(&c->busy, 1);
 	if (!atomic_load(&c->events))
-		return 0;
+		return PyErr_Occurred() ? -1 : 0;
 	PyErr_Fetch(&type, &value, &trace);
 	for (struct event *e = take_events(c), *next; e; e = next) {
 		next = e->next;
@@ -112,9 +112,12 @@ int client_signalled(void)
  * change would not be known to be made, as nobody waits for its answer any more. */
 static bool interrupted(void *user)
 {
-	(void)user;
+	struct client *c = user;
+
+	if (atomic_load(&c->deaf) > 0)
+		return false;
 	PyGILState_STATE gil = PyGILState_Ensure();
-	bool raised = PyErr_CheckSignals() < 0;
+	bool raised = client_signalled() < 0; /* also before: by what went on all the same */
 	PyGILState_Release(gil);
 	return raised;
 }
@@ -273,7 +276,7 @@ static PyObject *client_close(PyObject *self, PyObject *args, PyObject *kwargs)
 	PyThreadState *gil = PyEval_SaveThread();
 	r = failed ? xt_close_failed(xt) : xt_close_message(xt, message, sizeof(message));
 	PyEval_RestoreThread(gil);
-	if (r < 0)
+	if (r < 0 && !PyErr_Occurred())
 		raise_error(ext_of(self)->error, xt_status_name(r), "", message);
 	return client_leave(c) < 0 || r < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -284,6 +287,7 @@ static void client_dealloc(PyObject *self)
 	PyTypeObject *type = Py_TYPE(self);
 
 	if (c->xt) {
+		atomic_fetch_add(&c->deaf, 1);
 		PyThreadState *gil = PyEval_SaveThread();
 		xt_close(c->xt);
 		PyEval_RestoreThread(gil);

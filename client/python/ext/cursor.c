@@ -34,9 +34,11 @@ static void close_it(struct cursor *cursor)
 	cursor->xt = NULL;
 	if (!xt || !cursor->client->xt)
 		return;
+	atomic_fetch_add(&cursor->client->deaf, 1);
 	PyThreadState *gil = PyEval_SaveThread();
 	xt_cursor_close(xt);
 	PyEval_RestoreThread(gil);
+	atomic_fetch_sub(&cursor->client->deaf, 1);
 }
 
 /* True, with an exception: another thread reads. */

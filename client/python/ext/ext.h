@@ -44,6 +44,7 @@ struct client {
 	PyObject *database, *convert, *on_event; /* owned; the callables may be NULL */
 	_Atomic(struct event *) events;
 	atomic_int busy; /* calls that are in the library now */
+	atomic_int deaf; /* finalizers among them, in which no signal handler may raise */
 };
 
 /* Raises what `status` stands for, with the client's sentence. Always NULL. */

@@ -143,12 +143,14 @@ static void run_dealloc(PyObject *self)
 	if (run->xt && run->client->xt) {
 		xt_run *xt = run->xt;
 		bool ours = run->started && run->pid == (long)getpid();
+		atomic_fetch_add(&run->client->deaf, 1);
 		PyThreadState *gil = PyEval_SaveThread();
 		if (!ours)
 			xt_run_free(xt);
 		else
 			(void)!xt_run_end(xt, XT_FINISHED);
 		PyEval_RestoreThread(gil);
+		atomic_fetch_sub(&run->client->deaf, 1);
 	}
 	Py_XDECREF((PyObject *)run->client);
 	Py_XDECREF(run->table);
