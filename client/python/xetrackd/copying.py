@@ -246,9 +246,9 @@ class _Table:
         last: Any = None
         seen = 0  # rows with that time
         while True:
-            again = seen > 0 and last is not None
+            again = last is not None
             sql = f"{select}{' AND timestamp >= ?' if again else ''} ORDER BY timestamp, {order}"
-            skip = seen if again else 0
+            skip = seen  # NULLs come first, so without a last time they are all that was seen
             try:
                 for row in ask(sql, (track_id, last) if again else (track_id,)):
                     if skip:
