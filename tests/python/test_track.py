@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import TIMEOUT, sqlite
 
-from xetrackd import Tracker, XetrackWarning, _xetrackd, calls, canon
+from xetrackd import Tracker, XetrackWarning, _xetrackd, calls, canon, circles
 
 VECTORS = json.loads((Path(__file__).resolve().parents[1] / "vectors" / "canon.json").read_text())
 
@@ -200,6 +200,49 @@ def test_arguments_that_do_not_fit_are_the_functions_error(t):
     with pytest.raises(TypeError, match="argument"):
         t.track(one, args=[1, 2, 3])
     assert rows(t)[0]["error_type"] == "TypeError"
+
+
+def test_functions_that_hold_each_other(t):
+    def even(n):
+        return n == 0 or odd(n - 1)
+
+    def odd(n):
+        return n != 0 and even(n - 1)
+
+    for f in even, odd:
+        assert twice(t, f, [4])
+    assert calls.source_digest(even) != calls.source_digest(odd)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_coroutines_that_wait_in_a_circle(t, length):
+    """Each computes one result and needs the next one's. All are told in the end, and nothing is computed that need not be."""
+    begun = []
+
+    async def step(i, started):
+        begun.append(i)
+        started[i].set()
+        await asyncio.gather(*(s.wait() for s in started.values()))
+        if begun.count(i) > 1:  # the one that closes the circle: it is computed without what it would wait for
+            return {"sum": i}
+        inner = await asyncio.create_task(one((i + 1) % length, started))
+        return {"sum": i + inner["sum"]}
+
+    class Started(dict):
+        def __xetrack_key__(self):
+            return None
+
+    def one(i, started):
+        return t.track(step, args=[i, started], version="1")
+
+    async def all_of_them():
+        started = Started({i: asyncio.Event() for i in range(length)})
+        return await asyncio.wait_for(asyncio.gather(*(one(i, started) for i in range(length))), TIMEOUT)
+
+    results = asyncio.run(all_of_them())
+    assert len(begun) == length + 1 and len(results) == length
+    assert rows(t, "count(*) AS n", "error IS NULL") == [{"n": 2 * length}]
+    assert circles._waits == {} and circles.around.get() == ()
 
 
 def test_keyword_arguments_of_any_name(t):

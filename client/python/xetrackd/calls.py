@@ -9,6 +9,7 @@ import textwrap
 import types
 import weakref
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from . import _xetrackd, canon, plain
@@ -126,6 +127,20 @@ def source_digest(func: Callable[..., Any]) -> str:
     """16 hexadecimal digits of a function's source, decorators, indentation and trailing space aside; of its code where there is
     no source. What a closure holds counts too (canon.Uncacheable where it has no canonical form)."""
     func = inspect.unwrap(func)
+    code = getattr(func, "__code__", None)
+    if code is not None and code in _digested.get():  # functions that hold each other: the other one's digest has the rest
+        return ""
+    token = _digested.set((*_digested.get(), code))
+    try:
+        return _digest(func, code)
+    finally:
+        _digested.reset(token)
+
+
+_digested: ContextVar[tuple[Any, ...]] = ContextVar("digested", default=())  # code of functions around this one
+
+
+def _digest(func: Callable[..., Any], code: types.CodeType | None) -> str:
     h = hashlib.blake2b(digest_size=8)
     try:
         lines = textwrap.dedent(inspect.getsource(func)).splitlines()
@@ -134,7 +149,6 @@ def source_digest(func: Callable[..., Any]) -> str:
         h.update("\n".join(line.rstrip() for line in lines).encode())
     except (OSError, TypeError):
         lines = []
-    code = getattr(func, "__code__", None)
     if code is not None and (not lines or code.co_name == "<lambda>"):  # several lambdas may stand in one line
         _code(code, h)
     for cell in getattr(func, "__closure__", None) or ():

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _xetrackd, calls, canon, plain
+from . import _xetrackd, calls, canon, circles, plain
 
 if TYPE_CHECKING:
     from .tracker import Tracker
@@ -29,7 +29,8 @@ class Options(NamedTuple):
 class Tracked:
     """One call. args and kwargs: as given; `all_args`, `all_kwargs`: with those of partials and bound methods around `inner`."""
 
-    __slots__ = ("tracker", "func", "inner", "function", "params", "args", "kwargs", "all_args", "all_kwargs", "options", "columns")
+    __slots__ = ("tracker", "func", "inner", "function", "params", "args", "kwargs", "all_args", "all_kwargs", "options", "columns",
+                 "key_parts")
 
     def __init__(self, tracker: Tracker, func: Callable[..., Any], params: Mapping[str, Any] | None, args: tuple,
                  kwargs: dict[str, Any], options: Options):
@@ -38,6 +39,7 @@ class Tracked:
         self.inner, self.all_args, self.all_kwargs = calls.unwrap(func, args, kwargs)
         self.function = calls.function_of(self.inner)
         self.columns: dict[str, Any] = {}
+        self.key_parts: tuple[dict[str, Any] | None, str | None, int | None] = (None, None, None)  # arguments, version, digits
 
     def run(self) -> Any:
         """The result; a coroutine of it for an async function."""
@@ -68,10 +70,14 @@ class Tracked:
                 return result
             self.options = self.options._replace(force=True)
             call = await self._begin_async()
+        token = circles.around.set((*circles.around.get(), self)) if call.kept else None
         try:
             result = await self.func(*self.args, **self.kwargs)
         except BaseException as e:
             return self._failed(call, e)
+        finally:
+            if token is not None:
+                circles.around.reset(token)
         return self._done(call, result)
 
     def _run_alone(self) -> Any:
@@ -91,6 +97,7 @@ class Tracked:
         self.columns = calls.columns_of(function, self.all_args, self.all_kwargs, bound)
         key_args, version = self._key(bound)
         digits = options.round_digits if options.round_digits is not None else tracker.round_floats
+        self.key_parts = key_args, version, digits
         while True:
             try:
                 return run.begin(options.name or function.key, options.name or function.name, self.columns, key_args=key_args,
@@ -119,15 +126,32 @@ class Tracked:
 
     async def _begin_async(self) -> _xetrackd.Call:
         """No thread is blocked while another worker computes the same."""
-        nap, waited = NAPS[0], 0.0
-        while True:
-            try:
-                return self._begin(apart=True)
-            except TimeoutError:
-                if self.options.wait is not None and waited >= self.options.wait:
-                    raise
-            await asyncio.sleep(nap)
-            waited, nap = waited + nap, min(2 * nap, NAPS[1])
+        try:
+            return self._begin(apart=True)
+        except TimeoutError:
+            if self.options.wait is not None and self.options.wait <= 0:
+                raise
+        with circles.waiting((outer.key() for outer in circles.around.get()), self.key()) as circle:
+            if circle:
+                self.options = self.options._replace(read_only=True)
+            nap, waited = NAPS[0], 0.0
+            while True:
+                try:
+                    return self._begin(apart=True)
+                except TimeoutError:
+                    if self.options.wait is not None and waited >= self.options.wait:
+                        raise
+                await asyncio.sleep(nap)
+                waited, nap = waited + nap, min(2 * nap, NAPS[1])
+
+    def key(self) -> circles.Key:
+        """Of a call that was begun, or tried to: in its cache."""
+        tracker, function = self.tracker, self.function
+        args, version, digits = self.key_parts
+        params = {**tracker.params, **self.params} if self.params else tracker.params
+        held = tracker._session
+        assert held is not None
+        return held.path, held.client.cache_key(self.options.name or function.key, args or {}, params, version, digits, canon.convert)
 
     # ---- its end -------------------------------------------------------------
 
