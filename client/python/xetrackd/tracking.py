@@ -29,6 +29,9 @@ class Options(NamedTuple):
 class Tracked:
     """One call. args and kwargs: as given; `all_args`, `all_kwargs`: with those of partials and bound methods around `inner`."""
 
+    columns: dict[str, Any]  # of its row, known once it has begun
+    key_parts: tuple[dict[str, Any] | None, str | None, int | None]  # arguments, version and digits in its key, too
+
     __slots__ = ("tracker", "func", "inner", "function", "params", "args", "kwargs", "all_args", "all_kwargs", "options", "columns",
                  "key_parts")
 
@@ -38,8 +41,6 @@ class Tracked:
         self.args, self.kwargs = args, kwargs
         self.inner, self.all_args, self.all_kwargs = calls.unwrap(func, args, kwargs)
         self.function = calls.function_of(self.inner)
-        self.columns: dict[str, Any] = {}
-        self.key_parts: tuple[dict[str, Any] | None, str | None, int | None] = (None, None, None)  # arguments, version, digits
 
     def run(self) -> Any:
         """The result; a coroutine of it for an async function."""
@@ -118,6 +119,8 @@ class Tracked:
         version = self.options.version
         if bound is None or not self.tracker._cached:
             return None, None if version is AUTO else version
+        if version is None and not self.function.local:
+            return bound, None
         try:
             return bound, version_of(version, self.function, self.inner)
         except canon.Uncacheable as e:
@@ -192,7 +195,8 @@ class Tracked:
             raise e
 
     def _done(self, call: _xetrackd.Call, result: Any) -> Any:
-        fields, assets = calls.fields_of_result(result), dict[str, str]()
+        fields = calls.fields_of_result(result)
+        assets: dict[str, str] = {}
         kept, value, encoding = call.kept, None, ""
         try:
             if kept and _xetrackd.packs_plainly(result):
@@ -216,7 +220,7 @@ class Tracked:
         """The row of the call, as `latest` and the logger have it."""
         tracker = self.tracker
         row = {**tracker.params, **self.columns, **outcome, **(self.params or {}), "timestamp": _xetrackd.now(),
-               "track_id": tracker.track_id}
+               "track_id": tracker._track_id}
         if tracker.logger is not None:
             tracker.logger.track(row)
         tracker.latest = row
