@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,30 @@ def test_functions_that_only_cloudpickle_takes(tracker, monkeypatch, method):
 def test_a_result_that_cannot_be_pickled(tracker):
     with pytest.raises(TypeError, match="the result cannot be sent to another process"):
         tracker.map(make_generator, [1], progress=False)
+
+
+LARGE = 20_000_000
+
+
+def killed_while_it_answers(directory, x):
+    """Once for each x."""
+    def kill():
+        while True:
+            frame = sys._current_frames()[threading.main_thread().ident]
+            if frame.f_code.co_name == "_send" and len(frame.f_locals["buf"]) > LARGE:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        (Path(directory) / str(x)).touch(exist_ok=False)
+    except FileExistsError:
+        return x
+    threading.Thread(target=kill, daemon=True).start()
+    return bytes(LARGE)
+
+
+def test_a_worker_that_dies_while_it_answers(tracker, tmp_path):
+    func = functools.partial(killed_while_it_answers, str(tmp_path))
+    assert tracker.map(func, range(5), workers=2, progress=False) == list(range(5))
 
 
 class Homesick:

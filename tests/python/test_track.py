@@ -254,6 +254,17 @@ def test_keyword_arguments_of_any_name(t):
     assert rows(t, "args_model, n") == [{"args_model": "a", "n": 4}]
 
 
+@pytest.mark.parametrize("result,why", [({"text": 20_000_000 * "x"}, "more bytes than a message"), ({i: i for i in range(3000)}, "a row holds 2000")])
+def test_a_result_that_no_row_holds_is_given_back(t, result, why):
+    """And neither its row nor the cache says that it was nothing."""
+    for _ in range(2):
+        with pytest.warns(XetrackWarning, match=why):
+            assert t.track(lambda: result, name="large") == result
+        assert t.latest["error_type"] == "ResultError"
+    assert [r["error_type"] for r in rows(t, "error_type, error")] == ["ResultError"] * 2
+    assert all(why in r["error"] for r in rows(t, "error"))
+
+
 class Speechless(Exception):
     def __str__(self):
         raise RuntimeError("in its str")

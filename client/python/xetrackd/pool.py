@@ -293,7 +293,7 @@ class _Pool:
     def _hear(self, worker: _Worker) -> None:
         try:
             message = worker.conn.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # an OSError of its own kind tells of one that died in the middle of a message
             self._died(worker)
             return
         if message[0] == "ready":

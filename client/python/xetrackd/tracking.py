@@ -199,12 +199,15 @@ class Tracked:
         assets: dict[str, str] = {}
         kept, value, encoding = call.kept, None, ""
         try:
-            if kept and _xetrackd.packs_plainly(result):
-                value = _xetrackd.pack(result)
-            call.result(fields, value, "")
-        except plain.NoPlainForm:
-            fields = plain.with_assets(self.tracker._handle(), fields, assets)
-            call.result(fields)
+            try:
+                if kept and _xetrackd.packs_plainly(result):
+                    value = _xetrackd.pack(result)
+                call.result(fields, value, "")
+            except plain.NoPlainForm:
+                fields = plain.with_assets(self.tracker._handle(), fields, assets)
+                call.result(fields)
+        except ValueError as e:  # too many, or too large
+            return self._not_shown(call, result, e)
         if kept and value is None:
             try:
                 value, encoding = calls.encode(result, fields, assets)
@@ -214,6 +217,15 @@ class Tracked:
                 call.forgo()
         seconds = call.end()
         self._note({**fields, "function_time": seconds, **({"cache": ""} if kept else {})})
+        return result
+
+    def _not_shown(self, call: _xetrackd.Call, result: Any, why: ValueError) -> Any:
+        """A result that no row can hold. It may have cost hours, so it is given back all the same."""
+        text = plain.text_of(why)
+        call.fail("ResultError", text.encode("utf-8", "backslashreplace").decode())
+        seconds = call.end()
+        plain.warn(f"the result of {self.function.name}() is not in its row, nor cached: {text}")
+        self._note({"error": text, "error_type": "ResultError", "function_time": seconds})
         return result
 
     def _note(self, outcome: dict[str, Any]) -> None:
