@@ -12,7 +12,7 @@ import pytest
 from conftest import TIMEOUT, sqlite
 
 import xetrackd
-from xetrackd import Error, Tracker, XetrackWarning
+from xetrackd import Error, Tracker, XetrackWarning, session
 
 
 @pytest.fixture
@@ -491,3 +491,21 @@ def test_a_thread_that_never_comes_back(db, autostarted):
         t.log({"a": 1})
     """, db, quiet=True)
     assert sqlite(db, "SELECT a FROM rows") == [(1,)]
+
+
+def test_all_connections_are_closed_at_the_end(monkeypatch):
+    """Also where one has something to tell, and warnings are errors."""
+    closed = []
+
+    class Troubled:
+        path = "b.db"
+
+        def close(self, failed):
+            closed.append(self)
+            raise XetrackWarning("a row was rejected")
+
+    monkeypatch.setattr(session, "_open", {i: Troubled() for i in range(3)})
+    with warnings.catch_warnings(), pytest.raises(XetrackWarning):
+        warnings.simplefilter("error")
+        session.close_all()
+    assert len(closed) == 3 and session._open == {}

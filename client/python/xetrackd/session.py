@@ -243,11 +243,14 @@ def close_all() -> None:
     with _lock:
         sessions = list(_open.values())
         _open.clear()
+    errors = []
     for session in sessions:
         try:
             session.close(failed)
-        except Exception as e:  # the others are to be closed all the same
-            plain.warn(f"{session.path}: {e}")
+        except Exception as e:  # also a warning that is one; the others are to be closed all the same
+            errors.append(e)
+    if errors:
+        raise errors[0]
 
 
 def _in_worker(_: object) -> None:
