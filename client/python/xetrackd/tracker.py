@@ -153,8 +153,8 @@ class Tracker(Table):
             return
         held, self._session = self._session, None
         started, self._started, self._run = self._started, None, None
-        self._close_conn()
         try:
+            self._close_conn()
             if started is not None and not held.client.closed:
                 started.finish(failed)
         finally:
@@ -335,8 +335,8 @@ class Tracker(Table):
     # ---- assets ---------------------------------------------------------------------------
 
     def get(self, key: str) -> Any:
-        """The object that was stored as an asset under this key (the column's name), the newest of this run, or else of any; or the one
-        with this hash. None: there is none. Unpickles it: only for databases that one trusts."""
+        """The object that was stored as an asset with this hash, or else under this key (the column's name): the newest of this run, or
+        of any. None: there is none. Unpickles it: only for databases that one trusts."""
         return self._asset(key, self._track_id)
 
     # ---- reading ----------------------------------------------------------------------------
