@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import TIMEOUT, sqlite
 
-from xetrackd import Tracker
+from xetrackd import Tracker, session
 
 WORKERS = 8
 
@@ -247,6 +247,35 @@ def test_what_is_done_to_its_end_raises_what_a_handler_raised(stopped, last):
     with pytest.raises(Stop):
         t.log_batch([{"i": i, "text": 2000 * "x"} for i in range(4000)])
         last(t)
+
+
+def test_a_handler_that_raises_anywhere_leaves_no_lock_behind():
+    """Ctrl-C comes between any two steps of Python; who waits for the lock then would wait for ever."""
+    class Released:
+        key, users = "nobody's", 10**9
+
+    def handler(*_):
+        if armed:
+            raise Stop
+
+    armed = False
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        for i in range(3000):
+            try:
+                try:
+                    armed = True
+                    signal.setitimer(signal.ITIMER_REAL, 1e-6 + i % 30 * 1e-6)
+                    for _ in range(30):
+                        session.Session.release(Released)
+                finally:
+                    armed = False
+            except Stop:
+                pass
+            assert not session._lock.locked()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_ctrl_c_in_a_function_is_logged(db, autostarted, witness):

@@ -114,11 +114,9 @@ def _reap(pid: int | None) -> None:
 
 def _settle() -> None:
     """Counts what was released."""
-    while _released and _lock.acquire(blocking=False):
-        try:
+    while _released and not _lock.locked():
+        with _lock:  # unlike acquire() and try, which a signal handler that raises may come between
             unused = _one_user_less(_released.popleft()) if _released else None
-        finally:
-            _lock.release()
         if unused is not None:
             unused.close()
 
