@@ -12,6 +12,7 @@
 #include "asset.h"
 #include "clients.h"
 #include "crash.h"
+#include "epoch.h"
 #include "layout.h"
 #include "runs.h"
 #include "table.h"
@@ -402,6 +403,7 @@ void store_done(struct store *s)
 	for (int i = 0; i < STMT_COUNT; i++)
 		sqlite3_finalize(s->stmts[i]);
 	buf_done(&s->scratch);
+	buf_done(&s->risen);
 	sqlite3_close_v2(s->db); /* the last connection checkpoints and removes the WAL */
 	guard_done(&s->guard);
 	free(s->tables);
@@ -426,14 +428,55 @@ static int notice_schema(struct store *s, struct xt_err *err)
 	return 0;
 }
 
+static unsigned data_version(const struct store *s)
+{
+	unsigned version = 0;
+
+	sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_DATA_VERSION, &version);
+	return version;
+}
+
+/* Others may have put rows into any table; or deleted the last ones, whose numbers we would use again. */
+static int notice_rows(struct store *s, struct xt_err *err)
+{
+	unsigned version = data_version(s);
+	int r = 0;
+
+	if (version == s->data_version)
+		return 0;
+	s->data_version = version;
+	s->all_risen = true;
+	for (size_t i = 0; r == 0 && i < s->n_tables; i++) {
+		r = epoch_look(s, s->tables[i]->name, s->tables[i]->top, err);
+		s->tables[i]->top = 0;
+	}
+	return r;
+}
+
 int store_begin(struct store *s, struct xt_err *err)
 {
 	s->trouble = TROUBLE_NONE;
+	s->batch++;
+	s->all_risen = false;
+	buf_clear(&s->risen);
 	runs_trim(s->runs);
 	sqlite3_stmt *st = store_stmt(s, STMT_BEGIN, err);
 	if (!st || store_run(s, st, err) < 0)
 		return -1;
-	return notice_schema(s, err);
+	/* A table that others have altered was forgotten before it is asked about. */
+	return notice_schema(s, err) < 0 ? -1 : notice_rows(s, err);
+}
+
+void store_look(struct store *s)
+{
+	struct xt_err ignored;
+	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, &ignored); /* looks at the file */
+
+	if (st)
+		(void)!store_run(s, st, &ignored);
+	unsigned version = data_version(s);
+	s->all_risen = version != s->data_version;
+	s->data_version = version;
 }
 
 int store_commit(struct store *s, struct xt_err *err)
@@ -455,6 +498,7 @@ int store_commit(struct store *s, struct xt_err *err)
 		return -1;
 	}
 	s->schema_version = version;
+	s->data_version = data_version(s);
 	clients_committed(s->clients);
 	runs_committed(s->runs);
 	return 0;

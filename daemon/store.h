@@ -66,6 +66,10 @@ struct store {
 	enum trouble trouble;		   /* of the open transaction */
 	struct xt_err why;		   /* its reason */
 	int schema_version;		   /* that the caches were read at */
+	unsigned data_version;		   /* changes with commits of other programs too */
+	uint64_t batch;			   /* number of the transaction */
+	struct buf risen;		   /* names of the tables that it put rows into, each with a NUL */
+	bool all_risen;			   /* it, or another program before it, may have put some into any */
 	uint64_t wal_frames;		   /* pages that were written to the WAL since it was last put back */
 	int page_size;			   /* bytes */
 	struct table **tables;		   /* owned: n_tables, most recently used first */
@@ -93,6 +97,9 @@ void store_done(struct store *s);
 
 /* BEGIN IMMEDIATE; notices a schema that others changed. -1 with trouble set. */
 int store_begin(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Of a file that is only read: notices what others have committed. */
+void store_look(struct store *s);
 
 /* COMMIT, after the dirty marks and run counters were written. -1 with trouble set, rolled back. */
 int store_commit(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));

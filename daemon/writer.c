@@ -177,6 +177,7 @@ static int fill_and_commit(struct writer *w, struct batch *b, struct lanes *queu
 
 	if (s->read_only) {
 		s->trouble = TROUBLE_NONE;
+		store_look(s);
 		return fill(w, b, queue, err);
 	}
 	if (disk_look(s, err) == DISK_REFUSE) {
@@ -305,12 +306,27 @@ static void give_up(struct writer *w, struct batch *b, struct lanes *queue)
 	give_back(w, &b->ops);
 }
 
+/* Who waits for rows of a table is told before those who sent them. */
+static void raise_tide(struct writer *w)
+{
+	const struct store *s = w->store;
+	const char *name = (const char *)s->risen.data;
+
+	if (s->all_risen || buf_failed(&s->risen)) {
+		tide_rise(&w->tide, NULL);
+		return;
+	}
+	for (size_t at = 0; at < s->risen.len; at += strlen(name + at) + 1)
+		tide_rise(&w->tide, name + at);
+}
+
 static int after_commit(struct writer *w, const struct op_list *ops)
 {
 	struct store *s = w->store;
 	struct xt_err ignored;
 	bool tidy = false;
 
+	raise_tide(w);
 	intake_committed(&w->intake, s);
 	entries_committed(w->cache);
 	cache_configure(w->cache, s);
@@ -521,6 +537,7 @@ int writer_start(struct writer *w, struct store *store, struct cache *cache, voi
 
 	w->store = store;
 	w->cache = cache;
+	tide_init(&w->tide, (uint64_t)store->now_us());
 	w->wake = wake;
 	w->data = data;
 	pthread_mutex_init(&w->lock, NULL);
@@ -578,6 +595,7 @@ void writer_stop(struct writer *w)
 	pthread_cond_signal(&w->cond);
 	pthread_join(w->thread, NULL);
 	w->running = false;
+	tide_done(&w->tide);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->cond);
 }
