@@ -8,10 +8,10 @@
 extern const struct command assets_command, audit_command, backup_command, cache_command, check_command,
 	columns_command, compact_command, completion_command, config_command, delete_command, down_command,
 	head_command, log_command, ls_command, restart_command, set_command, snapshot_command, spool_command,
-	sql_command, status_command, tail_command, up_command;
+	sql_command, status_command, tail_command, up_command, watch_command;
 
 static const struct command *const look[] = {
-	&ls_command, &columns_command, &head_command, &tail_command, &sql_command, NULL,
+	&ls_command, &columns_command, &head_command, &tail_command, &watch_command, &sql_command, NULL,
 };
 
 static const struct command *const change[] = {

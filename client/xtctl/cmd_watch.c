@@ -1,0 +1,41 @@
+#include "follow.h"
+
+struct watch_options {
+	struct option_list where;
+	const char *columns;
+};
+
+static int cmd_watch(struct ctl *ctl)
+{
+	const struct watch_options *o = ctl->own;
+	const struct follow_options follow = {
+		.last = ctl->options.n >= 0 ? ctl->options.n : 0, .where = &o->where, .columns = o->columns};
+
+	return follow_run(ctl, &follow);
+}
+
+static const struct option_def own[] = {
+	{"where", "KEY=VALUE", OPTION_LIST, offsetof(struct watch_options, where),
+	 "only rows that have this value; may be repeated", 0, 0},
+	{"columns", "A,B,…", OPTION_TEXT, offsetof(struct watch_options, columns), "show only these columns",
+	 0, 0},
+	{0}};
+
+const struct command watch_command = {
+	.name = "watch",
+	.summary = "rows of a table as they are stored",
+	.help = "Shows each row once, in the order in which they were committed, whoever stored it, until "
+		"Ctrl-C (exit\n"
+		"status 130). It survives a restart of the daemon, and ends with exit status 1 when that is "
+		"stopped\n"
+		"for good. Nothing is missed or shown twice though rows are deleted meanwhile; values that "
+		"are set\n"
+		"later in rows that were shown are not told. --json and --format jsonl print an object a "
+		"line. A\n"
+		"row with a new column is shown below a new head. -n: rows that are there already, to begin "
+		"with.",
+	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID,
+	.own = own,
+	.own_size = sizeof(struct watch_options),
+	.run = cmd_watch,
+};
