@@ -340,12 +340,17 @@ static int look(struct follow *f)
 /* ---- going on --------------------------------------------------------- */
 
 /* Nothing is read any more: `| head` has seen enough. */
-static bool reader_gone(void *user)
+static bool reader_gone(const struct ctl *ctl)
 {
-	const struct ctl *ctl = user;
 	struct pollfd p = {.fd = ctl->out.fd};
 
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLNVAL));
+}
+
+/* Asked while a call waits: Ctrl-C may have come just before it slept. */
+static bool must_stop(void *user)
+{
+	return ctl_interrupted() || reader_gone(user);
 }
 
 /* Whether it passes by itself: the daemon is being started anew, a query was open for too long. */
@@ -392,7 +397,7 @@ int follow_run(struct ctl *ctl, const struct follow_options *o)
 	xt_options options = ctl_reading();
 	struct follow f = {.ctl = ctl, .opt = o, .table = strdup(ctl->table)};
 
-	options.interrupted = reader_gone;
+	options.interrupted = must_stop;
 	options.user = ctl;
 	int status = ctl_open(ctl, &options, &f.client);
 	if (status != CTL_OK) {
@@ -400,8 +405,11 @@ int follow_run(struct ctl *ctl, const struct follow_options *o)
 		return status;
 	}
 	status = f.table ? find_table(&f) : ctl_no_memory(ctl);
-	if (status == CTL_OK && !f.rows)
+	if (status == CTL_OK && !f.rows) {
+		f.begun = true;
+		f.seen = INT64_MIN; /* all of it will be new */
 		ctl_note(ctl, "there is no table '%s' yet; waiting for its first row", f.table);
+	}
 	if (status == CTL_OK)
 		status = go_on(&f);
 	forget_columns(&f);
