@@ -244,15 +244,20 @@ static int add_cache(const struct about *a, const struct relation *rel)
 static int add_warnings(const struct about *a)
 {
 	return add_pairs(a, "warnings",
-			 sql_format("%s SELECT 'rejected rows', rejects || ' rows could not be stored' FROM "
-				    "xt_runs WHERE track_id = "
-				    "?1 AND rejects > 0 UNION ALL SELECT 'open calls', count(*) || ' calls "
-				    "have begun and not ended' "
-				    "FROM xt_calls WHERE track_id = ?1 AND row_id IS NULL GROUP BY track_id "
-				    "UNION ALL SELECT "
-				    "'crashed workers', count(*) || ' workers crashed: ' || "
-				    "coalesce(min(cause), 'unknown') FROM "
-				    "xt_workers WHERE track_id = ?1 AND status = 'crashed' GROUP BY track_id",
+			 sql_format("%s SELECT 'rejected rows', n || iif(n = 1, ' row', ' rows') || ' could "
+				    "not be stored' FROM "
+				    "(SELECT rejects + coalesce((SELECT sum(run_rejects) FROM xt_clients "
+				    "WHERE run = ?1), 0) AS n "
+				    "FROM xt_runs WHERE track_id = ?1) WHERE n > 0 "
+				    "UNION ALL SELECT 'open calls', count(*) || iif(count(*) = 1, ' call "
+				    "has', ' calls have') || "
+				    "' begun and not ended' FROM xt_calls WHERE track_id = ?1 AND row_id IS "
+				    "NULL GROUP BY track_id "
+				    "UNION ALL SELECT 'crashed workers', count(*) || iif(count(*) = 1, ' "
+				    "worker', ' workers') || "
+				    "' crashed: ' || coalesce(min(cause), 'nobody knows why') FROM "
+				    "xt_workers WHERE track_id = ?1 "
+				    "AND status = 'crashed' GROUP BY track_id",
 				    a->prefix));
 }
 
