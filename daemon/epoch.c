@@ -1,5 +1,7 @@
 #include "epoch.h"
 
+#include "table.h"
+
 int epoch_top(struct store *s, const char *table, int64_t *ret, struct xt_err *err)
 {
 	struct buf sql = {0};
@@ -45,4 +47,48 @@ int epoch_look(struct store *s, const char *table, int64_t top, struct xt_err *e
 	if (epoch_top(s, table, &now, err) < 0)
 		return -1;
 	return now < top && now != EPOCH_NO_TOP ? epoch_begin(s, table, now, err) : 0;
+}
+
+/* ---- other programs ---------------------------------------------------- */
+
+/* Changes with every commit, whoever makes it. */
+static unsigned data_version(const struct store *s)
+{
+	unsigned version = 0;
+
+	sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_DATA_VERSION, &version);
+	return version;
+}
+
+void epoch_committed(struct store *s)
+{
+	s->data_version = data_version(s);
+}
+
+int epoch_notice(struct store *s, struct xt_err *err)
+{
+	unsigned version = data_version(s);
+	int r = 0;
+
+	if (version == s->data_version)
+		return 0;
+	s->data_version = version;
+	s->all_risen = true;
+	for (size_t i = 0; r == 0 && i < s->n_tables; i++) {
+		r = epoch_look(s, s->tables[i]->name, s->tables[i]->top, err);
+		s->tables[i]->top = 0;
+	}
+	return r;
+}
+
+void epoch_notice_only(struct store *s)
+{
+	struct xt_err ignored;
+	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, &ignored); /* looks at the file */
+
+	if (st)
+		(void)!store_run(s, st, &ignored);
+	unsigned version = data_version(s);
+	s->all_risen = version != s->data_version;
+	s->data_version = version;
 }

@@ -11,6 +11,16 @@
 
 #define EPOCH_NO_TOP (-1) /* of a table whose rows have no numbers */
 
+/* Inside a new transaction: other programs may have put rows into any table, or deleted the last ones, whose
+ * numbers we would use again. */
+int epoch_notice(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* The same of a file that is only read, and has no transaction. */
+void epoch_notice_only(struct store *s);
+
+/* Our own commit is no news. */
+void epoch_committed(struct store *s);
+
 /* The highest number of a row, by the table's name; 0: there is no row. */
 int epoch_top(struct store *s, const char *table, int64_t *ret, struct xt_err *err)
 	__attribute__((warn_unused_result));

@@ -373,6 +373,7 @@ static void drop_caches(struct store *s)
 	runs_drop(s->runs);
 	clients_rolled_back(s->clients);
 	s->schema_version = -1;
+	s->data_version++; /* what others have done is noticed again */
 }
 
 /* Another file lies where ours was, and our log, by its name, beside it: who opens that file would play the
@@ -428,31 +429,6 @@ static int notice_schema(struct store *s, struct xt_err *err)
 	return 0;
 }
 
-static unsigned data_version(const struct store *s)
-{
-	unsigned version = 0;
-
-	sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_DATA_VERSION, &version);
-	return version;
-}
-
-/* Others may have put rows into any table; or deleted the last ones, whose numbers we would use again. */
-static int notice_rows(struct store *s, struct xt_err *err)
-{
-	unsigned version = data_version(s);
-	int r = 0;
-
-	if (version == s->data_version)
-		return 0;
-	s->data_version = version;
-	s->all_risen = true;
-	for (size_t i = 0; r == 0 && i < s->n_tables; i++) {
-		r = epoch_look(s, s->tables[i]->name, s->tables[i]->top, err);
-		s->tables[i]->top = 0;
-	}
-	return r;
-}
-
 int store_begin(struct store *s, struct xt_err *err)
 {
 	s->trouble = TROUBLE_NONE;
@@ -464,19 +440,7 @@ int store_begin(struct store *s, struct xt_err *err)
 	if (!st || store_run(s, st, err) < 0)
 		return -1;
 	/* A table that others have altered was forgotten before it is asked about. */
-	return notice_schema(s, err) < 0 ? -1 : notice_rows(s, err);
-}
-
-void store_look(struct store *s)
-{
-	struct xt_err ignored;
-	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, &ignored); /* looks at the file */
-
-	if (st)
-		(void)!store_run(s, st, &ignored);
-	unsigned version = data_version(s);
-	s->all_risen = version != s->data_version;
-	s->data_version = version;
+	return notice_schema(s, err) < 0 ? -1 : epoch_notice(s, err);
 }
 
 int store_commit(struct store *s, struct xt_err *err)
@@ -498,7 +462,7 @@ int store_commit(struct store *s, struct xt_err *err)
 		return -1;
 	}
 	s->schema_version = version;
-	s->data_version = data_version(s);
+	epoch_committed(s);
 	clients_committed(s->clients);
 	runs_committed(s->runs);
 	return 0;

@@ -98,9 +98,6 @@ void store_done(struct store *s);
 /* BEGIN IMMEDIATE; notices a schema that others changed. -1 with trouble set. */
 int store_begin(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
 
-/* Of a file that is only read: notices what others have committed. */
-void store_look(struct store *s);
-
 /* COMMIT, after the dirty marks and run counters were written. -1 with trouble set, rolled back. */
 int store_commit(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
 

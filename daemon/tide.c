@@ -68,6 +68,19 @@ void tide_rise(struct tide *t, const char *table)
 	atomic_store(&t->news, true);
 }
 
+void tide_rise_all(struct tide *t, const struct buf *names, bool every)
+{
+	if (every || buf_failed(names)) {
+		tide_rise(t, NULL);
+		return;
+	}
+	for (size_t at = 0; at < names->len;) {
+		const char *name = (const char *)names->data + at;
+		at += strlen(name) + 1;
+		tide_rise(t, name);
+	}
+}
+
 uint64_t tide_level(struct tide *t, struct span table)
 {
 	pthread_mutex_lock(&t->lock);

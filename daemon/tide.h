@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "span.h"
+#include "buf.h"
 
 struct tide_table;
 
@@ -27,6 +27,10 @@ void tide_done(struct tide *t);
 
 /* Raises a table's level, by the name that SQLite knows it by; NULL: of every table there is or will be. */
 void tide_rise(struct tide *t, const char *table);
+
+/* Raises the levels of tables by their names, each with a NUL behind it; those of all when `every`, or when
+ * the names could not be kept. */
+void tide_rise_all(struct tide *t, const struct buf *names, bool every);
 
 /* The level of a table, however its name is spelled. */
 uint64_t tide_level(struct tide *t, struct span table);

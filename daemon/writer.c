@@ -10,6 +10,7 @@
 #include "batch.h"
 #include "crash.h"
 #include "entries.h"
+#include "epoch.h"
 #include "log.h"
 
 #define LONGEST_US    600000000 /* that a batch may take: a trigger without an end is stopped */
@@ -177,7 +178,7 @@ static int fill_and_commit(struct writer *w, struct batch *b, struct lanes *queu
 
 	if (s->read_only) {
 		s->trouble = TROUBLE_NONE;
-		store_look(s);
+		epoch_notice_only(s);
 		return fill(w, b, queue, err);
 	}
 	if (disk_look(s, err) == DISK_REFUSE) {
@@ -306,27 +307,13 @@ static void give_up(struct writer *w, struct batch *b, struct lanes *queue)
 	give_back(w, &b->ops);
 }
 
-/* Who waits for rows of a table is told before those who sent them. */
-static void raise_tide(struct writer *w)
-{
-	const struct store *s = w->store;
-	const char *name = (const char *)s->risen.data;
-
-	if (s->all_risen || buf_failed(&s->risen)) {
-		tide_rise(&w->tide, NULL);
-		return;
-	}
-	for (size_t at = 0; at < s->risen.len; at += strlen(name + at) + 1)
-		tide_rise(&w->tide, name + at);
-}
-
 static int after_commit(struct writer *w, const struct op_list *ops)
 {
 	struct store *s = w->store;
 	struct xt_err ignored;
 	bool tidy = false;
 
-	raise_tide(w);
+	tide_rise_all(&w->tide, &s->risen, s->all_risen); /* who waits is told before who sent */
 	intake_committed(&w->intake, s);
 	entries_committed(w->cache);
 	cache_configure(w->cache, s);
