@@ -642,11 +642,11 @@ XT_API int xt_cursor_next(xt_cursor *cursor, const xt_value **ret_row);
 XT_API void xt_cursor_close(xt_cursor *cursor);
 
 /*
- * Waits until rows come into a table (NULL: events), which need not be there yet: `level` is what the call before
- * gave, another number after each commit that put rows there, whoever made it. *level 0: gives it at once. Who
- * asks for the level, then reads the table, then waits, and so on, misses no row (docs/storage.md has the
- * statements that show none twice). It may also end without a new row, and does when the daemon was started anew.
- * XT_ETIMEOUT: none came in timeout_ms; XT_EINTR: a signal came; *level stays then.
+ * Waits until rows come into a table (NULL: events), which need not be there yet: `level` is what the call
+ * before gave, another number after each commit that put rows there, whoever made it. *level 0: gives it at
+ * once. Who asks for the level, then reads the table, then waits, and so on, misses no row (docs/storage.md
+ * has the statements that show none twice). It may also end without a new row, and does when the daemon was
+ * started anew. XT_ETIMEOUT: none came in timeout_ms; XT_EINTR: a signal came; *level stays then.
  */
 XT_API int xt_wait(xt_client *client, const char *table, uint64_t *level, int timeout_ms);
 

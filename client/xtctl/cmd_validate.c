@@ -2,6 +2,7 @@
  * What makes a benchmark worth less than it seems: the same input evaluated again, parameters that are not
  * there, executions that failed, rows that were lost.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,8 +72,10 @@ static int find_columns(struct validation *v)
 		for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 			add_key(v, relation_find(&v->rel, calls[i]));
 	}
-	for (size_t i = 0; i < v->n_params; i++)
+	for (size_t i = 0; i < v->n_params; i++) {
+		assert(v->params);
 		add_key(v, v->params[i]);
+	}
 	return status;
 }
 
@@ -139,7 +142,7 @@ static void take_counts(struct validation *v, const xt_value *row)
 	if (!v->failures_known)
 		findings_add(&v->found, false, "no_error_column", v->rel.name, NULL, 0,
 			     "there is no column 'error' or 'error_type', so nobody can tell what failed");
-	if (no_input > 0)
+	if (v->input && no_input > 0)
 		findings_add(&v->found, true, "null_input", v->rel.name, v->input->name, (uint64_t)no_input,
 			     "'%s' is NULL in %s: they belong to no input", v->input->name,
 			     say_share(text, no_input, v->rows));

@@ -166,7 +166,7 @@ static const char runs_of_table[] =
 	"SELECT t.track_id, r.status, "
 	"substr(coalesce(r.start_time, (SELECT timestamp FROM %n WHERE _rowid_ = t.first)), 1, 19) AS "
 	"start, " DURATION ", t.rows, r.rejects, r.params, t.first AS began FROM (SELECT track_id, count(*) "
-			   "AS rows, min(_rowid_) AS "
+	"AS rows, min(_rowid_) AS "
 	"first FROM %n GROUP BY track_id) t LEFT JOIN xt_runs r ON r.track_id = t.track_id";
 
 /* The values of a list's conditions, which are bound from ?1 on. */
