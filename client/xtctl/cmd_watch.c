@@ -17,8 +17,8 @@ static int cmd_watch(struct ctl *ctl)
 static const struct option_def own[] = {
 	{"where", "KEY=VALUE", OPTION_LIST, offsetof(struct watch_options, where),
 	 "only rows that have this value; may be repeated", 0, 0},
-	{"columns", "A,B,…", OPTION_TEXT, offsetof(struct watch_options, columns), "show only these columns",
-	 0, 0},
+	{"columns", "COLUMN,…", OPTION_TEXT, offsetof(struct watch_options, columns),
+	 "show only these columns", 0, 0},
 	{0}};
 
 const struct command watch_command = {
@@ -34,6 +34,11 @@ const struct command watch_command = {
 		"line. A\n"
 		"row with a new column is shown below a new head. -n: rows that are there already, to begin "
 		"with.",
+	.examples =
+		(const struct example[]){
+			{"the last three rows, and what comes then, until 'head' has seen enough",
+			 "watch demo.db -n 3 --columns codec,level,ratio | head -n 5"},
+			{0}},
 	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID,
 	.own = own,
 	.own_size = sizeof(struct watch_options),
