@@ -21,7 +21,6 @@
  */
 enum count {
 	COUNT_VALUES,
-	COUNT_NUMBERS,
 	COUNT_TEXTS,
 	COUNT_BLOBS,
 	COUNT_INFINITE,
@@ -29,7 +28,6 @@ enum count {
 	COUNT_NEGATIVE,
 	COUNT_OUTSIDE, /* of 0 to 1 */
 	COUNT_EMPTY,   /* text of nothing but spaces, though the execution did not fail */
-	COUNT_AS_TEXT, /* texts that are numbers */
 	COUNT_SAME,    /* 1: all values are one */
 	COUNT_LEAST,   /* the least value, a text shortened */
 	COUNT_LOW,     /* the least and the greatest number */
@@ -37,26 +35,25 @@ enum count {
 	N_COUNTS
 };
 
-#define NUMBER "typeof(%n) IN ('integer', 'real')"
+#define NUMBER	  "typeof(%n) IN ('integer', 'real')"
+#define HOW_MANY  "count(*) FILTER (WHERE "
+#define WENT_WELL " AND NOT coalesce(F, 0))"
 
-/* The SQL of each count, with the column's name at every %n, F as it is at %s; and of which columns it is
- * made, 0: of all. Of the others it is 0. */
+/* The SQL of each count, with the column's name at every %n; and of columns of which meaning it is made, 0:
+ * of all. Of the others it is 0. */
 static const struct {
 	const char *sql;
 	unsigned meaning;
 } counts[N_COUNTS] = {
 	[COUNT_VALUES] = {"count(%n)", 0},
-	[COUNT_NUMBERS] = {"sum(" NUMBER ")", 0},
-	[COUNT_TEXTS] = {"sum(typeof(%n) = 'text')", 0},
-	[COUNT_BLOBS] = {"sum(typeof(%n) = 'blob')", 0},
-	[COUNT_INFINITE] = {"sum(typeof(%n) = 'real' AND abs(%n) > 1.7976931348623157e308)", 0},
-	[COUNT_MISSING] = {"sum(%n IS NULL AND NOT coalesce(F, 0))", MEANS_RESULT | MEANS_PARAMETER},
-	[COUNT_NEGATIVE] = {"sum(" NUMBER " AND %n < 0)", MEANS_AMOUNT},
-	[COUNT_OUTSIDE] = {"sum(" NUMBER " AND %n NOT BETWEEN 0 AND 1)", MEANS_SHARE},
-	[COUNT_EMPTY] =
-		{"sum(typeof(%n) = 'text' AND trim(%n, char(9, 10, 13, 32)) = '' AND NOT coalesce(F, 0))",
-		 MEANS_ANSWER},
-	[COUNT_AS_TEXT] = {"sum(typeof(%n) = 'text' AND NOT %n GLOB '*[^0-9.eE+-]*' AND json_valid(%n))", 0},
+	[COUNT_TEXTS] = {HOW_MANY "typeof(%n) = 'text')", 0},
+	[COUNT_BLOBS] = {HOW_MANY "typeof(%n) = 'blob')", 0},
+	[COUNT_INFINITE] = {HOW_MANY "%n = 9e999 OR %n = -9e999)", 0},
+	[COUNT_MISSING] = {HOW_MANY "%n IS NULL" WENT_WELL, MEANS_RESULT | MEANS_PARAMETER},
+	[COUNT_NEGATIVE] = {HOW_MANY NUMBER " AND %n < 0)", MEANS_AMOUNT},
+	[COUNT_OUTSIDE] = {HOW_MANY NUMBER " AND %n NOT BETWEEN 0 AND 1)", MEANS_SHARE},
+	[COUNT_EMPTY] = {HOW_MANY "typeof(%n) = 'text' AND trim(%n, char(9, 10, 13, 32)) = ''" WENT_WELL,
+			 MEANS_ANSWER},
 	[COUNT_SAME] = {"min(%n) = max(%n)", 0},
 	[COUNT_LEAST] = {"CASE WHEN typeof(min(%n)) = 'text' THEN substr(min(%n), 1, 41) ELSE min(%n) END",
 			 0},
@@ -71,6 +68,7 @@ struct inspection {
 	struct findings found;
 	char *failed; /* owned: SQL that is true of failed executions */
 	int64_t rows, failures;
+	int status; /* the library's, of questions about single columns */
 };
 
 /* ---- what is wrong with a column --------------------------------------- */
@@ -117,11 +115,32 @@ static void look_at_range(struct inspection *s, const struct relation_column *c,
 			     "'%s' is infinite in %s", c->name, say_share(text, infinite, s->rows));
 }
 
+/* Whether a column has no text that is not a number; it has one as a rule in the first row that is looked at.
+ */
+static bool all_are_numbers(struct inspection *s, const struct relation_column *c)
+{
+	char *sql = sql_format(
+		"SELECT 1 FROM %n WHERE (?1 IS NULL OR track_id = ?1) AND typeof(%n) = 'text' AND NOT "
+		"(NOT %n GLOB '*[^0-9.eE+-]*' AND json_valid(%n)) LIMIT 1",
+		s->rel.name, c->name, c->name, c->name);
+	xt_value run = xt_text(s->ctl->options.track_id);
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+
+	int r = sql ? ctl_query(s->client, sql, &run, 1, LONG_MS, &cursor) : XT_ENOMEM;
+	free(sql);
+	if (r == XT_OK)
+		r = ctl_next(cursor, &row);
+	xt_cursor_close(cursor);
+	s->status = r == XT_OK || r == XT_DONE ? s->status : r;
+	return r == XT_DONE;
+}
+
 static void look_at_types(struct inspection *s, const struct relation_column *c, unsigned meaning,
 			  const xt_value *v)
 {
-	int64_t numbers = say_integer(&v[COUNT_NUMBERS]), texts = say_integer(&v[COUNT_TEXTS]),
-		blobs = say_integer(&v[COUNT_BLOBS]), as_text = say_integer(&v[COUNT_AS_TEXT]);
+	int64_t texts = say_integer(&v[COUNT_TEXTS]), blobs = say_integer(&v[COUNT_BLOBS]),
+		numbers = say_integer(&v[COUNT_VALUES]) - texts - blobs;
 	char a[COUNT_BYTES], b[COUNT_BYTES], d[COUNT_BYTES];
 
 	if ((numbers > 0) + (texts > 0) + (blobs > 0) > 1)
@@ -131,13 +150,14 @@ static void look_at_types(struct inspection *s, const struct relation_column *c,
 			     "each other",
 			     c->name, text_count(a, (uint64_t)numbers), text_count(b, (uint64_t)texts),
 			     text_count(d, (uint64_t)blobs));
-	else if (texts > 0 && as_text == texts && meaning & MEANS_NUMBER)
-		findings_add(&s->found, true, "numbers_as_text", s->rel.name, c->name, (uint64_t)texts,
-			     "'%s' has its numbers as text, which sorts '10' before '9'; log numbers",
-			     c->name);
-	else if (texts > 0 && as_text == texts)
-		findings_add(&s->found, false, "numbers_as_text", s->rel.name, c->name, (uint64_t)texts,
-			     "all texts of '%s' are numbers", c->name);
+	else if (texts > 0 && all_are_numbers(s, c))
+		findings_add(
+			&s->found, meaning & MEANS_NUMBER, "numbers_as_text", s->rel.name, c->name,
+			(uint64_t)texts,
+			meaning & MEANS_NUMBER
+				? "'%s' has its numbers as text, which sorts '10' before '9'; log numbers"
+				: "all texts of '%s' are numbers",
+			c->name);
 	else if (texts > 0 && meaning & MEANS_NUMBER)
 		findings_add(&s->found, true, "text_for_number", s->rel.name, c->name, (uint64_t)texts,
 			     "'%s' should have numbers by its name, and has text", c->name);
@@ -195,7 +215,10 @@ static void look_at_column(struct inspection *s, const struct relation_column *c
 /* One count of a column; F is the condition of failure. */
 static void put_count(const struct inspection *s, FILE *sql, enum count count, const char *name)
 {
-	bool made = counts[count].meaning == 0 || counts[count].meaning & meaning_of(name);
+	unsigned meaning = meaning_of(name);
+	bool made = counts[count].meaning == 0 || counts[count].meaning & meaning;
+
+	made = made && (count == COUNT_VALUES || !(meaning & MEANS_SYSTEM));
 
 	fputs(", ", sql);
 	if (!made) {
@@ -254,6 +277,7 @@ static int look_at_columns(struct inspection *s, size_t from, size_t to)
 			look_at_column(s, &s->rel.columns[i], row + 2 + (i - from) * N_COUNTS);
 	}
 	xt_cursor_close(cursor);
+	r = r == XT_OK ? s->status : r;
 	return r == XT_OK ? CTL_OK : r == XT_ENOMEM ? ctl_no_memory(s->ctl) : ctl_fail(s->ctl, s->client, r);
 }
 
