@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "failed.h"
 #include "findings.h"
@@ -181,6 +182,14 @@ static bool is_whole(const xt_value *v)
 	return v->type == XT_T_INT || (v->type == XT_T_REAL && (v->as.real == 0 || v->as.real == 1));
 }
 
+/* The only value of a column. */
+static const char *say_only(char ret[SAY_BYTES], const struct relation_column *c, const xt_value *v)
+{
+	if (strcasecmp(c->type, "BOOLEAN") == 0 && v->type == XT_T_INT)
+		return v->as.integer ? "true" : "false";
+	return say_value(ret, v);
+}
+
 /* A result that is always the same is suspicious; of other columns that is only worth knowing. */
 static void look_at_change(struct inspection *s, const struct relation_column *c, unsigned meaning,
 			   const xt_value *v)
@@ -194,7 +203,7 @@ static void look_at_change(struct inspection *s, const struct relation_column *c
 		return;
 	findings_add(&s->found, wrong && !(meaning & MEANS_PARAMETER), "constant", s->rel.name, c->name,
 		     (uint64_t)n, "'%s' is %s in all %s rows that have it", c->name,
-		     say_value(text, &v[COUNT_LEAST]), text_count(count, (uint64_t)n));
+		     say_only(text, c, &v[COUNT_LEAST]), text_count(count, (uint64_t)n));
 }
 
 static void look_at_column(struct inspection *s, const struct relation_column *c, const xt_value *v)

@@ -183,6 +183,33 @@ static int count_rows(struct validation *v)
 	return ask(v, sql, take_counts);
 }
 
+static void take_combinations(struct validation *v, const xt_value *row)
+{
+	char n[COUNT_BYTES];
+
+	findings_add(&v->found, false, "combinations", v->rel.name, NULL, (uint64_t)say_integer(&row[0]),
+		     "%s %s of parameters", text_count(n, (uint64_t)say_integer(&row[0])),
+		     say_integer(&row[0]) == 1 ? "combination" : "combinations");
+}
+
+static int count_combinations(struct validation *v)
+{
+	char *sql = NULL;
+	size_t size;
+	FILE *f = open_memstream(&sql, &size);
+
+	if (!f)
+		return ctl_no_memory(v->ctl);
+	fputs("SELECT count(*) FROM (SELECT DISTINCT 1", f);
+	for (size_t i = 0; i < v->n_params; i++)
+		sql_print(f, ", %n", v->params[i]->name);
+	sql_print(f, " FROM %n)", v->rel.name);
+	if (fclose(f) == 0)
+		return ask(v, sql, take_combinations);
+	free(sql);
+	return ctl_no_memory(v->ctl);
+}
+
 /* ---- inputs that were evaluated again --------------------------------- */
 
 /* A list of the keys, each with a comma behind it; where a table has none, the parameters of the run. */
@@ -347,6 +374,8 @@ static int look(struct validation *v)
 		status = make_conditions(v);
 	if (status == CTL_OK)
 		status = count_rows(v);
+	if (status == CTL_OK && v->rows > 0 && v->n_params > 0)
+		status = count_combinations(v);
 	if (status != CTL_OK || v->rows == 0)
 		return status;
 	if (v->input)
@@ -417,11 +446,13 @@ const struct command validate_command = {
 		"failed, and results\n"
 		"from the cache, are no evaluation of their own. Parameters are the columns params_… and "
 		"what a tracked\n"
-		"function was called with, else those of the run. Worth a note: how many results came from "
-		"the cache, where\n"
-		"NULL is no hit; runs that crashed; rows of different commits. Groups all rows by input, "
-		"which sorts them:\n"
-		"the daemon does so in a temporary file.",
+		"function was called with, else those of the run. Worth a note: combinations of parameters; "
+		"how "
+		"many\n"
+		"results came from the cache, where NULL is no hit; runs that crashed; rows of different "
+		"commits. "
+		"Groups\n"
+		"all rows by input, which sorts them: the daemon does so in a temporary file.",
 	.examples = (const struct example[]){{"each file once by each run, whatever the codec",
 					      "validate demo.db --input file --params codec,level"},
 					     {0}},

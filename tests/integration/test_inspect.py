@@ -159,6 +159,7 @@ def test_a_clean_benchmark(served, client):
     for model in "ab":  # other parameters: a comparison, no leak
         client.store(clean(5, params_model=model), track_id=f"run-{model}")
     assert found("validate", served.db) == {("cache", "cache"): (False, 0), ("shared_inputs", "input_id"): (False, 5),
+                                            ("combinations", None): (False, 2),
                                             ("running_runs", None): (False, 2)}
 
 
