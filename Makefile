@@ -75,6 +75,7 @@ bench-python: build
 
 bench-xtctl: build
 	XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) tests/bench/xtctl_bench.py
+	XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) tests/bench/compare_bench.py
 
 install: build
 	@$(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX))

@@ -6,15 +6,18 @@
 
 /* Each stands at the end of the file that is named for it. */
 extern const struct command assets_command, audit_command, backup_command, cache_command, check_command,
-	columns_command, compact_command, completion_command, config_command, delete_command, diff_command,
-	down_command, errors_command, head_command, inspect_command, log_command, ls_command, restart_command,
-	set_command, snapshot_command, spool_command, runs_command, show_command, sql_command, status_command,
-	tail_command, up_command, validate_command, watch_command;
+	columns_command, compact_command, compare_command, completion_command, config_command, delete_command,
+	diff_command, down_command, errors_command, head_command, inspect_command, log_command, ls_command,
+	restart_command, runs_command, set_command, show_command, snapshot_command, spool_command,
+	sql_command, status_command, tail_command, up_command, validate_command, watch_command;
 
 static const struct command *const look[] = {
-	&ls_command,	   &runs_command,   &show_command,  &diff_command, &columns_command,
-	&head_command,	   &tail_command,   &watch_command, &sql_command,  &inspect_command,
-	&validate_command, &errors_command, NULL,
+	&ls_command,   &runs_command, &show_command,  &diff_command, &columns_command,
+	&head_command, &tail_command, &watch_command, &sql_command,  NULL,
+};
+
+static const struct command *const judge[] = {
+	&inspect_command, &validate_command, &errors_command, &compare_command, NULL,
 };
 
 static const struct command *const change[] = {
@@ -31,7 +34,8 @@ static const struct command *const serve[] = {
 };
 
 const struct section sections[] = {
-	{"look", look}, {"log and change", change}, {"keep safe", keep}, {"the daemon", serve}, {NULL, NULL},
+	{"look", look},	     {"judge", judge},	    {"log and change", change},
+	{"keep safe", keep}, {"the daemon", serve}, {NULL, NULL},
 };
 
 const char *command_word(const struct command *c)

@@ -10,10 +10,10 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+
+from whole import timed
 
 BUILD = Path(os.environ.get("XT_BUILD_DIR", "build")).resolve()
 RUNS = 100
@@ -32,17 +32,6 @@ WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT :rows)
     strftime('%Y-%m-%d %H:%M:%S', 1700000000 + i / 1000, 'unixepoch') || printf('.%06d', i % 1000 * 1000), {COLUMNS} FROM n;
 CREATE INDEX rows_track_id ON rows(track_id);
 """
-
-
-def timed(args, out=subprocess.DEVNULL):
-    """Seconds that a command took, and the most memory it had in MiB."""
-    began = time.monotonic()
-    p = subprocess.Popen(args, stdout=out, stdin=subprocess.DEVNULL)
-    _, status, usage = os.wait4(p.pid, 0)
-    p.returncode = os.waitstatus_to_exitcode(status)
-    if p.returncode not in (0, 1):
-        sys.exit(f"{' '.join(map(str, args))} failed")
-    return time.monotonic() - began, usage.ru_maxrss / 1024
 
 
 class Table:

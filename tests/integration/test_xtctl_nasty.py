@@ -17,6 +17,7 @@ BIG = 20_000  # rows of the database that is large enough to be in the middle of
 ROWS = [
     "ls", "ls runs", "columns", "head", "tail", "head -n 0", "tail -n 3", "head --track-id {run}",
     "runs", "runs --sort rows --reverse -n 3 --where lr=0.1", "show {run}", "diff {run} last --all", "errors", "errors --by {x},{n}",
+    "compare --metric {n} --by {x} --resamples 200",
     "sql 'SELECT * FROM \"{table}\"'", "sql 'SELECT count(*) FROM \"{table}\"'",
 ]
 # Answers of other shapes, which are JSON for --json.

@@ -1,0 +1,444 @@
+#include "compare.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "binary.h"
+#include "boot.h"
+#include "dist.h"
+#include "fdr.h"
+#include "progress.h"
+#include "ranktest.h"
+
+#define POWER 0.8 /* of what is called detectable */
+
+/* ---- what is held against what ----------------------------------------- */
+
+/* The values of both sides; in pairs they stand at the same place. */
+struct sides {
+	double *a, *b; /* owned */
+	size_t n_a, n_b;
+};
+
+static void sides_done(struct sides *s)
+{
+	free(s->a);
+	free(s->b);
+}
+
+static int sides_new(struct sides *s, size_t n_a, size_t n_b)
+{
+	*s = (struct sides){calloc(n_a + 1, sizeof(double)), calloc(n_b + 1, sizeof(double)), 0, 0};
+	return s->a && s->b ? 0 : -ENOMEM;
+}
+
+/* The pairs of two series, whose shared units come in the same order; into `ret`, or only counted where that
+ * is NULL. */
+static size_t match(const struct series *a, const struct series *b, struct sides *ret)
+{
+	size_t pairs = 0, i = 0, j = 0;
+
+	while (i < a->n && j < b->n) {
+		uint32_t x = a->units[i], y = b->units[j];
+		if (x == NO_UNIT || y == NO_UNIT) { /* stands anywhere */
+			i += x == NO_UNIT;
+			j += y == NO_UNIT;
+			continue;
+		}
+		if (x == y && ret) {
+			ret->a[pairs] = a->values[i];
+			ret->b[pairs] = b->values[j];
+		}
+		pairs += x == y;
+		i += x <= y;
+		j += y <= x;
+	}
+	return pairs;
+}
+
+/* Where nobody named the column, inputs pair when most of the smaller side's do. */
+static bool pairs_up(const struct values *v, size_t pairs, size_t n_a, size_t n_b)
+{
+	if (!v->pair || v->unpaired || v->pair_named)
+		return v->pair && !v->unpaired;
+	return pairs >= 2 && pairs >= (n_a < n_b ? n_a : n_b) / 2;
+}
+
+static int take_sides(const struct values *v, struct cell *c, struct sides *ret)
+{
+	const struct series *a = &v->groups[v->baseline].series[c->metric];
+	const struct series *b = &v->groups[c->group].series[c->metric];
+	size_t pairs = v->pair ? match(a, b, NULL) : 0;
+
+	c->paired = pairs_up(v, pairs, a->n, b->n);
+	if (sides_new(ret, c->paired ? pairs : a->n, c->paired ? pairs : b->n) < 0)
+		return -ENOMEM;
+	if (c->paired) {
+		ret->n_a = ret->n_b = match(a, b, ret);
+		c->alone_base = a->n - pairs;
+		c->alone = b->n - pairs;
+	} else {
+		for (size_t i = 0; i < a->n; i++)
+			ret->a[ret->n_a++] = a->values[i];
+		for (size_t i = 0; i < b->n; i++)
+			ret->b[ret->n_b++] = b->values[i];
+	}
+	c->n_base = ret->n_a;
+	c->n = ret->n_b;
+	c->binary = a->n > 0 && b->n > 0 && a->binary && b->binary;
+	return 0;
+}
+
+/* ---- the four kinds of cells ------------------------------------------- */
+
+/* What a cell is computed with. */
+struct work {
+	const struct compare_options *options;
+	struct boot_options boot;
+	double detect_absolute; /* of --detect, as a difference; NAN: not asked */
+};
+
+/* What n would show, from the deviation of one of n. */
+static void plan(struct cell *c, const struct work *w, double scale, double n, double df_for_n)
+{
+	struct plan p = {scale, df_for_n, 1 - w->options->confidence, POWER};
+
+	if (!(n >= 2) || !isfinite(scale))
+		return;
+	c->detectable = means_detectable(&p, n);
+	if (!isnan(w->detect_absolute))
+		c->needed = means_needed(&p, w->detect_absolute);
+}
+
+/* Two samples of different size count as two of their harmonic mean. */
+static void plan_two(struct cell *c, const struct work *w, double var_a, double var_b)
+{
+	double n_a = (double)c->n_base, n_b = (double)c->n, n = 2 / (1 / n_a + 1 / n_b);
+
+	plan(c, w, sqrt((var_a / n_a + var_b / n_b) * n), n, 2);
+}
+
+static int numeric_pairs(struct cell *c, const struct work *w, const struct sides *s)
+{
+	double *d = calloc(s->n_a + 1, sizeof(*d));
+	struct boot_means boot;
+	struct signed_rank rank;
+	int status = -ENOMEM;
+
+	if (!d)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_a; i++)
+		d[i] = s->b[i] - s->a[i];
+	struct moments m = sample_moments(d, s->n_a);
+	status = ranktest_signed(d, s->n_a, &rank);
+	if (status == 0)
+		status = boot_pairs(s->a, s->b, s->n_a, &w->boot, &boot);
+	free(d);
+	if (status < 0)
+		return status;
+	struct effect e = means_effect_paired(&m, w->options->confidence);
+	c->interval = boot.difference;
+	c->relative_interval = boot.relative;
+	c->interval_by = "paired bootstrap BCa";
+	c->t = means_paired(&m, w->options->confidence);
+	c->test = rank.exact ? "Wilcoxon signed-rank, exact" : "Wilcoxon signed-rank, normal";
+	c->p = s->n_a > 0 ? rank.p : NAN;
+	c->effect_name = "Hedges' g of the differences";
+	c->effect = e.g;
+	c->effect_interval = e.interval;
+	c->order_name = "rank-biserial correlation";
+	c->order = rank.correlation;
+	plan(c, w, sqrt(m.variance), (double)m.n, 1);
+	c->verdict = m.n > 0 && rank.n == 0 ? VERDICT_EQUAL : VERDICT_UNSEEN;
+	return 0;
+}
+
+static int numeric_two(struct cell *c, const struct work *w, const struct sides *s)
+{
+	double confidence = w->options->confidence;
+	struct boot_means boot;
+	struct rank_sum rank;
+
+	if (s->n_a == 0 || s->n_b == 0)
+		return 0;
+	int status = ranktest_two(s->a, s->n_a, s->b, s->n_b, confidence, &rank);
+	if (status == 0)
+		status = boot_two(s->a, s->n_a, s->b, s->n_b, &w->boot, &boot);
+	if (status < 0)
+		return status;
+	struct moments a = sample_moments(s->a, s->n_a), b = sample_moments(s->b, s->n_b);
+	struct effect e = means_effect_two(&a, &b, confidence);
+	c->interval = boot.difference;
+	c->relative_interval = boot.relative;
+	c->interval_by = "bootstrap BCa";
+	c->t = means_welch(&a, &b, confidence);
+	c->test = rank.exact ? "Mann-Whitney U, exact" : "Mann-Whitney U, normal";
+	c->p = rank.p;
+	c->effect_name = "Hedges' g";
+	c->effect = e.g;
+	c->effect_interval = e.interval;
+	c->order_name = "Cliff's delta";
+	c->order = rank.delta;
+	c->order_interval = rank.delta_interval;
+	plan_two(c, w, a.variance, b.variance);
+	return 0;
+}
+
+/* An interval of proportions' difference over the baseline's proportion, taken as known. */
+static struct interval over(struct interval i, double base)
+{
+	return base > 0 ? (struct interval){i.low / base, i.high / base} : (struct interval){NAN, NAN};
+}
+
+static int binary_pairs_of(struct cell *c, const struct work *w, const struct sides *s)
+{
+	double confidence = w->options->confidence;
+	struct binary_pairs p = {0};
+
+	for (size_t i = 0; i < s->n_a; i++) {
+		bool first = s->a[i] != 0, second = s->b[i] != 0;
+		p.both += first && second;
+		p.first += first && !second;
+		p.second += !first && second;
+		p.none += !first && !second;
+	}
+	if (s->n_a == 0)
+		return 0;
+	c->interval = binary_paired_interval(&p, confidence);
+	c->relative_interval = over(c->interval, c->mean_base);
+	c->interval_by = "Bonett-Price";
+	c->test = "McNemar, exact";
+	c->p = binary_mcnemar(&p);
+	c->effect_name = "Cohen's g";
+	c->effect = binary_paired_effect(&p, confidence, &c->effect_interval, &c->order);
+	c->order_name = "odds ratio";
+	double n = (double)s->n_a + 2, up = ((double)p.second + 1) / n, down = ((double)p.first + 1) / n;
+	plan(c, w, sqrt(up + down - (up - down) * (up - down)), (double)s->n_a, 1);
+	c->verdict = p.first + p.second == 0 ? VERDICT_EQUAL : VERDICT_UNSEEN;
+	return 0;
+}
+
+static uint64_t ones(const double *values, size_t n)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += values[i] != 0;
+	return sum;
+}
+
+/* Of a proportion, as if one more of each kind had been seen: 0 of 5 is no proof of 0. */
+static double variance_of(uint64_t hits, size_t n)
+{
+	double p = ((double)hits + 1) / ((double)n + 2);
+
+	return p * (1 - p);
+}
+
+static int binary_two(struct cell *c, const struct work *w, const struct sides *s)
+{
+	double confidence = w->options->confidence;
+	struct binary_groups g = {s->n_a, ones(s->a, s->n_a), s->n_b, ones(s->b, s->n_b)};
+
+	c->interval = binary_groups_interval(&g, confidence);
+	c->relative_interval = over(c->interval, c->mean_base);
+	c->interval_by = "Newcombe";
+	c->test = "Fisher, exact";
+	c->p = binary_fisher(&g);
+	c->effect_name = "Cohen's h";
+	c->effect = binary_groups_effect(&g, confidence, &c->effect_interval, &c->order);
+	c->order_name = "odds ratio";
+	plan_two(c, w, variance_of(g.ones_a, s->n_a), variance_of(g.ones_b, s->n_b));
+	return 0;
+}
+
+/* ---- effects in words -------------------------------------------------- */
+
+/* Cohen's (1988) limits of small, medium and large. */
+static const struct {
+	const char *name;
+	double small, medium, large;
+} sizes[] = {
+	{"Hedges' g of the differences", 0.2, 0.5, 0.8},
+	{"Hedges' g", 0.2, 0.5, 0.8},
+	{"Cohen's h", 0.2, 0.5, 0.8},
+	{"Cohen's g", 0.05, 0.15, 0.25},
+};
+
+static const char *size_word(const char *name, double effect)
+{
+	double size = fabs(effect);
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && !isnan(size) && name; i++)
+		if (strcmp(sizes[i].name, name) == 0)
+			return size < sizes[i].small	? "negligible"
+			       : size < sizes[i].medium ? "small"
+			       : size < sizes[i].large	? "medium"
+							: "large";
+	return NULL;
+}
+
+/* ---- one cell --------------------------------------------------------- */
+
+/* The same metric and group draw the same numbers, whatever else is compared beside them: FNV-1a. */
+static uint64_t stream_of(const char *metric, const char *group)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (const char *s = metric; *s; s++)
+		hash = (hash ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+	hash *= UINT64_C(0x100000001b3);
+	for (const char *s = group; *s; s++)
+		hash = (hash ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static struct cell empty_cell(size_t metric, size_t group)
+{
+	struct interval none = {NAN, NAN};
+
+	return (struct cell){.metric = metric,
+			     .group = group,
+			     .mean_base = NAN,
+			     .mean = NAN,
+			     .difference = NAN,
+			     .relative = NAN,
+			     .interval = none,
+			     .relative_interval = none,
+			     .effect = NAN,
+			     .effect_interval = none,
+			     .order = NAN,
+			     .order_interval = none,
+			     .p = NAN,
+			     .q = NAN,
+			     .t = {NAN, NAN, NAN, NAN, none},
+			     .detectable = NAN,
+			     .needed = NAN,
+			     .verdict = VERDICT_UNSEEN};
+}
+
+/* The tests count orders or signs, of which few values have few: five pairs cannot come below 0.0625. */
+static double least_p(const struct cell *c)
+{
+	double a = (double)c->n_base, b = (double)c->n;
+
+	if (c->paired)
+		return exp2(1 - b);
+	return 2 * exp(lgamma(a + 1) + lgamma(b + 1) - lgamma(a + b + 1));
+}
+
+static int compute(struct cell *c, const struct values *v, struct work *w)
+{
+	static int (*const kinds[2][2])(struct cell *, const struct work *, const struct sides *) = {
+		{numeric_two, numeric_pairs}, {binary_two, binary_pairs_of}};
+	struct amount detect = {NAN, false};
+	struct sides s = {0};
+
+	int status = take_sides(v, c, &s);
+	if (status == 0) {
+		c->mean_base = sample_moments(s.a, s.n_a).mean;
+		c->mean = sample_moments(s.b, s.n_b).mean;
+		c->difference = c->mean - c->mean_base;
+		c->relative = c->mean_base != 0 ? c->difference / fabs(c->mean_base) : NAN;
+		if (w->options->detect && amount_read(w->options->detect, &detect) < 0)
+			detect.size = NAN;
+		w->detect_absolute = fabs(detect.percent ? detect.size * c->mean_base : detect.size);
+		w->boot.stream = stream_of(v->metrics[c->metric]->name, v->groups[c->group].label);
+		status = kinds[c->binary][c->paired](c, w, &s);
+		c->size = size_word(c->effect_name, c->effect);
+		c->least_p = least_p(c);
+	}
+	sides_done(&s);
+	return status;
+}
+
+/* ---- all of them ------------------------------------------------------ */
+
+/* Whether the ranks lean the other way than the mean does, as they do where a few large values make the mean.
+ */
+bool cell_leans_apart(const struct cell *c)
+{
+	return !c->binary && c->order * c->difference < 0;
+}
+
+static enum verdict judge(const struct cells *cells, const struct cell *c)
+{
+	double alpha = 1 - cells->options->confidence;
+	const struct noise *noise = &cells->values->noise[c->metric];
+
+	if (c->verdict == VERDICT_EQUAL)
+		return VERDICT_EQUAL;
+	if (isnan(c->q) || isnan(c->interval.low) || c->least_p > alpha)
+		return VERDICT_TOO_FEW;
+	bool test = c->q <= alpha, interval = c->interval.low > 0 || c->interval.high < 0;
+	if (!test || !interval || cell_leans_apart(c))
+		return test || interval ? VERDICT_UNSURE : VERDICT_UNSEEN;
+	return noise->repeats > 0 && fabs(c->difference) <= noise->difference ? VERDICT_NOISE
+									      : VERDICT_DIFFERENT;
+}
+
+/* The adjusted p values and what follows from them. 0, or -ENOMEM. */
+static int judge_all(struct cells *c)
+{
+	double *p = calloc(c->n + 1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->n; i++)
+		p[i] = c->list[i].p;
+	int status = fdr_adjust(p, c->n, p);
+	for (size_t i = 0; i < c->n && status == 0; i++) {
+		c->list[i].q = p[i];
+		c->list[i].verdict = judge(c, &c->list[i]);
+	}
+	free(p);
+	return status;
+}
+
+static int compute_all(struct cells *c, const struct values *v, struct work *w)
+{
+	struct progress progress = {0};
+	char what[200];
+	int status = 0;
+
+	progress_begin(&progress, -1);
+	for (size_t m = 0; m < v->n_metrics && status == 0; m++)
+		for (size_t g = 0; g < v->n_groups && status == 0; g++) {
+			if (g == v->baseline)
+				continue;
+			snprintf(what, sizeof(what), "%zu of %zu compared", c->n,
+				 v->n_metrics * (v->n_groups - 1));
+			progress_say(&progress, what);
+			c->list[c->n] = empty_cell(m, g);
+			status = compute(&c->list[c->n], v, w);
+			c->n += status == 0;
+		}
+	progress_hide(&progress);
+	return status;
+}
+
+int cells_compute(struct cells *c, const struct ctl *ctl, const struct values *v)
+{
+	const struct compare_options *o = ctl->own;
+	struct work w = {.options = o};
+
+	w.boot = (struct boot_options){.seed = (uint64_t)o->seed,
+				       .resamples = (size_t)o->resamples,
+				       .confidence = o->confidence,
+				       .stop = ctl_stop_flag()};
+	*c = (struct cells){.values = v, .options = o};
+	c->list = calloc(v->n_metrics * v->n_groups, sizeof(*c->list));
+	int status = c->list ? compute_all(c, v, &w) : -ENOMEM;
+	if (status == 0)
+		status = judge_all(c);
+	if (status == -EINTR)
+		return CTL_INTERRUPTED;
+	return status < 0 ? ctl_no_memory(ctl) : CTL_OK;
+}
+
+void cells_done(struct cells *c)
+{
+	free(c->list);
+}

@@ -1,0 +1,413 @@
+#include "compare.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+/* ---- a cell as fields --------------------------------------------------- */
+
+#define MOST_FIELDS 48
+
+/* A cell's numbers under their names: the columns of CSV, the keys of JSON. */
+struct fields {
+	const char *names[MOST_FIELDS];
+	xt_value values[MOST_FIELDS];
+	size_t n;
+};
+
+static void add(struct fields *f, const char *name, xt_value value)
+{
+	if (f->n == MOST_FIELDS) /* there are never so many */
+		return;
+	f->names[f->n] = name;
+	f->values[f->n++] = value;
+}
+
+static void add_real(struct fields *f, const char *name, double d)
+{
+	add(f, name, isnan(d) ? xt_null() : xt_real(d));
+}
+
+static void add_interval(struct fields *f, const char *low, const char *high, struct interval i)
+{
+	add_real(f, low, i.low);
+	add_real(f, high, i.high);
+}
+
+static const char *const verdict_words[] = {
+	[VERDICT_TOO_FEW] = "too_few", [VERDICT_EQUAL] = "equal", [VERDICT_UNSEEN] = "unseen",
+	[VERDICT_UNSURE] = "unsure",   [VERDICT_NOISE] = "noise", [VERDICT_DIFFERENT] = "different",
+};
+
+/* The texts are borrowed from the cell, the values and `sentence`. */
+static void fill_fields(struct fields *f, const struct cells *cells, const struct cell *c,
+			const char *sentence)
+{
+	const struct values *v = cells->values;
+
+	f->n = 0;
+	add(f, "metric", xt_text(v->metrics[c->metric]->name));
+	add(f, "group", xt_text(v->groups[c->group].label));
+	add(f, "baseline", xt_text(v->groups[v->baseline].label));
+	add(f, "paired", xt_bool(c->paired));
+	add(f, "n_baseline", xt_uint(c->n_base));
+	add(f, "n", xt_uint(c->n));
+	add_real(f, "mean_baseline", c->mean_base);
+	add_real(f, "mean", c->mean);
+	add_real(f, "difference", c->difference);
+	add_interval(f, "difference_low", "difference_high", c->interval);
+	add_real(f, "relative", c->relative);
+	add_interval(f, "relative_low", "relative_high", c->relative_interval);
+	add(f, "interval_method", xt_text(c->interval_by));
+	add(f, "test", xt_text(c->test));
+	add_real(f, "p", c->p);
+	add_real(f, "p_adjusted", c->q);
+	add(f, "effect_name", xt_text(c->effect_name));
+	add_real(f, "effect", c->effect);
+	add_interval(f, "effect_low", "effect_high", c->effect_interval);
+	add(f, "effect_size", xt_text(c->size));
+	add(f, "second_effect_name", xt_text(c->order_name));
+	add_real(f, "second_effect", c->order);
+	add_interval(f, "second_effect_low", "second_effect_high", c->order_interval);
+	add_real(f, "t", c->t.t);
+	add_real(f, "t_df", c->t.df);
+	add_real(f, "t_p", c->t.p);
+	add_interval(f, "t_low", "t_high", c->t.interval);
+	add_real(f, "detectable", c->detectable);
+	add_real(f, "n_needed", c->needed);
+	add(f, "repeats", xt_uint(v->noise[c->metric].repeats));
+	add_real(f, "noise_floor", v->noise[c->metric].difference);
+	add(f, "verdict", xt_text(verdict_words[c->verdict]));
+	add(f, "sentence", xt_text(sentence));
+}
+
+/* Calls `each` with the fields of every cell. CTL_OK, or the failure is reported. */
+static int each_cell(struct ctl *ctl, const struct cells *c,
+		     int each(void *data, size_t i, const struct fields *f), void *data)
+{
+	struct fields f;
+	int r = 0;
+
+	for (size_t i = 0; i < c->n && r == 0; i++) {
+		char *sentence = say_verdict(c, &c->list[i]);
+		if (!sentence)
+			return ctl_no_memory(ctl);
+		fill_fields(&f, c, &c->list[i], sentence);
+		r = each(data, i, &f);
+		free(sentence);
+	}
+	return r < 0 ? ctl_no_memory(ctl) : CTL_OK;
+}
+
+/* ---- rows ------------------------------------------------------------- */
+
+/* Rows in the making. */
+struct rows {
+	struct ctl *ctl;
+	struct format *format; /* owned; NULL: not begun */
+	const char *names[MOST_FIELDS], *types[MOST_FIELDS];
+};
+
+static int put_row(void *data, size_t i, const struct fields *f)
+{
+	struct rows *rows = data;
+
+	if (i == 0) {
+		struct format_options how = ctl_how_to_print(rows->ctl);
+		memcpy(rows->names, f->names, sizeof(rows->names));
+		for (size_t k = 0; k < f->n; k++)
+			rows->types[k] = "";
+		rows->format = format_new(&rows->ctl->out, &how, f->n, rows->names, rows->types);
+	}
+	return rows->format ? format_row(rows->format, f->values) : -1;
+}
+
+static int print_rows(struct ctl *ctl, const struct cells *c)
+{
+	struct rows rows = {.ctl = ctl};
+	int status = each_cell(ctl, c, put_row, &rows);
+
+	if (status == CTL_OK && format_end(rows.format, true) < 0)
+		status = ctl_no_memory(ctl);
+	format_free(rows.format);
+	return status;
+}
+
+/* ---- one object ------------------------------------------------------- */
+
+static void put_key(FILE *out, const char *key, xt_value value)
+{
+	json_print_text(out, key, strlen(key));
+	fputs(": ", out);
+	json_print(out, &value);
+}
+
+static int put_object(void *data, size_t i, const struct fields *f)
+{
+	FILE *out = data;
+
+	fputs(i ? ",\n  {" : "\n  {", out);
+	for (size_t k = 0; k < f->n; k++) {
+		fputs(k ? ", " : "", out);
+		put_key(out, f->names[k], f->values[k]);
+	}
+	putc('}', out);
+	return 0;
+}
+
+static void put_list(FILE *out, const char *key, const struct sentences *s)
+{
+	fprintf(out, ",\n \"%s\": [", key);
+	for (size_t i = 0; i < s->n; i++) {
+		fputs(i ? ",\n  " : "\n  ", out);
+		json_print_text(out, s->list[i], strlen(s->list[i]));
+	}
+	putc(']', out);
+}
+
+static int print_object(struct ctl *ctl, const struct relation *r, const struct cells *c,
+			const struct sentences *notes, const struct sentences *broken)
+{
+	const struct compare_options *o = c->options;
+	const struct values *v = c->values;
+	FILE *out = ctl->out.file;
+	const xt_field heads[] = {
+		XT("table", r->name),
+		XT("by", v->by->name),
+		XT("baseline", v->groups[v->baseline].label),
+		XT("pair_by", v->pair && !v->unpaired ? xt_text(v->pair->name) : xt_null()),
+		XT("confidence", o->confidence),
+		XT("resamples", o->resamples),
+		XT("seed", o->seed),
+		XT("value_bytes", v->bytes),
+	};
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		fputs(i ? ", " : "{", out);
+		put_key(out, heads[i].key, heads[i].value);
+	}
+	fputs(",\n \"cells\": [", out); // cppcheck-suppress constStatement
+	int status = each_cell(ctl, c, put_object, out);
+	putc(']', out);
+	put_list(out, "notes", notes);
+	put_list(out, "broken", broken);
+	fputs("}\n", out);
+	return status;
+}
+
+/* ---- tables for people ------------------------------------------------ */
+
+enum { COLUMNS = 11 };
+
+/* Which of them are shown, by their place in put_line(). */
+struct choice {
+	size_t n;
+	unsigned char at[COLUMNS];
+};
+
+/* Where all would not fit, better those that are read first than those that happen to fit. */
+static const struct choice *choose(const struct out *out)
+{
+	static const struct choice all = {COLUMNS, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}};
+	static const struct choice few = {6, {0, 1, 2, 3, 4, 10}};
+
+	return out->columns > 0 && out->columns < 110 ? &few : &all;
+}
+
+/* Texts of one line of a table. */
+struct line {
+	char n[48], change[48], p[32], q[32];
+};
+
+static xt_value number(double d)
+{
+	return isnan(d) ? xt_null() : xt_real(d);
+}
+
+static xt_value p_value(char text[32], double p)
+{
+	if (isnan(p))
+		return xt_null();
+	if (p < 0.0001)
+		return xt_text("< 0.0001");
+	snprintf(text, 32, "%.4f", p);
+	return xt_text(text);
+}
+
+/* A proportion's change is the difference itself, a hundred times. */
+static xt_value change_value(char text[48], const struct cell *c)
+{
+	double change = 100 * (c->binary ? c->difference : c->relative);
+
+	if (isnan(change))
+		return xt_null();
+	snprintf(text, 48, fabs(change) < 10 ? "%+.2f %s" : "%+.1f %s", change, c->binary ? "pt" : "%");
+	return xt_text(text);
+}
+
+static int put_line(struct format *f, const struct choice *choice, const struct cells *cells,
+		    const struct cell *c)
+{
+	xt_value chosen[COLUMNS];
+	struct line l;
+
+	if (c->paired)
+		snprintf(l.n, sizeof(l.n), "%zu pairs", c->n);
+	else
+		snprintf(l.n, sizeof(l.n), "%zu, %zu", c->n_base, c->n);
+	const xt_value row[COLUMNS] = {
+		xt_text(cells->values->groups[c->group].label),
+		xt_text(l.n),
+		number(c->mean_base),
+		number(c->mean),
+		change_value(l.change, c),
+		number(c->difference),
+		number(c->interval.low),
+		number(c->interval.high),
+		number(c->effect),
+		p_value(l.p, c->p),
+		p_value(l.q, c->q),
+	};
+	for (size_t i = 0; i < choice->n; i++)
+		chosen[i] = row[choice->at[i]];
+	return format_row(f, chosen);
+}
+
+static void put_head(FILE *out, const struct cells *c, size_t from)
+{
+	const struct cell *cell = &c->list[from];
+	const struct values *v = c->values;
+	const char *metric = v->metrics[cell->metric]->name;
+
+	text_put(out, metric, strlen(metric), SIZE_MAX);
+	fputs(": each beside '", out);
+	text_put(out, v->groups[v->baseline].shown, strlen(v->groups[v->baseline].shown), SIZE_MAX);
+	putc('\'', out);
+	if (cell->paired) {
+		fputs(", in pairs of the same ", out);
+		text_put(out, v->pair->name, strlen(v->pair->name), SIZE_MAX);
+	}
+	putc('\n', out);
+}
+
+static int put_table(struct ctl *ctl, const struct cells *c, size_t from, size_t to)
+{
+	const struct choice *choice = choose(&ctl->out);
+	struct format_options how = ctl_how_to_print(ctl);
+	char low[32];
+	const char *const names[COLUMNS] = {c->values->by->name, "n", "baseline", "mean",   "change",
+					    "difference",	 low, "to",	  "effect", "p",
+					    "adjusted p"};
+	const char *chosen[COLUMNS], *types[COLUMNS];
+
+	snprintf(low, sizeof(low), "%g %% from", 100 * c->options->confidence);
+	for (size_t i = 0; i < choice->n; i++) {
+		chosen[i] = names[choice->at[i]];
+		types[i] = "";
+	}
+	how.digits = 4;
+	struct format *f = format_new(&ctl->out, &how, choice->n, chosen, types);
+	int r = f ? 0 : -1;
+	for (size_t i = from; i < to && r == 0; i++)
+		r = put_line(f, choice, c, &c->list[i]);
+	if (r == 0)
+		r = ctl_format_end(ctl, &ctl->out, f, choice->n, true);
+	format_free(f);
+	return r < 0 ? ctl_no_memory(ctl) : CTL_OK;
+}
+
+static int put_verdicts(struct ctl *ctl, const struct cells *c, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++) {
+		const char *label = c->values->groups[c->list[i].group].shown;
+		char *verdict = say_verdict(c, &c->list[i]);
+		if (!verdict)
+			return ctl_no_memory(ctl);
+		fputs("  ", ctl->out.file);
+		text_put(ctl->out.file, label, strlen(label), SIZE_MAX);
+		fputs(": ", ctl->out.file);
+		text_put(ctl->out.file, verdict, strlen(verdict), SIZE_MAX);
+		putc('\n', ctl->out.file);
+		free(verdict);
+	}
+	return CTL_OK;
+}
+
+/* What the numbers are, for who wants to look them up: of each kind of comparison once. */
+static void put_foot(FILE *out, const struct cells *c, size_t from, size_t to)
+{
+	bool told[2][2] = {{false}};
+	bool any = false;
+
+	for (size_t i = from; i < to; i++) {
+		const struct cell *cell = &c->list[i];
+		bool *done = &told[cell->binary][cell->paired];
+		if (!cell->test || *done)
+			continue;
+		fprintf(out, "%s%.*s p, %s interval, %s", any ? "; " : "  (", (int)strcspn(cell->test, ","),
+			cell->test, cell->interval_by, cell->effect_name);
+		*done = any = true;
+	}
+	if (any)
+		fprintf(out, "; seed %lld, %lld resamples)\n", (long long)c->options->seed,
+			(long long)c->options->resamples);
+}
+
+static int print_tables(struct ctl *ctl, const struct cells *c, const struct sentences *notes)
+{
+	int status = CTL_OK;
+
+	for (size_t from = 0, to; from < c->n && status == CTL_OK; from = to) {
+		for (to = from + 1; to < c->n && c->list[to].metric == c->list[from].metric; to++)
+			;
+		put_head(ctl->out.file, c, from);
+		status = put_table(ctl, c, from, to);
+		if (status == CTL_OK)
+			status = put_verdicts(ctl, c, from, to);
+		put_foot(ctl->out.file, c, from, to);
+		putc('\n', ctl->out.file);
+	}
+	for (size_t i = 0; i < notes->n; i++) {
+		fputs("note: ", ctl->out.file);
+		text_put(ctl->out.file, notes->list[i], strlen(notes->list[i]), SIZE_MAX);
+		putc('\n', ctl->out.file);
+	}
+	return status;
+}
+
+/* ---- all of it -------------------------------------------------------- */
+
+static int print_in_form(struct ctl *ctl, const struct relation *r, const struct cells *c,
+			 const struct sentences *notes, const struct sentences *broken)
+{
+	if (ctl->options.json)
+		return print_object(ctl, r, c, notes, broken);
+	if (ctl->options.format == FORMAT_TABLE)
+		return print_tables(ctl, c, notes);
+	for (size_t i = 0; i < notes->n; i++)
+		ctl_note(ctl, "%s", notes->list[i]);
+	return print_rows(ctl, c);
+}
+
+int compare_print(struct ctl *ctl, const struct relation *r, const struct cells *c, const struct rule *rules)
+{
+	struct sentences notes = {0}, broken = {0};
+	int status;
+
+	say_notes(c, &notes);
+	say_broken(c, rules, &broken);
+	if (notes.failed || broken.failed)
+		status = ctl_no_memory(ctl);
+	else
+		status = print_in_form(ctl, r, c, &notes, &broken);
+	fflush(ctl->out.file);
+	for (size_t i = 0; i < broken.n && status == CTL_OK; i++)
+		ctl_error(ctl, "--fail-on %s", broken.list[i]);
+	if (broken.n > 0 && status == CTL_OK)
+		status = CTL_FAILED;
+	sentences_done(&notes);
+	sentences_done(&broken);
+	return status;
+}

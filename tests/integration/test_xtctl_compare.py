@@ -1,0 +1,518 @@
+"""xtctl compare: which groups are held against which, by what, and what it says of them. That the numbers are right is for
+test_stats.py; here they need only be those of the right values."""
+import fcntl
+import json
+import math
+import os
+import pty
+import random
+import signal
+import sqlite3
+import struct
+import subprocess
+import termios
+from pathlib import Path
+
+import pytest
+from conftest import TIMEOUT, XTCTL
+
+st = pytest.importorskip("scipy.stats")
+pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def run(*args, env=None):
+    p = subprocess.run([XTCTL, "compare", *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT,
+                       env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})})
+    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
+    return p
+
+
+def ok(*args, **kw):
+    p = run(*args, **kw)
+    assert p.returncode == 0, (args, p.returncode, p.stderr)
+    return p.stdout
+
+
+def answer(*args, status=0):
+    """The whole answer as an object."""
+    p = run(*args, "--json")
+    assert p.returncode == status, (args, p.returncode, p.stderr)
+    return json.loads(p.stdout)
+
+
+def cell(*args):
+    (one,) = answer(*args)["cells"]
+    return one
+
+
+def fails(status, sentence, *args):
+    p = run(*args)
+    assert p.returncode == status and not p.stdout, (args, p.returncode, p.stdout, p.stderr)
+    assert p.stderr.startswith("xtctl: ") and sentence in p.stderr, p.stderr
+
+
+@pytest.fixture
+def table(daemon, db):
+    """table(columns, rows): a database with a table `events` of them, served."""
+    def make(columns, rows, name="events"):
+        con = sqlite3.connect(db)
+        con.execute(f"CREATE TABLE \"{name}\"({columns})")
+        for row in rows:
+            con.execute(f"INSERT INTO \"{name}\" VALUES({', '.join('?' * len(row))})", row)
+        con.commit()
+        con.close()
+        return daemon(db).db
+
+    return make
+
+
+def two(n=30, shift=0.5, spread=0.3, seed=1):
+    """(model, input_id, latency, ok) of two models on the same inputs; the second is slower."""
+    r = random.Random(seed)
+    rows = []
+    for i in range(n):
+        base = 10 + r.gauss(0, 3)
+        rows.append(("a", i, base, int(r.random() < 0.5)))
+        rows.append(("b", i, base + r.gauss(shift, spread), int(r.random() < 0.9)))
+    r.shuffle(rows)
+    return rows
+
+
+COLUMNS = "model TEXT, input_id INTEGER, latency REAL, ok INTEGER"
+
+
+def by_input(rows, model, column):
+    return {r[1]: r[column] for r in rows if r[0] == model and r[column] is not None}
+
+
+# ---- what is held against what ---------------------------------------------
+
+
+def test_pairs(table):
+    rows = two() + [("a", 100, 9.0, 1), ("b", 101, 9.0, 1), ("b", None, 5.0, 0), ("a", 5000, None, None)]
+    db = table(COLUMNS, rows)
+    c = cell(db, "--metric", "latency", "--by", "model", "--baseline", "a")
+    a, b = by_input(rows, "a", 2), by_input(rows, "b", 2)
+    both = sorted(set(a) & set(b))
+    d = [b[i] - a[i] for i in both]
+    assert len(both) == 30 == c["n"] == c["n_baseline"] and c["paired"] is True
+    assert c["mean_baseline"] == pytest.approx(sum(a[i] for i in both) / 30, rel=1e-12)
+    assert c["difference"] == pytest.approx(sum(d) / 30, rel=1e-12)
+    assert c["relative"] == pytest.approx(c["difference"] / c["mean_baseline"])
+    assert c["p"] == pytest.approx(st.wilcoxon(d, mode="exact").pvalue, rel=1e-12) == c["p_adjusted"]
+    assert c["t_p"] == pytest.approx(st.ttest_1samp(d, 0).pvalue, rel=1e-9)
+    assert c["difference_low"] < c["difference"] < c["difference_high"]
+    assert abs(c["difference_low"] - c["t_low"]) < 0.03 and abs(c["difference_high"] - c["t_high"]) < 0.03
+    assert c["verdict"] == "different" and "slower, sure" in c["sentence"]
+    notes = answer(db, "--metric", "latency", "--by", "model", "--baseline", "a")["notes"]
+    assert any("2 of its values and 1 of the baseline's have no partner" in n for n in notes), notes
+    assert any(n == "1 row without latency (NULL or NaN) left out" for n in notes), notes
+
+
+def test_samples(table):
+    rows = two()
+    db = table(COLUMNS, rows)
+    c = cell(db, "--metric", "latency", "--by", "model", "--baseline", "a", "--unpaired")
+    a, b = list(by_input(rows, "a", 2).values()), list(by_input(rows, "b", 2).values())
+    assert c["paired"] is False and (c["n_baseline"], c["n"]) == (30, 30)
+    assert c["p"] == pytest.approx(st.mannwhitneyu(b, a, method="exact").pvalue, rel=1e-9)
+    assert c["t_p"] == pytest.approx(st.ttest_ind(b, a, equal_var=False).pvalue, rel=1e-9)
+    assert c["verdict"] == "unseen" and "only differences over" in c["sentence"]
+    # In pairs, the same data show it.
+    assert cell(db, "--metric", "latency", "--by", "model", "--baseline", "a")["verdict"] == "different"
+
+
+def test_outcomes(table):
+    rows = two(60)
+    db = table(COLUMNS, rows)
+    a, b = by_input(rows, "a", 3), by_input(rows, "b", 3)
+    first, second = (sum(x[i] > y[i] for i in a) for x, y in ((a, b), (b, a)))
+    c = cell(db, "--metric", "ok", "--by", "model", "--baseline", "a")
+    assert c["test"] == "McNemar, exact" and c["p"] == pytest.approx(st.binomtest(first, first + second).pvalue)
+    assert c["difference"] == pytest.approx((second - first) / 60)
+    assert c["second_effect"] == pytest.approx(second / first) and "points higher, sure" in c["sentence"]
+    c = cell(db, "--metric", "ok", "--by", "model", "--baseline", "a", "--unpaired")
+    want = st.fisher_exact([[sum(a.values()), 60 - sum(a.values())], [sum(b.values()), 60 - sum(b.values())]])[1]
+    assert c["test"] == "Fisher, exact" and c["p"] == pytest.approx(want)
+
+
+def test_means_of_several_rows(table):
+    """Three rows of one input count once, so that nobody is sure because of copies."""
+    rows = [(*r[:2], r[2] + more, r[3]) for r in two(12) for more in (0, 3, 6)]
+    db = table(COLUMNS, rows)
+    got = answer(db, "--metric", "latency,ok", "--by", "model", "--baseline", "a")
+    assert [c["n"] for c in got["cells"]] == [12, 12] and got["pair_by"] == "input_id"
+    assert got["cells"][0]["mean_baseline"] == pytest.approx(sum(r[2] for r in rows if r[0] == "a") / 36)
+    samples = answer(db, "--metric", "latency", "--by", "model", "--unpaired")
+    assert samples["cells"][0]["n"] == 12 and samples["pair_by"] is None
+    assert not any("pairs" in n for n in samples["notes"])
+    assert any("24 times several rows of one 'model' and 'input_id' are averaged" in n for n in got["notes"])
+
+
+def test_pairs_only_where_they_match(table):
+    rows = [("a", i, i % 7 + 1.0, 0) for i in range(20)] + [("b", i, i % 5 + 1.0, 0) for i in range(17, 37)]
+    db = table(COLUMNS, rows)
+    got = answer(db, "--metric", "latency", "--by", "model")
+    assert got["cells"][0]["paired"] is False and got["cells"][0]["n"] == 20
+    assert any("--pair-by insists" in n for n in got["notes"])
+    c = cell(db, "--metric", "latency", "--by", "model", "--pair-by", "input_id")
+    assert c["paired"] is True and c["n"] == 3 and c["verdict"] == "too_few"
+    assert "too few pairs" in c["sentence"]
+
+
+def test_pair_by_any_column(table):
+    """Text, blob and mixed keys; the same key in another type is another input."""
+    keys = ["x", b"x", 1, 2.5, "ü" * 3000, "1"]
+    rows = [(m, k, 1.0 + i + (m == "b") * (2 + i / 8)) for m in "ab" for i, k in enumerate(keys)]
+    db = table("model TEXT, key, v REAL", rows)
+    c = cell(db, "--metric", "v", "--by", "model", "--pair-by", "key")
+    assert c["paired"] and c["n"] == 6 and c["difference"] == pytest.approx(2 + 15 / 48)
+
+
+def test_values_that_are_no_numbers(table):
+    rows = two(20)
+    rows += [("a", 200, "text", 1), ("a", 201, b"blob", 1), ("b", 202, math.inf, 1), ("b", 203, math.nan, 1)]
+    db = table(COLUMNS.replace("REAL", ""), rows)
+    got = answer(db, "--metric", "latency", "--by", "model", "--baseline", "a")
+    assert got["cells"][0]["n"] == 20
+    for note in ("2 values of latency that are no number left out", "1 infinite value of latency left out",
+                 "1 row without latency"):
+        assert any(note in n for n in got["notes"]), (note, got["notes"])
+
+
+def test_cached_rows_are_copies(table):
+    rows = [(*r, "") for r in two(20)] + [("b", i, 1000.0, 1, "calm-otter-1234") for i in range(20)]
+    db = table(COLUMNS + ", cache TEXT", rows)
+    got = answer(db, "--metric", "latency", "--by", "model", "--baseline", "a")
+    assert got["cells"][0]["mean"] < 20 and any("20 rows from the cache left out" in n for n in got["notes"])
+    got = answer(db, "--metric", "latency", "--by", "model", "--baseline", "a", "--cached")
+    assert got["cells"][0]["mean"] > 400 and not any("cache" in n for n in got["notes"])
+
+
+def test_only_cached_rows(table):
+    db = table(COLUMNS + ", cache TEXT", [(*r, "calm-otter-1234") for r in two(3)])
+    fails(1, "no value of 'latency' was measured: 6 rows came from the cache; --cached counts them", db, "--metric",
+          "latency", "--by", "model")
+
+
+def test_where(table):
+    db = table(COLUMNS, two(30))
+    c = cell(db, "--metric", "latency", "--by", "model", "--where", "input_id < 10 -- and no more")
+    assert c["n"] == 10
+    fails(1, "no row of table 'events' has a 'model' and fits --where", db, "--metric", "latency", "--by", "model",
+          "--where", "input_id > 1000")
+    fails(1, "syntax error", db, "--metric", "latency", "--by", "model", "--where", "input_id >")
+    fails(1, "no such column", db, "--metric", "latency", "--by", "model", "--where", "inputs = 1")
+
+
+# ---- the baseline --------------------------------------------------------------
+
+
+def test_the_first_one_logged_is_the_baseline(table):
+    rows = [("m1", "2026-01-03", 1.0), ("m2", "2026-01-01", 2.0), ("m3", "2026-01-02", 3.0)] * 8
+    db = table("model TEXT, timestamp TEXT, v REAL", rows)
+    got = answer(db, "--metric", "v", "--by", "model")
+    assert got["baseline"] == "m2" and [c["group"] for c in got["cells"]] == ["m3", "m1"]
+    assert "the baseline is the 'model' that was logged first, 'm2'" in got["notes"][0]
+    assert answer(db, "--metric", "v", "--by", "model", "--baseline", "m3")["baseline"] == "m3"
+    fails(1, "no 'model' is 'm4'; there are 'm2', 'm3', 'm1'", db, "--metric", "v", "--by", "model", "--baseline", "m4")
+
+
+@pytest.mark.parametrize("kind, value, name, label", [
+    ("INTEGER", (1, 2), "2", "2"), ("INTEGER", (1, 2), "2.0", "2"), ("REAL", (0.1, 0.5), "0.50", "0.5"),
+    ("BOOLEAN", (0, 1), "true", "true"), ("BOOLEAN", (0, 1), "1", "true"), ("TEXT", ("", "x"), "x", "x"),
+    ("BLOB", (b"a", b"\xff"), "0xff", "0xff"), ("TEXT", ("a", "A"), "A", "A")])
+def test_values_of_groups(kind, value, name, label, table):
+    db = table(f"v REAL, g {kind}", [(i, value[i % 2]) for i in range(40)])
+    got = answer(db, "--metric", "v", "--by", "g", "--baseline", name)
+    assert got["baseline"] == label and got["cells"][0]["n"] == got["cells"][0]["n_baseline"] == 20
+
+
+# ---- what it says --------------------------------------------------------------
+
+
+def spread(n, *groups):
+    """Rows (g, input_id, v): each group adds its own function of i to a spread that all share."""
+    return [(name, i, 100 + 3 * math.sin(i * 12.9898) + f(i)) for i in range(n) for name, f in groups]
+
+
+@pytest.mark.parametrize("f, verdict, sentence", [
+    (lambda i: 0, "equal", "no difference: all 40 pairs are equal"),
+    (lambda i: 10 + i % 3, "different", "11 % higher, sure (p < 0.0001); large effect"),
+    (lambda i: math.cos(i * 78.233), "unseen", "no difference seen; with 40 pairs only differences over 0.32 % would show"),
+    (lambda i: 200 if i == 7 else -1.01 - i / 1000, "unsure", "4 % higher on average, yet most pairs are lower (p < 0.0001)"),
+])
+def test_verdicts(f, verdict, sentence, table):
+    db = table("g TEXT, input_id INTEGER, v REAL", spread(40, ("a", lambda i: 0), ("b", f)))
+    c = cell(db, "--metric", "v", "--by", "g")
+    assert (c["verdict"], c["sentence"]) == (verdict, sentence)
+
+
+def test_few(table):
+    db = table("g TEXT, input_id INTEGER, v REAL, w REAL",
+               [("a", 1, 1.0, None), ("b", 1, 2.0, 1.0), ("c", 2, 1.0, 1.0), ("b", 2, 5.0, 3.0)])
+    got = answer(db, "--metric", "v,w", "--by", "g", "--pair-by", "input_id")
+    assert [c["sentence"] for c in got["cells"]] == [
+        "too few pairs for any difference to show (1)", *["nothing to compare: no input in common with the baseline"] * 3]
+    got = answer(db, "--metric", "v,w", "--by", "g", "--unpaired")
+    assert [c["sentence"] for c in got["cells"]] == [
+        "too few values for any difference to show (2 beside the baseline's 1)",
+        "too few values for any difference to show (1 beside the baseline's 1)",
+        "nothing to compare: the baseline has no value", "nothing to compare: the baseline has no value"]
+    assert all(c["p_adjusted"] is None or c["p_adjusted"] <= 1 for c in got["cells"])
+
+
+def test_adjusted_for_all_cells(table):
+    groups = [("a", lambda i: 0)] + [(f"g{k}", lambda i, k=k: 0.2 * k * math.cos(i * 78.233 + k)) for k in range(1, 8)]
+    db = table("g TEXT, input_id INTEGER, v REAL", spread(30, *groups))
+    cells = answer(db, "--metric", "v", "--by", "g")["cells"]
+    p = sorted(c["p"] for c in cells)
+    for c in cells:
+        want = min(1, min(q * len(p) / (k + 1) for k, q in enumerate(p) if q >= c["p"]))
+        assert c["p_adjusted"] == pytest.approx(want, rel=1e-12)
+
+
+def test_detect(table):
+    db = table(COLUMNS, two(20, shift=0))
+    got = answer(db, "--metric", "latency,ok", "--by", "model", "--detect", "0.1%")
+    c = got["cells"][0]
+    assert c["n_needed"] > 20 and c["detectable"] > 0.001 * c["mean_baseline"]
+    assert any(n.startswith("latency: too few to see a difference of 0.1% in 1 of 1 comparisons; it takes") for n in got["notes"])
+    assert not any("too few" in n for n in answer(db, "--metric", "latency", "--by", "model", "--detect", "50")["notes"])
+
+
+def test_noise_floor(table):
+    """Runs of the same parameters that differ as much as the groups do: nobody is sure any more."""
+    rows = [(m, i, 10 + i % 3 + (m == "b") + run, f"run-{m}-{run}") for m in "ab" for i in range(30) for run in (0, 2)]
+    db = table("model TEXT, input_id INTEGER, v REAL, track_id TEXT", rows)
+    assert cell(db, "--metric", "v", "--by", "model")["verdict"] == "different"
+    con = sqlite3.connect(db)
+    con.executemany("INSERT INTO xt_runs(track_id, status, start_time, params) VALUES(?, 'finished', '2026-01-01', ?)",
+                    [(f"run-{m}-{run}", f'{{"model": "{m}"}}') for m in "ab" for run in (0, 2)])
+    con.commit()
+    con.close()
+    for more in ((), ("--unpaired",)):
+        got = answer(db, "--metric", "v", "--by", "model", *more)
+        c = got["cells"][0]
+        assert (c["repeats"], c["noise_floor"], c["verdict"]) == (2, 2.0, "noise" if not more else c["verdict"]), more
+        assert any("repeated runs of one configuration differ by up to" in n for n in got["notes"])
+    assert "but repeated runs of one configuration differ as much" in cell(db, "--metric", "v", "--by", "model")["sentence"]
+    # By run, the runs are what is compared.
+    assert answer(db, "--metric", "v", "--by", "track_id")["cells"][0]["repeats"] == 0
+
+
+def test_noise_floor_without_inputs(table):
+    """Means are held against means; a configuration's first run has none before it."""
+    rows = [(m, 10 + i % 7 + run, f"run-{m}-{run}") for m in "ab" for i in range(30) for run in (0, 1, 4)]
+    db = table("model TEXT, v REAL, track_id TEXT", rows + [("b", 1e6, "alone")])
+    con = sqlite3.connect(db)
+    con.executemany("INSERT INTO xt_runs(track_id, status, start_time, params) VALUES(?, 'finished', '2026-01-01', ?)",
+                    [(f"run-{m}-{run}", f'{{"model": "{m}"}}') for m in "ab" for run in (0, 1, 4)] +
+                    [("alone", '{"model": "c"}'), ("unseen", '{"model": "c"}')])
+    con.commit()
+    con.close()
+    c = cell(db, "--metric", "v", "--by", "model")
+    assert c["repeats"] == 4 and c["noise_floor"] == pytest.approx(3)  # 1, 3, 1, 3
+
+
+def test_mean_and_ranks_may_lean_apart(table):
+    """One in five is much slower, the others a little faster: neither answer alone would do."""
+    rows = [(g, i, 100.0 + i % 11 + (g == "b") * (100 + i / 7 if i % 5 == 0 else -1 - i / 1000)) for g in "ab" for i in range(400)]
+    db = table("g TEXT, input_id INTEGER, latency REAL", rows)
+    c = cell(db, "--metric", "latency", "--by", "g")
+    assert c["p_adjusted"] < 0.001 and c["difference_low"] > 0 and c["second_effect"] < 0
+    assert c["verdict"] == "unsure" and c["sentence"].endswith("% slower on average, yet most pairs are faster (p < 0.0001)")
+
+
+# ---- limits for CI ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rules, when, status", [
+    (["v>+5%"], "sure", 1), (["v>10"], "sure", 1), (["v>+12%"], "sure", 0), (["v<-5%"], "sure", 0), (["v > 5 %"], "sure", 1),
+    (["v>+12%", "v>1%"], "sure", 1), (["V>+5%"], "sure", 1),
+    (["v>+5%"], "proven", 1), (["v>+10.85%"], "sure", 1), (["v>+10.85%"], "proven", 0),
+    (["w>+0.1%"], "sure", 0), (["w>+0.1%"], "proven", 0), (["w>+0.1%"], "measured", 1), (["w<-90%"], "measured", 0),
+])
+def test_fail_on(rules, when, status, table):
+    """v is 11 % higher, w by chance; in c both are as in the baseline."""
+    rows = [(g, i, 100 + x + (g == "b") * (10 + i % 3), 100 + x + (g == "b") * (0.15 + math.cos(i * 78.233)))
+            for g in "abc" for i in range(40) for x in [3 * math.sin(i * 12.9898)]]
+    db = table("g TEXT, input_id INTEGER, v REAL, w REAL", rows)
+    more = [word for rule in rules for word in ("--fail-on", rule)]
+    p = run(db, "--metric", "v,w", "--by", "g", "--fail-when", when, *more)
+    assert p.returncode == status, (p.stdout, p.stderr)
+    assert "sure" in p.stdout
+    if not status:
+        assert p.stderr == ""
+    else:
+        assert p.stderr.startswith(f"xtctl: --fail-on '{rules[-1]}' is broken by 'b': "), p.stderr
+        assert p.stderr.count("\n") == 1, p.stderr
+    got = answer(db, "--metric", "v,w", "--by", "g", "--fail-when", when, *more, status=status)
+    assert len(got["broken"]) == status
+
+
+def test_a_limit_that_cannot_be_judged_is_no_pass(table):
+    db = table("g TEXT, v REAL", [("a", 1.0), ("b", 1.0)])
+    p = run(db, "--metric", "v", "--by", "g", "--fail-on", "v>5%")
+    assert p.returncode == 1 and "'v>5%' cannot be judged for 'b': too few values" in p.stderr
+    assert run(db, "--metric", "v", "--by", "g", "--fail-on", "v>5%", "--fail-when", "measured").returncode == 0
+
+
+@pytest.mark.parametrize("rule, sentence", [
+    ("v", "neither > nor <"), ("w>5%", "'w', which --metric does not name"), ("v>", "'' is no amount"),
+    ("v>fast", "'fast' is no amount"), ("v>5%%", "'5%%' is no amount"), ("v>nan", "is no amount"), ("v>=5%", "is no amount")])
+def test_bad_rules(rule, sentence, table):
+    db = table("g TEXT, v REAL", [("a", 1.0), ("b", 1.0)])
+    fails(2, sentence, db, "--metric", "v", "--by", "g", "--fail-on", rule)
+
+
+def test_metric_with_a_sign_in_its_name(table):
+    db = table("g TEXT, \"p>0.5\" REAL", [("ab"[i % 2], i % 2 * 10 + i / 100) for i in range(40)])
+    assert run(db, "--metric", "p>0.5", "--by", "g", "--fail-on", "p>0.5>3").returncode == 1
+    assert run(db, "--metric", "p>0.5", "--by", "g", "--fail-on", "p>0.5>30").returncode == 0
+
+
+# ---- mistakes ------------------------------------------------------------------
+
+
+def test_mistakes(table):
+    db = table(COLUMNS + ", name TEXT, none_at_all REAL", [(*r, f"x{r[1]}", None) for r in two(300)])
+    fails(2, "--metric is missing", db, "--by", "model")
+    fails(2, "--by is missing", db, "--metric", "latency")
+    fails(1, "no column 'latencyy' in table 'events'; did you mean 'latency'?", db, "--metric", "latencyy", "--by", "model")
+    fails(1, "did you mean 'model'?", db, "--metric", "latency", "--by", "modle")
+    fails(1, "column 'name' has no numbers, only text", db, "--metric", "name", "--by", "model")
+    fails(1, "column 'none_at_all' has no numbers, only NULL", db, "--metric", "none_at_all", "--by", "model")
+    fails(1, "column 'input_id' has more than 200 values", db, "--metric", "latency", "--by", "input_id")
+    fails(1, "all rows have the same 'model', 'a'", db, "--metric", "latency", "--by", "model", "--where", "model = 'a'")
+    fails(1, "no row of table 'events' has a 'none_at_all'", db, "--metric", "latency", "--by", "none_at_all")
+    fails(2, "names 'ok' twice", db, "--metric", "ok,latency,OK", "--by", "model")
+    fails(2, "exclude each other", db, "--metric", "ok", "--by", "model", "--pair-by", "input_id", "--unpaired")
+    fails(2, "the same column", db, "--metric", "ok", "--by", "model", "--pair-by", "model")
+    fails(2, "'model' cannot be compared", db, "--metric", "model", "--by", "model")
+    fails(2, "--detect 'x' is no difference", db, "--metric", "ok", "--by", "model", "--detect", "x")
+    fails(2, "--confidence", db, "--metric", "ok", "--by", "model", "--confidence", "95")
+    fails(1, "no table 'nowhere'", db, "--metric", "ok", "--by", "model", "--table", "nowhere")
+
+
+# ---- chance -----------------------------------------------------------------
+
+
+def test_seeds(table):
+    db = table(COLUMNS, two(30))
+    args = [db, "--by", "model", "--baseline", "a"]
+    first = answer(*args, "--metric", "latency")
+    assert first["seed"] == 1 and first["resamples"] == 10000
+    assert answer(*args, "--metric", "latency") == first
+    other = answer(*args, "--metric", "latency", "--seed", "2")["cells"][0]
+    assert other["difference_low"] != first["cells"][0]["difference_low"] and other["p"] == first["cells"][0]["p"]
+    # What else is compared does not change a cell, but for its adjusted p.
+    both = answer(*args, "--metric", "ok,latency")["cells"][1]
+    assert both["difference_low"] == first["cells"][0]["difference_low"]
+
+
+def test_confidence(table):
+    db = table(COLUMNS, two(30))
+    wide, narrow = (cell(db, "--metric", "latency", "--by", "model", "--confidence", c) for c in ("0.99", "0.8"))
+    assert wide["difference_low"] < narrow["difference_low"] < narrow["difference_high"] < wide["difference_high"]
+
+
+def test_ctrl_c(table):
+    """A long bootstrap ends at once."""
+    db = table(COLUMNS, two(20000))
+    p = subprocess.Popen([XTCTL, "compare", db, "--metric", "latency", "--by", "model", "--resamples", "1000000"],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while "compare" not in Path(f"/proc/{p.pid}/cmdline").read_text() or utime(p.pid) < 50:
+        assert p.poll() is None
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 130 and not out, (p.returncode, out, err)
+
+
+def utime(pid):
+    """Ticks of the processor that a process has used: past 50 it no longer reads."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11])
+
+
+def test_the_daemon_dies_in_the_middle(served, monkeypatch):
+    """In a question that would take minutes."""
+    con = sqlite3.connect(served.db)
+    con.executescript("CREATE TABLE a AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 30000) SELECT i FROM n;"
+                      "CREATE VIEW pairs AS SELECT a.i + b.i AS v, a.i % 2 AS g FROM a, a AS b")
+    con.close()
+    monkeypatch.setenv("XETRACK_AUTOSTART", "0")
+    before = utime(served.pid)
+    p = subprocess.Popen([XTCTL, "compare", served.db, "--table", "pairs", "--metric", "v", "--by", "g"], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE)
+    while utime(served.pid) < before + 20:
+        assert p.poll() is None
+    served.expected = -signal.SIGKILL
+    os.kill(served.pid, signal.SIGKILL)
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 1 and not out and err.startswith(b"xtctl: ") and err.count(b"\n") == 1, (p.returncode, out, err)
+
+
+# ---- as people see it ---------------------------------------------------------
+
+
+def demo():
+    """Three models on forty inputs, with everything there is to be said about them."""
+    r = random.Random(7)
+    rows = []
+    for i in range(40):
+        hard = r.gauss(0, 20)
+        for model, slower, right in (("small", 0, 0.6), ("large", 35, 0.95), ("größe 'L'", 1, 0.6)):
+            rows.append(("t", f"2026-01-01 00:00:{i:02}", model, i, round(200 + hard + r.gauss(slower, 8), 3), int(r.random() < right), ""))
+    rows[9] = (*rows[9][:4], None, *rows[9][5:])
+    return rows + [("t", "2026-01-02 00:00:00", "large", 0, 1.0, 1, "t")]
+
+
+SCHEMA = "track_id TEXT, timestamp TEXT, model TEXT, input_id INTEGER, latency_ms REAL, correct BOOLEAN, cache TEXT"
+
+
+@pytest.mark.parametrize("name, args, env", [
+    ("compare.txt", [], {}), ("compare-ascii.txt", ["--unpaired", "--detect", "5%"], {"LC_ALL": "C"})])
+def test_golden(name, args, env, table):
+    db = table(SCHEMA, demo())
+    p = run(db, "--metric", "latency_ms,correct", "--by", "model", *args, env=env)
+    assert p.returncode == 0, p.stderr
+    assert p.stderr == ""
+    if os.environ.get("XT_GOLDEN"):  # then look at what changed
+        (GOLDEN / name).write_text(p.stdout)
+    assert p.stdout == (GOLDEN / name).read_text()
+
+
+@pytest.mark.parametrize("width, names", [(200, "difference"), (80, "change | adjusted p"), (30, "small")])
+def test_terminals(width, names, table):
+    """On a narrow one the columns that are read first are shown; the sentences say the rest."""
+    db = table(SCHEMA, demo())
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ.update(LC_ALL="C", TERM="dumb")
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+        os.execv(XTCTL, [XTCTL, "compare", db, "--metric", "latency_ms", "--by", "model"])
+    out = b""
+    try:
+        while more := os.read(fd, 65536):
+            out += more
+    except OSError:  # the other end is closed
+        pass
+    assert os.waitpid(pid, 0)[1] == 0
+    lines = out.decode().splitlines()
+    assert names in " ".join(out.decode().split()) and any(line.startswith("  large: 16 % slower, sure") for line in lines), out
+    assert all(len(line) <= width for line in lines if "|" in line), out
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "md"])
+def test_other_forms(form, table):
+    """A row a comparison, every number in it; the notes go beside it."""
+    db = table(SCHEMA, demo())
+    p = run(db, "--metric", "latency_ms,correct", "--by", "model", "--format", form)
+    assert p.returncode == 0 and p.stderr.count("xtctl: note: ") == 4, p.stderr
+    lines = p.stdout.splitlines()
+    assert len(lines) == {"csv": 5, "jsonl": 4, "md": 6}[form]
+    if form == "jsonl":
+        assert [json.loads(line) for line in lines] == answer(db, "--metric", "latency_ms,correct", "--by", "model")["cells"]
+    else:
+        assert "p_adjusted" in lines[0] and "größe 'L'" in lines[-1]
