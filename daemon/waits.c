@@ -122,7 +122,6 @@ static void watch_file(struct server *s)
 static void rest_soon(struct server *s)
 {
 	struct wait_list *l = s->waits;
-
 	bool idle = l->n == 0 && !s->draining && uv_is_active((uv_handle_t *)&s->wal_event);
 
 	l->rest_ms = idle ? uv_now(&s->loop) + REST_MS : NEVER;

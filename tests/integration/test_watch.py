@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 
 import pytest
-from conftest import TIMEOUT, XTCTL
+from conftest import TIMEOUT, XT_LOAD, XTCTL
 from test_xtctl import ok, run
 
 pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
@@ -161,6 +161,22 @@ def test_it_survives_a_restart(db, autostarted, watch):
     ok("log", db, "n=2")
     assert w.rows(1) == [2]
     assert w.end()[0] == 130
+
+
+def test_nothing_is_missed_or_doubled_while_daemons_are_killed(db, autostarted, watch):
+    autostarted(db)
+    ok("log", db, "worker=0", "i=0", "--table", "predictions")
+    w = watch(db, "--table", "predictions", "--columns", "worker,i,track_id", ready=1)
+    rows, workers = 30000, [subprocess.Popen([XT_LOAD, db, str(k), "10000"]) for k in (1, 2, 3)]
+    shown = [w.line()]
+    while len(shown) < rows:
+        if len(shown) in (2000, 9000, 18000):
+            os.kill(json.loads(ok("status", db, "--json"))["pid"], signal.SIGKILL)
+        shown.append(w.line())
+    assert [p.wait(TIMEOUT) for p in workers] == [0, 0, 0]
+    assert len(set(shown)) == rows
+    assert json.loads(ok("sql", db, "SELECT count(*) AS n FROM predictions", "--json")) == [{"n": rows + 1}]
+    assert w.end()[:2] == (130, "")
 
 
 def test_it_ends_when_the_daemon_is_stopped(db, autostarted, watch):
