@@ -184,10 +184,10 @@ const struct command diff_command = {
 	.usage = "RUN RUN",
 	.summary = "two runs side by side: parameters, columns, means and medians",
 	.help = "RUN as for 'show'. Only what differs, without times and pids, unless --all. columns: those "
-		"that one run\n"
-		"filled and the other did not. values: mean and median of each column with numbers, and by "
-		"how much\n"
-		"the second run's is more. Whether such a difference is more than chance 'compare' says.",
+		"that one run filled and the "
+		"other did not. values: mean and median of each column with numbers, and by how much the "
+		"second run's is more. Whether "
+		"such a difference is more than chance 'compare' says.",
 	.examples = (const struct example[]){{"a run beside itself", "diff demo.db last last --all"}, {0}},
 	.options = OPT_ROWS | OPT_TABLE,
 	.own = own,

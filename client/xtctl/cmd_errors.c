@@ -192,10 +192,10 @@ const struct command errors_command = {
 	.name = "errors",
 	.summary = "failed executions by type, or how often by parameter; exit status 1 when there are any",
 	.help = "A row failed when its 'error' or 'error_type' is neither NULL nor empty. By type: how many, "
-		"which\n"
-		"percentage of all rows, when first and last, and one of the messages. With --by: for each "
-		"combination\n"
-		"of values how many executions there were and failed, and the types.",
+		"which percentage of all "
+		"rows, when first and last, and one of the messages. With --by: for each combination of "
+		"values how many executions there "
+		"were and failed, and the types.",
 	.examples = (const struct example[]){{"by codec and level", "errors demo.db --by codec,level"}, {0}},
 	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID,
 	.own = own,

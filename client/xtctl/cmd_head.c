@@ -115,8 +115,7 @@ const struct command tail_command = {
 	.name = "tail",
 	.summary = "last rows of a table, in the order they were logged",
 	.help = "10 of them unless told otherwise, the last one at the end. With --follow it goes on as "
-		"'watch'\n"
-		"does, until Ctrl-C.",
+		"'watch' does, until Ctrl-C.",
 	.examples = (const struct example[]){{"what came last", "tail demo.db -n 5"}, {NULL, NULL}},
 	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID,
 	.own = tail_own,

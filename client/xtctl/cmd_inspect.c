@@ -343,23 +343,21 @@ const struct command inspect_command = {
 	.name = "inspect",
 	.summary = "what looks wrong in a table's values; exit status 1 when something does",
 	.help = "Wrong are: NULL where a value must be (params_…, prediction, ground_truth, raw_response, "
-		"input_id; not in\n"
-		"failed executions); values outside 0 to 1 in columns named for probabilities; negative ones "
-		"in columns\n"
-		"named for times, costs and counts; infinite values; empty answers; results that are always "
-		"the same;\n"
-		"numbers kept as text; numbers and text in one column. Worth a note: how much of each other "
-		"column is\n"
-		"NULL, columns that never change, failed executions. A column is named for something when a "
-		"part of its\n"
-		"name, between '_' or before a capital, is one of these words:\n"
-		"  probabilities  " MEANING_SHARES "\n"
-		"  amounts        time, latency, duration, elapsed, seconds, ms, us, ns, cost, price, count, "
-		"length,\n"
-		"                 size, tokens, bytes\n"
-		"  answers        " MEANING_ANSWERS ", text\n"
-		"but not when another is log, delta, diff, change, offset or percent. One pass over the "
-		"table.",
+		"input_id; not in failed "
+		"executions); values outside 0 to 1 in columns named for probabilities; negative ones in "
+		"columns named for "
+		"times, costs and counts; infinite values; empty answers; results that are always the same; "
+		"numbers kept as "
+		"text; numbers and text in one column.\n"
+		"Worth a note: how much of each other column is NULL, columns that never change, failed "
+		"executions.\n"
+		"A column is named for something when a part of its name, between '_' or before a capital, "
+		"is one of these "
+		"words, and none is log, delta, diff, change, offset or percent:\n"
+		"probabilities: " MEANING_SHARES "\n"
+		"amounts: " MEANING_AMOUNTS "\n"
+		"answers: " MEANING_ANSWERS ", text\n"
+		"One pass over the table.",
 	.examples = (const struct example[]){{"the table with the most rows", "inspect demo.db"},
 					     {"the roll-up, for a program",
 					      "inspect demo.db --table metrics --json"},

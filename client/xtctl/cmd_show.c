@@ -28,10 +28,10 @@ const struct command show_command = {
 	.usage = "[RUN]",
 	.summary = "everything that is known of a run",
 	.help = "RUN is its track_id, the beginning of one, or 'last', which is meant when none is given. "
-		"Shows what the\n"
-		"daemon recorded of it, its parameters, workers by status, rows by table, failures by type, "
-		"how many\n"
-		"results came from the cache, its assets, and what deserves attention. Times are UTC.",
+		"Shows what the daemon recorded "
+		"of it, its parameters, workers by status, rows by table, failures by type, how many results "
+		"came from the cache, its "
+		"assets, and what deserves attention. Times are UTC.",
 	.examples = (const struct example[]){{"the newest run", "show demo.db last"}, {0}},
 	.options = OPT_ROWS | OPT_TABLE,
 	.most = 1,

@@ -440,19 +440,18 @@ static const struct option_def own[] = {
 const struct command validate_command = {
 	.name = "validate",
 	.summary = "whether results can be trusted: inputs evaluated twice, missing parameters, failures",
-	.help = "Exit status 1 when something is wrong. Wrong are: an input that more than one run evaluated "
-		"with the same parameters (a leak), or one run twice;\n"
-		"inputs and parameters that are NULL; failed executions; rejected rows. Executions that "
-		"failed, and results\n"
-		"from the cache, are no evaluation of their own. Parameters are the columns params_… and "
-		"what a tracked\n"
-		"function was called with, else those of the run. Worth a note: combinations of parameters; "
-		"how "
-		"many\n"
-		"results came from the cache, where NULL is no hit; runs that crashed; rows of different "
-		"commits. "
-		"Groups\n"
-		"all rows by input, which sorts them: the daemon does so in a temporary file.",
+	.help = "Exit status 1 when something is wrong.\n"
+		"Wrong are: an input that more than one run evaluated with the same parameters (a leak), or "
+		"one run twice; inputs and "
+		"parameters that are NULL; failed executions; rejected rows. Executions that failed, and "
+		"results from the cache, are no "
+		"evaluation of their own. Parameters are the columns params_… and what a tracked function "
+		"was called with, else those of "
+		"the run.\n"
+		"Worth a note: combinations of parameters; how many results came from the cache, where NULL "
+		"is no hit; runs that crashed; "
+		"rows of different commits.\n"
+		"Groups all rows by input, which sorts them: the daemon does so in a temporary file.",
 	.examples = (const struct example[]){{"each file once by each run, whatever the codec",
 					      "validate demo.db --input file --params codec,level"},
 					     {0}},

@@ -25,15 +25,14 @@ const struct command watch_command = {
 	.name = "watch",
 	.summary = "rows of a table as they are stored",
 	.help = "Shows each row once, in the order in which they were committed, whoever stored it, until "
-		"Ctrl-C (exit\n"
-		"status 130). It survives a restart of the daemon, and ends with exit status 1 when that is "
-		"stopped\n"
-		"for good. Nothing is missed or shown twice though rows are deleted meanwhile; values that "
-		"are set\n"
-		"later in rows that were shown are not told. --json and --format jsonl print an object a "
-		"line. A\n"
-		"row with a new column is shown below a new head. -n: rows that are there already, to begin "
-		"with.",
+		"Ctrl-C (exit status 130). "
+		"It survives a restart of the daemon, and ends with exit status 1 when that is stopped for "
+		"good. Nothing is missed or "
+		"shown twice though rows are deleted meanwhile; values that are set later in rows that were "
+		"shown are not told.\n"
+		"-n: rows that are there already, to begin with. --json and --format jsonl print an object a "
+		"line. A row with a new "
+		"column is shown below a new head.",
 	.examples =
 		(const struct example[]){
 			{"the last three rows, and what comes then, until 'head' has seen enough",
