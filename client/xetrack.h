@@ -295,7 +295,8 @@ typedef struct xt_options {
 	/* Called for every rejected row, from within whatever call reads the rejection, with the
 	 * client locked: it must not call the library with the same client. */
 	void (*on_reject)(const xt_rejection *rejection, void *user);
-	/* Called for warnings, such as a column whose type was widened. Same rules. */
+	/* Called for warnings, such as a column whose type was widened, or a new one whose name is like that
+	 * of an old one which the rows no longer have ("similar_column"). Same rules. */
 	void (*on_warning)(const char *code, const char *message, void *user);
 	void *user; /* handed to the callbacks */
 	/* Asked now and then while a call waits, without the client's lock: true ends the wait with XT_EINTR,
@@ -665,6 +666,42 @@ XT_API int xt_daemon_status(xt_cursor **ret_cursor, xt_client *client);
 /* Changes a setting of the database (docs/storage.md lists them); value NULL: its default again. ret_value,
  * which may be NULL: what is in force now. */
 XT_API int xt_config(xt_client *client, const char *key, const int64_t *value, int64_t *ret_value);
+
+/*
+ * ---- the schema of a table --------------------------------------------
+ *
+ * table NULL: "events". Columns are named as the table has them, or by the keys under which they are logged.
+ */
+
+typedef struct xt_renamed {
+	char name[260]; /* that the column has now */
+	bool merged;	/* there was a column of the new name: the two are one */
+	uint64_t moved; /* rows whose value came over from the column that is gone */
+} xt_renamed;
+
+/* Renames a column, while others go on logging: who still logs the old key fills the column under its new
+ * name. ret_renamed may be NULL. XT_EREQUEST with the code value_conflict: there is a column of the new name,
+ * and rows have values in both. Nothing has changed then. Two columns of a large table take long to become
+ * one, and rows wait meanwhile. */
+XT_API int xt_schema_rename(xt_client *client, const char *table, const char *old_name, const char *new_name,
+			    xt_renamed *ret_renamed);
+
+/* Has a key that has no column of its own lead to a column; NULL: no longer. ret_changed may be NULL. */
+XT_API int xt_schema_alias(xt_client *client, const char *table, const char *key, const char *column,
+			   bool *ret_changed);
+
+/* A column whose name is like another's is not that one renamed; other NULL: like any. ret_accepted, which
+ * may be NULL: how many pairs are told of no longer. */
+XT_API int xt_schema_accept(xt_client *client, const char *table, const char *column, const char *other,
+			    uint64_t *ret_accepted);
+
+/* From now on rows with keys that have no column are rejected, as frozen_schema; or no longer. */
+XT_API int xt_schema_freeze(xt_client *client, const char *table, bool frozen, bool *ret_changed);
+
+/* From now on rows without a value for one of these columns are rejected, as missing_column; or no longer.
+ * Neither they nor the table need be there. ret_changed may be NULL. */
+XT_API int xt_schema_require(xt_client *client, const char *table, const char *const *columns,
+			     size_t n_columns, bool required, uint64_t *ret_changed);
 
 /* What one call of xt_spool_replay did. */
 typedef struct xt_spool_report {

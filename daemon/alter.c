@@ -1,20 +1,26 @@
+#include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 
 #include "crash.h"
+#include "rules.h"
 #include "schema_edit.h"
 #include "table.h"
 
 /* ---- changing --------------------------------------------------------- */
 
-static void warn(struct warnings *w, const char *code, const struct table *t, const char *column,
-		 const char *fmt, const char *a, const char *b, const char *c)
+void table_warn(struct warnings *w, const char *code, const struct table *t, const char *column,
+		const char *fmt, ...)
 {
-	char message[1024];
+	char message[2048];
 	struct params_warning p = {
 		.code = span_str(code), .table = span_str(t->name), .column = span_str(column)};
+	va_list ap;
 
-	snprintf(message, sizeof(message), fmt, a, b, c);
+	va_start(ap, fmt);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it loses track of it in this file. */
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
 	size_t len = strlen(message);
 	while (len > 0 && !utf8_valid(span_of(message, len)))
 		len--; /* cut inside a character */
@@ -25,12 +31,7 @@ static void warn(struct warnings *w, const char *code, const struct table *t, co
 
 static bool name_taken(const struct table *t, const char *name)
 {
-	if (table_is_system(name))
-		return true;
-	for (size_t i = 0; i < t->n_columns; i++)
-		if (sqlite3_stricmp(t->columns[i].name, name) == 0)
-			return true;
-	return false;
+	return table_is_system(name) || table_named(t, name) >= 0;
 }
 
 /* The column name of a key: of its own, whatever others are called. */
@@ -47,13 +48,13 @@ static int choose_name(const struct table *t, struct span key, char ret[IDENT_SI
 	if (strcmp(ret, plain) != 0) {
 		char shown[256];
 		snprintf(shown, sizeof(shown), "%.*s", SPAN_ARG(key));
-		warn(w, "renamed_key", t, ret, "key '%.200s' is stored in column '%s', since '%s' is taken",
-		     shown, ret, plain);
+		table_warn(w, "renamed_key", t, ret,
+			   "key '%.200s' is stored in column '%s', since '%s' is taken", shown, ret, plain);
 	}
 	return 0;
 }
 
-static int put_column(struct store *s, const struct table *t, const struct column *c, struct xt_err *err)
+int table_put_column(struct store *s, const struct table *t, const struct column *c, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_COLUMN_PUT, err);
 
@@ -179,12 +180,13 @@ int table_add_columns(struct store *s, struct table *t, const struct new_column 
 		if (table_remember(t, name, add[i].key, add[i].kind, false, err) < 0)
 			return -1;
 	}
-	if (t->absent && create(s, t, first, err) < 0)
+	/* What was said of a table of that name which is gone is not said of this one. */
+	if (t->absent && (rules_forget(s, t->name, err) < 0 || create(s, t, first, err) < 0))
 		return -1;
 	for (size_t i = first; i < t->n_columns; i++) {
 		if (!t->absent && alter(s, t, &t->columns[i], err) < 0)
 			return -1;
-		if (put_column(s, t, &t->columns[i], err) < 0)
+		if (table_put_column(s, t, &t->columns[i], err) < 0)
 			return -1;
 	}
 	t->absent = false;
@@ -194,9 +196,7 @@ int table_add_columns(struct store *s, struct table *t, const struct new_column 
 
 /* ---- widening --------------------------------------------------------- */
 
-/* Integers that REAL would show with other digits. */
-static int has_large_integers(struct store *s, const struct table *t, const char *column, bool *ret,
-			      struct xt_err *err)
+int table_has_large(struct store *s, const struct table *t, const char *column, bool *ret, struct xt_err *err)
 {
 	struct buf *sql = &s->scratch;
 	sqlite3_stmt *st = NULL;
@@ -315,7 +315,7 @@ int table_widen(struct store *s, struct table *t, size_t column, enum kind to, s
 	enum kind from = c->kind;
 	bool large = false;
 
-	if (from == KIND_INTEGER && to == KIND_REAL && has_large_integers(s, t, c->name, &large, err) < 0)
+	if (from == KIND_INTEGER && to == KIND_REAL && table_has_large(s, t, c->name, &large, err) < 0)
 		return -1;
 	if (large)
 		to = KIND_ANY;
@@ -328,9 +328,10 @@ int table_widen(struct store *s, struct table *t, size_t column, enum kind to, s
 		return -1;
 	c->kind = to;
 	if (to == KIND_ANY)
-		warn(w, "widened_column", t, c->name,
-		     "column '%s' was declared %s and now has no type, since a value of another type came "
-		     "(table '%s')",
-		     c->name, kind_name(from), t->name);
-	return put_column(s, t, c, err);
+		table_warn(
+			w, "widened_column", t, c->name,
+			"column '%s' was declared %s and now has no type, since a value of another type came "
+			"(table '%s')",
+			c->name, kind_name(from), t->name);
+	return table_put_column(s, t, c, err);
 }

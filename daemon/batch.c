@@ -30,7 +30,8 @@ bool batch_outside(const struct op *op)
 
 bool batch_alone(const struct op *op)
 {
-	return batch_outside(op) || (op->kind == OP_METHOD && op->method->id == METHOD_exec);
+	return batch_outside(op) || (op->kind == OP_METHOD && (op->method->id == METHOD_exec ||
+							       op->method->id == METHOD_schema_rename));
 }
 
 struct op_list *batch_next_lane(const struct batch *b, struct lanes *queue)

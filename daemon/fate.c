@@ -5,6 +5,7 @@
 #include "calls.h"
 #include "peer.h"
 #include "runs.h"
+#include "suspects.h"
 
 int fate_crashed(struct work *w, const struct client_key *client, const char *cause, struct xt_err *err)
 {
@@ -14,7 +15,7 @@ int fate_crashed(struct work *w, const struct client_key *client, const char *ca
 	snprintf(why, sizeof(why), "the worker died: %.100s", cause);
 	if (cause[0] && calls_abandon(w, client, "WorkerDied", why, err) < 0)
 		return -1;
-	return runs_of_client(w->store, client, &crash, err);
+	return runs_of_client(w->store, client, &crash, err) < 0 ? -1 : suspects_judge(w->store, NULL, err);
 }
 
 int fate_left(struct work *w, const struct client_key *client, bool failed, struct xt_err *err)
@@ -23,7 +24,9 @@ int fate_left(struct work *w, const struct client_key *client, bool failed, stru
 
 	if (calls_abandon(w, client, "Unfinished", "the worker left without ending the call", err) < 0)
 		return -1;
-	return runs_of_client(w->store, client, &end, err);
+	if (runs_of_client(w->store, client, &end, err) < 0)
+		return -1;
+	return suspects_judge(w->store, &(struct warnings){w->events}, err);
 }
 
 int fate_returned(struct work *w, const struct client_key *client, struct xt_err *err)

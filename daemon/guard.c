@@ -352,8 +352,7 @@ static int bind_args(sqlite3_stmt *st, struct span args, struct xt_err *err)
 	return 0;
 }
 
-/* A statement that cannot be prepared, with the name that may be meant by one that there is not. */
-static int refuse(struct guard *g, sqlite3 *db, struct xt_err *err)
+int guard_refuse(struct guard *g, sqlite3 *db, struct xt_err *err)
 {
 	char hint[HINT_SIZE], message[200];
 
@@ -376,7 +375,7 @@ int guard_prepare(struct guard *g, sqlite3 *db, struct span sql, struct span arg
 	if (memchr(sql.data, 0, sql.len))
 		return xt_err_set(err, XT_E_sql_error, "sql", "the statement holds a NUL character");
 	if (sqlite3_prepare_v3(db, (const char *)sql.data, (int)sql.len, 0, &st, &tail) != SQLITE_OK)
-		return refuse(g, db, err);
+		return guard_refuse(g, db, err);
 	if (!st)
 		return xt_err_set(err, XT_E_sql_error, "sql", "there is no statement in the text");
 	/* What follows may be comments and semicolons only. */

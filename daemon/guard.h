@@ -47,4 +47,8 @@ int guard_prepare(struct guard *g, sqlite3 *db, struct span sql, struct span arg
 /* Fills err from the connection's last error, as a user's statement caused it. Returns -1. */
 int guard_fail(struct guard *g, sqlite3 *db, struct xt_err *err);
 
+/* The same of a statement that cannot be compiled, at once or when it is stepped and the schema has changed:
+ * with the name that may be meant by one that there is not. */
+int guard_refuse(struct guard *g, sqlite3 *db, struct xt_err *err);
+
 #endif

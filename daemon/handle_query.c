@@ -78,7 +78,7 @@ static int step(struct cursor *c, struct xt_err *err)
 	int rc = sqlite3_step(c->st);
 	c->pending = rc == SQLITE_ROW;
 	c->at_end = rc == SQLITE_DONE;
-	return c->pending || c->at_end ? 0 : guard_fail(&c->db->guard, c->db->db, err);
+	return c->pending || c->at_end ? 0 : guard_refuse(&c->db->guard, c->db->db, err);
 }
 
 /* Rows until the page is full or the statement ends. */

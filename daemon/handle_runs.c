@@ -9,7 +9,9 @@
 #include "hint.h"
 #include "json.h"
 #include "row.h"
+#include "rules.h"
 #include "runs.h"
+#include "suspects.h"
 
 #define NAME_TRIES 1000 /* random names tried before one is free */
 
@@ -155,7 +157,7 @@ int handle_run_finish(struct work *w, const struct params_run_finish *p, struct 
 		ret->rejects = (uint64_t)sqlite3_column_int64(st, 1) + run->rejects;
 	}
 	sqlite3_reset(st);
-	return 0;
+	return suspects_judge(w->store, &(struct warnings){w->events}, err);
 }
 
 /* ---- set -------------------------------------------------------------- */
@@ -196,10 +198,13 @@ static long column_to_set(struct work *w, struct table *t, const struct params_s
 		if (t->n_columns >= XT_MAX_COLUMNS)
 			return xt_err_set(err, XT_E_too_many_columns, "key",
 					  "table '%.100s' has %d columns already", t->name, XT_MAX_COLUMNS);
-		if (table_add_columns(w->store, t, &add, 1, &warnings, err) < 0)
+		if (rules_may_add(t, p->key, err) < 0 ||
+		    table_add_columns(w->store, t, &add, 1, &warnings, err) < 0)
 			return -1;
 		return table_column(t, p->key);
 	}
+	if (t->columns[column].required && value.type == TOKEN_NIL)
+		return rules_refuse_null(t, &t->columns[column], err);
 	enum kind need = kind_for(t->columns[column].kind, &value);
 	if (need != t->columns[column].kind && !t->columns[column].fixed &&
 	    table_widen(w->store, t, (size_t)column, need, &warnings, err) < 0)

@@ -42,6 +42,22 @@ static const char *nearest(sqlite3 *db, const char *names, const char *name, siz
 	return ret;
 }
 
+/* What the column of that name is called since it was renamed, as a hint. */
+static const char *renamed(sqlite3 *db, const char *name, char ret[HINT_SIZE])
+{
+	sqlite3_stmt *st = NULL;
+
+	if (sqlite3_prepare_v2(db, "SELECT name FROM xt_aliases WHERE key = ?1 COLLATE NOCASE LIMIT 1", -1,
+			       &st, NULL) != SQLITE_OK)
+		return ret;
+	sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+	if (sqlite3_step(st) == SQLITE_ROW)
+		snprintf(ret, HINT_SIZE, "; it was renamed to '%s'",
+			 (const char *)sqlite3_column_text(st, 0));
+	sqlite3_finalize(st);
+	return ret;
+}
+
 const char *hint_for(sqlite3 *db, const char *message, char ret[HINT_SIZE])
 {
 	ret[0] = '\0';
@@ -50,6 +66,8 @@ const char *hint_for(sqlite3 *db, const char *message, char ret[HINT_SIZE])
 		if (strncmp(message, complaints[i].beginning, n) != 0)
 			continue;
 		const char *name = name_of(message + n);
+		if (i == 0 && renamed(db, name, ret)[0])
+			return ret;
 		return nearest(db, complaints[i].names, name, strlen(name), ret);
 	}
 	return ret;

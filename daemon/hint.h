@@ -9,10 +9,10 @@
 #include "near.h"
 #include "span.h"
 
-#define HINT_SIZE (NEAR_SIZE + 20)
+#define HINT_SIZE 300
 
 /* "; did you mean 'latency'?" for a message such as "no such column: latncy", looked for among the tables of
- * users and their columns; else "". Returns ret. */
+ * users and their columns, or what that column was renamed to; else "". Returns ret. */
 const char *hint_for(sqlite3 *db, const char *message, char ret[HINT_SIZE]);
 
 /* The same for the name of a table. */

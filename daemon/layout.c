@@ -6,7 +6,7 @@
 #include "schema_2_sql.h"
 #include "schema_sql.h"
 
-#define LAYOUT_VERSION 2
+#define LAYOUT_VERSION 3 /* 3: rules of the schema, which an older daemon would not keep */
 
 static sqlite3_stmt *get_stmt(struct store *s, const char *key, struct xt_err *err)
 {
@@ -122,14 +122,15 @@ static int update(struct store *s, struct xt_err *err)
 		return -1;
 	if (!known && draw_identity(s, err) < 0)
 		return -1;
-	if (!known || version < LAYOUT_VERSION) {
+	if (!known || version < 2) {
 		int64_t adopted = 1;
 		if (!was_there && count_foreign(s, &adopted, err) < 0)
 			return -1;
-		if (layout_set(s, "version", LAYOUT_VERSION, err) < 0 ||
-		    layout_set(s, "adopted", adopted, err) < 0)
+		if (layout_set(s, "adopted", adopted, err) < 0)
 			return -1;
 	}
+	if ((!known || version < LAYOUT_VERSION) && layout_set(s, "version", LAYOUT_VERSION, err) < 0)
+		return -1;
 	return layout_get(s, "adopted", 1, &s->adopted, err);
 }
 

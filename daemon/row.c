@@ -1,7 +1,10 @@
 #include "row.h"
 
 #include "bind.h"
+#include "fold.h"
 #include "json.h"
+#include "rules.h"
+#include "suspects.h"
 
 #define MAX_BUMPS 1000000 /* µs that a time may move on to be unique */
 
@@ -95,6 +98,10 @@ static enum bound bind_cell(const struct row_source *src, const struct shape *sh
 	}
 	switch (t.type) {
 	case TOKEN_NIL:
+		if (c->required) {
+			rules_refuse_null(src->table, c, err);
+			return BAD;
+		}
 		sqlite3_bind_null(st, at);
 		break;
 	case TOKEN_BOOL:
@@ -104,6 +111,10 @@ static enum bound bind_cell(const struct row_source *src, const struct shape *sh
 		sqlite3_bind_int64(st, at, t.integer);
 		break;
 	case TOKEN_REAL:
+		if (c->required && t.real != t.real) { /* stored as NULL */
+			rules_refuse_null(src->table, c, err);
+			return BAD;
+		}
 		sqlite3_bind_double(st, at, t.real);
 		break;
 	case TOKEN_STR:
@@ -247,6 +258,10 @@ static int plan_columns(const struct row_source *src, struct span row, const str
 			continue;
 		if (check_key(keys[i], err) < 0)
 			return -1;
+		if (rules_may_add(src->table, keys[i], err) < 0) {
+			name_key(err, keys[i]);
+			return -1;
+		}
 		add[n_add++] = (struct new_column){.key = keys[i], .kind = kind_for(KIND_UNDECIDED, &t)};
 	}
 	size_t there = src->table->absent ? 2 : src->table->n_columns;
@@ -256,6 +271,22 @@ static int plan_columns(const struct row_source *src, struct span row, const str
 				  src->table->name, there, n_add, XT_MAX_COLUMNS);
 	*ret_add = n_add;
 	return 0;
+}
+
+/* Adds what the table lacks, and notices what may be there already under another name. */
+static int add_columns(struct row_source *src, const struct span *keys, size_t n,
+		       const struct new_column *add, size_t n_add, struct xt_err *err)
+{
+	struct table *t = src->table;
+	size_t first = t->n_columns;
+	bool was_there = !t->absent;
+
+	if (n_add == 0 && was_there && t->ready)
+		return 0;
+	src->altered = true;
+	if (table_add_columns(src->store, t, add, n_add, &src->warnings, err) < 0)
+		return -1;
+	return was_there && n_add > 0 ? suspects_notice(src, first, keys, n, err) : 0;
 }
 
 /* The shape for a row, made with its columns where it is new. NULL with the error set. */
@@ -270,10 +301,9 @@ static struct shape *shape_for(struct row_source *src, struct span row, struct x
 	uint64_t hash = keys_hash(keys, n);
 	struct shape *sh = table_shape(src->table, keys, n, hash);
 	if (!sh) {
-		if (check_unique(keys, n, err) < 0 || plan_columns(src, row, keys, n, add, &n_add, err) < 0)
-			return NULL;
-		if ((n_add > 0 || src->table->absent || !src->table->ready) &&
-		    table_add_columns(src->store, src->table, add, n_add, &src->warnings, err) < 0)
+		if (check_unique(keys, n, err) < 0 || plan_columns(src, row, keys, n, add, &n_add, err) < 0 ||
+		    rules_has_required(src->table, keys, n, err) < 0 ||
+		    add_columns(src, keys, n, add, n_add, err) < 0)
 			return NULL;
 		sh = table_add_shape(src->store, src->table, keys, n, hash, err);
 	}
@@ -367,7 +397,7 @@ static void look_again(struct row_source *src)
 	src->table = table_find(src->store, src->table_name, &ignored);
 }
 
-static int store_slow(struct row_source *src, struct span row, struct xt_err *err)
+static int store_plain(struct row_source *src, struct span row, struct xt_err *err)
 {
 	/* Each turn widens one column or makes the shape: it cannot go on for ever. */
 	for (size_t turn = 0; turn < 2 * XT_MAX_COLUMNS; turn++) {
@@ -384,10 +414,43 @@ static int store_slow(struct row_source *src, struct span row, struct xt_err *er
 		}
 		if (b != WIDEN)
 			return -1;
+		src->altered = true;
 		if (table_widen(src->store, src->table, misfit.column, misfit.to, &src->warnings, err) < 0)
 			return -1;
 	}
 	return xt_err_set(err, XT_E_internal, NULL, "the row's columns do not come to rest");
+}
+
+/* As a map that has each column once. */
+static int store_folded(struct row_source *src, struct span row, const struct span *keys, size_t n,
+			struct xt_err *err)
+{
+	struct row_source one = *src;
+	struct buf folded = {0};
+
+	int r = check_unique(keys, n, err);
+	if (r == 0)
+		r = fold_row(src, row, keys, n, &folded, err);
+	one.columns = NULL;
+	if (r == 0)
+		r = store_plain(&one, buf_span(&folded), err);
+	src->altered = one.altered;
+	buf_done(&folded);
+	return r;
+}
+
+static int store_slow(struct row_source *src, struct span row, struct xt_err *err)
+{
+	const struct span *keys = NULL;
+	size_t n = 0;
+
+	src->altered = false;
+	if (src->table->n_aliases == 0)
+		return store_plain(src, row, err);
+	if (read_keys(src, row, &keys, &n, err) < 0)
+		return -1;
+	return fold_needed(src->table, keys, n) ? store_folded(src, row, keys, n, err)
+						: store_plain(src, row, err);
 }
 
 /* What a row changes in its table goes with it when it cannot be stored. */
@@ -407,7 +470,8 @@ static int store_whole(struct row_source *src, struct span row, struct xt_err *e
 		src->warnings.out->len = warned;
 		if (store_exec(s, "ROLLBACK TO row", &undo) < 0)
 			return -1;
-		look_again(src);
+		if (src->altered)
+			look_again(src);
 	}
 	if (store_exec(s, "RELEASE row", &undo) < 0)
 		return -1;

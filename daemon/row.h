@@ -16,6 +16,8 @@ struct row_source {
 	size_t n_columns;
 	const struct shape *shape; /* of `columns`, once it is known */
 	struct warnings warnings;
+	bool altered;		/* the row has changed its table */
+	bool told_conflict;	/* of a value that found no place the sender was told */
 	struct span *keys;	/* scratch of XT_MAX_COLUMNS + 1 */
 	char stamp[STAMP_SIZE]; /* of time_us */
 };

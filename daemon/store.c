@@ -360,6 +360,7 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	s->ino = st.st_ino;
 	s->wal_ino = wal_inode(s);
 	s->schema_version = -1;
+	s->unjudged = true;
 	s->trouble = TROUBLE_NONE;
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	if (!s->read_only && store_checkpoint(s, true) < 0)
@@ -374,6 +375,7 @@ static void drop_caches(struct store *s)
 	clients_rolled_back(s->clients);
 	s->schema_version = -1;
 	s->data_version++; /* what others have done is noticed again */
+	s->unjudged = true;
 }
 
 /* Another file lies where ours was, and our log, by its name, beside it: who opens that file would play the

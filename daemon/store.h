@@ -74,6 +74,7 @@ struct store {
 	int page_size;			   /* bytes */
 	struct table **tables;		   /* owned: n_tables, most recently used first */
 	size_t n_tables;		   /* tables known */
+	bool unjudged;			   /* there may be columns that are to be judged, see suspects.h */
 	struct run_cache *runs;		   /* owned */
 	struct client_cache *clients;	   /* owned */
 	struct assets *assets;		   /* owned; shared by all threads, see asset.h */

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "rules.h"
+
 #define MAX_TABLES 256
+#define ALIAS	   UINT32_C(0x80000000) /* in by_key: an alias's index, not a column's */
 
 /* ---- kinds ------------------------------------------------------------ */
 
@@ -109,24 +112,36 @@ long table_column(const struct table *t, struct span key)
 	if (!t->by_key_cap)
 		return -1;
 	for (size_t i = keys_hash(&key, 1) & (t->by_key_cap - 1);; i = (i + 1) & (t->by_key_cap - 1)) {
-		if (!t->by_key[i])
+		uint32_t e = t->by_key[i];
+		if (!e)
 			return -1;
-		if (span_eq(key, t->columns[t->by_key[i] - 1].key))
-			return (long)t->by_key[i] - 1;
+		if (e & ALIAS) {
+			if (span_eq(key, t->aliases[e & ~ALIAS].key))
+				return (long)t->aliases[e & ~ALIAS].column;
+		} else if (span_eq(key, t->columns[e - 1].key)) {
+			return (long)e - 1;
+		}
 	}
 }
 
-static void index_column(struct table *t, size_t column)
+long table_named(const struct table *t, const char *name)
 {
-	struct span key = t->columns[column].key;
+	for (size_t i = 0; i < t->n_columns; i++)
+		if (sqlite3_stricmp(t->columns[i].name, name) == 0)
+			return (long)i;
+	return -1;
+}
+
+static void index_key(struct table *t, struct span key, uint32_t entry)
+{
 	size_t i = keys_hash(&key, 1) & (t->by_key_cap - 1);
 
 	while (t->by_key[i])
 		i = (i + 1) & (t->by_key_cap - 1);
-	t->by_key[i] = (uint32_t)column + 1;
+	t->by_key[i] = entry;
 }
 
-/* Room for one more column, half of the index staying free. */
+/* Room for one more column or alias, half of the index staying free. */
 static int grow(struct table *t)
 {
 	if (t->n_columns == t->cap_columns) {
@@ -137,7 +152,7 @@ static int grow(struct table *t)
 		t->columns = columns;
 		t->cap_columns = cap;
 	}
-	if (2 * (t->n_columns + 1) <= t->by_key_cap)
+	if (2 * (t->n_columns + t->n_aliases + 1) <= t->by_key_cap)
 		return 0;
 	size_t cap = t->by_key_cap ? 2 * t->by_key_cap : 64;
 	uint32_t *by_key = calloc(cap, sizeof(*by_key));
@@ -148,8 +163,18 @@ static int grow(struct table *t)
 	t->by_key_cap = cap;
 	for (size_t i = 0; i < t->n_columns; i++)
 		if (t->columns[i].key.data)
-			index_column(t, i);
+			index_key(t, t->columns[i].key, (uint32_t)i + 1);
+	for (size_t i = 0; i < t->n_aliases; i++)
+		index_key(t, t->aliases[i].key, (uint32_t)i | ALIAS);
 	return 0;
+}
+
+static bool is_required(const struct table *t, const char *name)
+{
+	for (size_t i = 0; i < t->n_required; i++)
+		if (sqlite3_stricmp(t->required[i], name) == 0)
+			return true;
+	return false;
 }
 
 int table_remember(struct table *t, const char *name, struct span key, enum kind kind, bool fixed,
@@ -158,8 +183,11 @@ int table_remember(struct table *t, const char *name, struct span key, enum kind
 	if (grow(t) < 0)
 		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	uint8_t *copy = key.data ? malloc(key.len + 1) : NULL;
-	struct column c = {
-		.name = strdup(name), .key = span_of(copy, copy ? key.len : 0), .kind = kind, .fixed = fixed};
+	struct column c = {.name = strdup(name),
+			   .key = span_of(copy, copy ? key.len : 0),
+			   .kind = kind,
+			   .fixed = fixed,
+			   .required = is_required(t, name)};
 	if (!c.name || (key.data && !copy)) {
 		free(c.name);
 		free(copy);
@@ -169,7 +197,38 @@ int table_remember(struct table *t, const char *name, struct span key, enum kind
 		memcpy(copy, key.data, key.len);
 	t->columns[t->n_columns++] = c;
 	if (copy)
-		index_column(t, t->n_columns - 1);
+		index_key(t, c.key, (uint32_t)t->n_columns);
+	return 0;
+}
+
+int table_alias(struct table *t, struct span key, size_t column, struct xt_err *err)
+{
+	if (table_column(t, key) >= 0)
+		return 0;
+	struct alias *more = realloc(t->aliases, (t->n_aliases + 1) * sizeof(*more));
+	uint8_t *copy = malloc(key.len + 1);
+	if (more)
+		t->aliases = more;
+	if (!more || !copy || grow(t) < 0) {
+		free(copy);
+		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
+	}
+	memcpy(copy, key.data, key.len);
+	t->aliases[t->n_aliases] = (struct alias){span_of(copy, key.len), (uint32_t)column};
+	index_key(t, t->aliases[t->n_aliases].key, (uint32_t)t->n_aliases | ALIAS);
+	t->n_aliases++;
+	return 0;
+}
+
+int table_require(struct table *t, struct span name, struct xt_err *err)
+{
+	char **more = realloc(t->required, (t->n_required + 1) * sizeof(*more));
+
+	if (more)
+		t->required = more;
+	if (!more || !(more[t->n_required] = strndup((const char *)name.data, name.len)))
+		return xt_err_set(err, XT_E_internal, NULL, "out of memory");
+	t->n_required++;
 	return 0;
 }
 
@@ -182,6 +241,12 @@ static void table_free(struct table *t)
 		free(t->columns[i].name);
 		free((void *)(uintptr_t)t->columns[i].key.data);
 	}
+	for (size_t i = 0; i < t->n_aliases; i++)
+		free((void *)(uintptr_t)t->aliases[i].key.data);
+	for (size_t i = 0; i < t->n_required; i++)
+		free(t->required[i]);
+	free(t->aliases);
+	free(t->required);
 	free(t->shapes);
 	free(t->columns);
 	free(t->by_key);
@@ -292,8 +357,12 @@ static struct table *load(struct store *s, const char *name, struct xt_err *err)
 		r = xt_err_set(err, XT_E_internal, NULL, "out of memory");
 	if (r == 0 && view)
 		r = xt_err_set(err, XT_E_bad_name, "table", "'%s' is a view; log to a table", name);
+	if (r == 0)
+		r = rules_load_required(s, t, err);
 	if (r == 0 && !t->absent)
 		r = load_columns(s, t, err);
+	if (r == 0 && !t->absent)
+		r = rules_load(s, t, err);
 	if (r == 0 && !t->absent)
 		r = load_uniqueness(s, t, err);
 	if (r < 0) {

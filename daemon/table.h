@@ -28,7 +28,14 @@ struct column {
 	struct span
 		key; /* owned: the name as logged; no data for track_id and timestamp, which no key reaches */
 	enum kind kind;
-	bool fixed; /* its declaration stays: part of a primary key, or of a STRICT table */
+	bool fixed;    /* its declaration stays: part of a primary key, or of a STRICT table */
+	bool required; /* a row without a value for it is rejected */
+};
+
+/* A key that leads to the column of another key, since its own column was renamed. */
+struct alias {
+	struct span key; /* owned */
+	uint32_t column; /* index */
 };
 
 /* A list of keys, and how to insert a row that has them in this order. */
@@ -44,8 +51,13 @@ struct table {
 	char *name;		/* owned: as SQLite spells it */
 	struct column *columns; /* owned, in the table's order */
 	size_t n_columns, cap_columns;
-	uint32_t *by_key;      /* owned: open hash of column indices + 1, by key */
-	size_t by_key_cap;     /* a power of two */
+	uint32_t *by_key;  /* owned: open hash of column indices + 1, by key; of aliases with a bit more */
+	size_t by_key_cap; /* a power of two */
+	struct alias *aliases; /* owned */
+	size_t n_aliases;
+	char **required; /* owned: names of columns, there or not, that each row must have a value for */
+	size_t n_required;
+	bool frozen;	       /* takes no new columns */
 	struct shape **shapes; /* owned */
 	size_t n_shapes;
 	struct shape *last;	    /* the last row's: most rows are like it */
@@ -77,6 +89,16 @@ int tables_names(struct store *s, struct buf *ret, struct xt_err *err) __attribu
 /* Index of the column of a key, or -1. */
 long table_column(const struct table *t, struct span key);
 
+/* The same of a column's name, as SQLite compares names. */
+long table_named(const struct table *t, const char *name);
+
+/* Has a key lead to a column, unless a column of its own has it. */
+int table_alias(struct table *t, struct span key, size_t column, struct xt_err *err)
+	__attribute__((warn_unused_result));
+
+/* Names a column that each row must have a value for; before columns are taken in. */
+int table_require(struct table *t, struct span name, struct xt_err *err) __attribute__((warn_unused_result));
+
 /* The kind that a column must have to take a value; the same when it fits. */
 enum kind kind_for(enum kind now, const struct token *value);
 
@@ -104,6 +126,18 @@ struct new_column {
 /* Adds columns; makes the table when it is absent. The caller has checked the keys and values. */
 int table_add_columns(struct store *s, struct table *t, const struct new_column *add, size_t n,
 		      struct warnings *w, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Writes a column's row in xt_columns. */
+int table_put_column(struct store *s, const struct table *t, const struct column *c, struct xt_err *err)
+	__attribute__((warn_unused_result));
+
+/* Has the column integers that REAL would show with other digits? */
+int table_has_large(struct store *s, const struct table *t, const char *column, bool *ret, struct xt_err *err)
+	__attribute__((warn_unused_result));
+
+/* Appends a warning event about a column, with a message as printf() has it. */
+void table_warn(struct warnings *w, const char *code, const struct table *t, const char *column,
+		const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* Declares a column anew, since a value of another kind came. */
 int table_widen(struct store *s, struct table *t, size_t column, enum kind to, struct warnings *w,

@@ -19,9 +19,10 @@ ROWS = [
     "runs", "runs --sort rows --reverse -n 3 --where lr=0.1", "show {run}", "diff {run} last --all", "errors", "errors --by {x},{n}",
     "compare --metric {n} --by {x} --resamples 200",
     "sql 'SELECT * FROM \"{table}\"'", "sql 'SELECT count(*) FROM \"{table}\"'",
+    "schema show", "schema diff", "schema diff {run} {run}", "schema alias", "schema require",
 ]
 # Answers of other shapes, which are JSON for --json.
-OTHERS = ["status", "check", "audit", "cache stats", "inspect", "inspect --track-id {run}", "validate",
+OTHERS = ["status", "check", "audit", "cache stats", "schema check", "inspect", "inspect --track-id {run}", "validate",
           "validate --input {x} --params {n}"]
 # Text only.
 TEXTS = []

@@ -58,6 +58,15 @@ int client_leave(struct client *c);
 /* XT_EINTR: lets Python's signal handlers run. 0: call again; -1: one of them has raised. */
 int client_signalled(void);
 
+/* ---- schema.c ---------------------------------------------------------- */
+
+/* Methods of Client. */
+PyObject *schema_py_rename(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *schema_py_alias(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *schema_py_accept(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *schema_py_freeze(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *schema_py_require(PyObject *self, PyObject *args, PyObject *kwargs);
+
 /* ---- codec.c ----------------------------------------------------------- */
 
 /* Appends a value as MessagePack; `convert`, which may be NULL, makes a plain one of what is none. Containers

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from . import calls, frames, logs, plain, session
+from . import calls, frames, logs, plain, schema, session
 from ._xetrackd import Error
 
 __all__ = ["Reader", "NoSuchRun", "NoSuchTable"]
@@ -43,7 +43,7 @@ class Engine(str):
         return self._reader.query(sql, params)
 
 
-class Reader:
+class Reader(schema.Schema):
     """Reads one table of a database that Trackers write, also while they do.
 
     It never creates a database. Rows that this process logged before are seen; those of other processes as soon as they are
@@ -274,9 +274,10 @@ class Reader:
     def get(self, key: str) -> Any:
         """The object that was stored as an asset with this hash, or else under this key (the column's name), the newest. None:
         there is none. It unpickles it: only for databases that one trusts."""
+        keys = self._keys_of(key)
         found = list(self._client.query(
-            "SELECT lower(hex(hash)) FROM xt_assets WHERE hex(hash) = upper(?1) UNION ALL SELECT * FROM (SELECT lower(hex(hash)) "
-            "FROM xt_asset_refs WHERE name = ?1 ORDER BY created DESC LIMIT 1) LIMIT 1", (key,)))
+            "SELECT lower(hex(hash)) FROM xt_assets WHERE hex(hash) = upper(?) UNION ALL SELECT * FROM (SELECT lower(hex(hash)) "
+            f"FROM xt_asset_refs WHERE name IN ({','.join('?' * len(keys))}) ORDER BY created DESC LIMIT 1) LIMIT 1", (key, *keys)))
         return plain.load(self._client.asset_load(found[0][0])) if found else None
 
     def remove_asset(self, hash: str, column: str | None = None, remove_keys: bool = True) -> bool:

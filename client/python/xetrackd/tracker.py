@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import _xetrackd, calls, canon, plain, session
+from . import _xetrackd, calls, canon, plain, schema, session
 
 _AUTO = object()  # version: the digest of the source, where it is wanted
 ENGINES = ("sqlite", "duckdb")
@@ -23,7 +23,7 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class Tracker:
+class Tracker(schema.Schema):
     """Logs rows of one run to a table of a database, and function calls, which are cached.
 
     Any number of processes and threads may have Trackers on one database: a daemon, which the first one starts, alone writes it. A
@@ -488,9 +488,9 @@ class Tracker:
     def get(self, key: str) -> Any:
         """The object that was stored as an asset under this key (the column's name), the newest of this run, or else of any; or the one
         with this hash. None: there is none. Unpickles it: only for databases that one trusts."""
-        rows = list(self._client.query("SELECT lower(hex(hash)) FROM xt_asset_refs WHERE name = ? "
-                                       "ORDER BY track_id = ? DESC, created DESC, rowid DESC LIMIT 1".replace(", rowid DESC", ""),
-                                       (key, self._track_id)))
+        keys = self._keys_of(key)
+        rows = list(self._client.query(f"SELECT lower(hex(hash)) FROM xt_asset_refs WHERE name IN ({','.join('?' * len(keys))}) "
+                                       "ORDER BY track_id = ? DESC, created DESC LIMIT 1", (*keys, self._track_id)))
         hash = rows[0][0] if rows else key
         if len(hash) != 64 or any(c not in "0123456789abcdef" for c in hash):
             return None
