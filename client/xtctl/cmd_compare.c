@@ -73,7 +73,6 @@ static const struct option_def own[] = {
 	{"pair-by", "COLUMN", OPTION_TEXT, AT(pair_by),
 	 "what the same input has in every group (input_id, where most inputs have it in common)", 0, 0},
 	{"unpaired", NULL, OPTION_FLAG, AT(unpaired), "take the groups as samples of different inputs", 0, 0},
-	{"where", "SQL", OPTION_TEXT, AT(where), "only rows for which this expression holds", 0, 0},
 	{"cached", NULL, OPTION_FLAG, AT(cached), "also rows that came from the cache", 0, 0},
 	{"confidence", "P", OPTION_REAL, AT(confidence),
 	 "of intervals, and 1 less the p that counts as sure (0.95)", 0.5, 0.9999},
@@ -113,9 +112,9 @@ const struct command compare_command = {
 			{"two metrics, with limits for CI", "compare demo.db --metric ratio,ok --by codec "
 							    "--fail-on 'ratio<-40%' --fail-on 'ok<0'"},
 			{"every number, for a program", "compare demo.db --metric compress_mb_s --by "
-							"kind --where \"codec = 'lz4'\" --json"},
+							"kind --where codec=lz4 --json"},
 			{NULL, NULL}},
-	.options = OPT_ROWS | OPT_TABLE | OPT_TIMEOUT,
+	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER | OPT_TIMEOUT,
 	.own = own,
 	.own_size = sizeof(struct compare_options),
 	.own_preset = &preset,

@@ -11,7 +11,7 @@
 
 /* As given on the command line. */
 struct compare_options {
-	const char *metric, *by, *baseline, *pair_by, *where, *detect, *fail_when;
+	const char *metric, *by, *baseline, *pair_by, *detect, *fail_when;
 	struct option_list fail_on;
 	bool unpaired, cached;
 	double confidence;

@@ -111,8 +111,7 @@ int groups_read(struct values *v, const struct ctl *ctl, xt_client *client, cons
 		return status == XT_ENOMEM ? ctl_no_memory(ctl) : ctl_fail(ctl, client, status);
 	if (v->n_groups == 0)
 		return ctl_error(ctl, "no row of table '%s' has a '%s'%s", r->name, v->by->name,
-				 ((const struct compare_options *)ctl->own)->where ? " and fits --where"
-										   : "");
+				 ctl->options.filter.n > 0 ? " and fits --where" : "");
 	if (v->n_groups > MOST_GROUPS)
 		return ctl_error(
 			ctl,

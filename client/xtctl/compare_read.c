@@ -8,13 +8,19 @@
 
 #include "compare_noise.h"
 #include "sql.h"
+#include "where.h"
 
-/* The condition of --where, in brackets that a comment at its end cannot eat. */
-static char *condition(const struct compare_options *o, const struct values *v)
+/* The rows that have a group and fit --where. CTL_OK, or the failure is reported. */
+static int condition(const struct relation *r, const struct values *v, char **ret)
 {
-	if (o->where)
-		return sql_format("%n IS NOT NULL AND (%s\n)", v->by->name, o->where);
-	return sql_format("%n IS NOT NULL", v->by->name);
+	char *where;
+
+	int status = where_make(r, r->ctl->options.track_id, &r->ctl->options.filter, &where);
+	if (status != CTL_OK)
+		return status;
+	*ret = sql_format("%n IS NOT NULL AND %s", v->by->name, where);
+	free(where);
+	return *ret ? CTL_OK : ctl_no_memory(r->ctl);
 }
 
 /* ---- values ----------------------------------------------------------- */
@@ -305,10 +311,12 @@ int values_read(struct values *v, const struct ctl *ctl, xt_client *client, cons
 	int status = find_columns(v, r, o);
 	if (status != CTL_OK)
 		return status;
-	where = condition(o, v);
+	status = condition(r, v, &where);
+	if (status != CTL_OK)
+		return status;
 	in.sums = calloc(v->n_metrics, sizeof(*in.sums));
 	v->noise = calloc(v->n_metrics, sizeof(*v->noise));
-	if (!where || !in.sums || !v->noise)
+	if (!in.sums || !v->noise)
 		status = ctl_no_memory(ctl);
 	if (status == CTL_OK)
 		status = groups_read(v, ctl, client, r, where);

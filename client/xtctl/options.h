@@ -75,7 +75,8 @@ struct option_list {
 #define OPT_CACHED     OPT(27)
 #define OPT_EVERY      OPT(28)
 #define OPT_ASSET      OPT(29) /* --name, --column, and the seed's --remove-keys and --no-remove-keys */
-#define OPT_LAST       OPT_ASSET
+#define OPT_FILTER     OPT(30)
+#define OPT_LAST       OPT_FILTER
 
 #define OPT_ROWS   (OPT_FORMAT | OPT_JSON | OPT_NO_HEADER) /* of every command that prints rows */
 #define OPT_ALWAYS (OPT_ENGINE | OPT_HELP)		   /* of every command */
@@ -85,7 +86,7 @@ struct options {
 	int64_t n;		 /* rows; -1: not given */
 	const char *table;	 /* NULL: not given */
 	const char *track_id;	 /* NULL: not given */
-	const char *where;	 /* KEY=VALUE; NULL: not given */
+	const char *where;	 /* KEY=VALUE of set; NULL: not given */
 	const char *function;	 /* NULL: not given */
 	const char *by;		 /* a column; NULL: not given */
 	const char *version;	 /* of a function; NULL: not given */
@@ -110,6 +111,7 @@ struct options {
 	int64_t rate;		   /* MiB in a second; 0: not given */
 	struct option_list args;   /* of --arg */
 	struct option_list params; /* of --param */
+	struct option_list filter; /* of --where, but of set: see where.h */
 	int64_t older_than_s;	   /* -1: not given */
 	int64_t round_decimals;	   /* -1: not given */
 };

@@ -93,6 +93,7 @@ static void check_taken(const struct options *o, uint64_t taken)
 	assert(!o->help || (taken & OPT_HELP));
 	assert(o->args.n == 0 || (taken & OPT_ARG));
 	assert(o->params.n == 0 || (taken & OPT_PARAM));
+	assert(o->filter.n == 0 || (taken & OPT_FILTER));
 }
 
 static void check_own(const struct own *o)
@@ -123,11 +124,12 @@ static void check_parsed(const struct parsed *p, uint64_t taken, int argc, char 
 	check_borrowed(o->function, argc, argv);
 	check_borrowed(o->by, argc, argv);
 	check_borrowed(o->version, argc, argv);
-	assert(p->n + o->args.n + o->params.n + p->own.items.n < (size_t)argc);
+	assert(p->n + o->args.n + o->params.n + o->filter.n + p->own.items.n < (size_t)argc);
 	check_own(&p->own);
 	check_borrowed(p->own.choice, argc, argv);
 	check_list(&o->params, argc, argv);
 	check_list(&o->args, argc, argv);
+	check_list(&o->filter, argc, argv);
 	check_list(&p->own.items, argc, argv);
 	for (size_t i = 0, at = 1; i < p->n; i++, at++) { /* in the order that they were given in */
 		while (at < (size_t)argc && argv[at] != p->args[i])
@@ -149,7 +151,8 @@ static void check_same(const struct parsed *a, const struct parsed *b)
 	if (a->status < 0)
 		return;
 	assert(a->n == b->n && (a->n == 0 || memcmp(a->args, b->args, a->n * sizeof(*a->args)) == 0));
-	assert(same_list(&x.args, &y.args) && same_list(&x.params, &y.params));
+	assert(same_list(&x.args, &y.args) && same_list(&x.params, &y.params) &&
+	       same_list(&x.filter, &y.filter));
 	assert(same_list(&a->own.items, &b->own.items) && a->own.choice == b->own.choice);
 	assert(a->own.size == b->own.size && a->own.real == b->own.real && a->own.share == b->own.share);
 	assert(x.n == y.n && x.timeout_s == y.timeout_s && x.format == y.format);
