@@ -2,8 +2,10 @@
 #include <string.h>
 
 #include "failed.h"
+#include "say.h"
 #include "sql.h"
 #include "text.h"
+#include "where.h"
 
 #define LONG_MS 86400000
 #define DIGITS	4
@@ -12,32 +14,37 @@ struct errors_options {
 	const char *by;
 };
 
-/* SQL over the executions of a table: ?1 is the run, NULL for all. */
-static char *by_type(const struct relation *rel, const char *failed)
+/* What is asked of. */
+struct errors {
+	struct ctl *ctl;
+	xt_client *client;
+	struct relation rel;
+	char *failed; /* owned: SQL that is true of failed executions */
+	char *where;  /* owned: SQL that is true of the rows that are looked at */
+};
+
+static char *by_type(const struct errors *e)
 {
-	const struct relation_column *error = relation_find(rel, "error");
-	char *type = failed_type(rel), *sql = NULL;
+	const struct relation_column *error = relation_find(&e->rel, "error");
+	char *type = failed_type(&e->rel), *sql = NULL;
 	char *example = error ? sql_format("substr(CAST(min(nullif(%n, '')) AS TEXT), 1, 200)", error->name)
 			      : strdup("NULL");
 
 	if (type && example)
 		sql = sql_format("SELECT %s AS error_type, count(*) AS count, 100.0 * count(*) / (SELECT "
-				 "count(*) FROM %n WHERE "
-				 "?1 IS NULL OR track_id = ?1) AS percent, min(timestamp) AS first, "
-				 "max(timestamp) AS last, "
-				 "%s AS example FROM %n WHERE (?1 IS NULL OR track_id = ?1) AND %s GROUP BY "
-				 "1 ORDER BY 2 "
-				 "DESC, 1",
-				 type, rel->name, example, rel->name, failed);
+				 "count(*) FROM %n "
+				 "WHERE %s) AS percent, min(timestamp) AS first, max(timestamp) AS last, %s "
+				 "AS example FROM "
+				 "%n WHERE %s AND %s GROUP BY 1 ORDER BY 2 DESC, 1",
+				 type, e->rel.name, e->where, example, e->rel.name, e->where, e->failed);
 	free(type);
 	free(example);
 	return sql;
 }
 
-static char *by_columns(const struct relation *rel, const char *failed, const struct relation_column **by,
-			size_t n)
+static char *by_columns(const struct errors *e, const struct relation_column **by, size_t n)
 {
-	char *columns = NULL, *type = failed_type(rel), *sql = NULL;
+	char *columns = NULL, *type = failed_type(&e->rel), *sql = NULL;
 	size_t size;
 	FILE *f = open_memstream(&columns, &size);
 
@@ -48,10 +55,9 @@ static char *by_columns(const struct relation *rel, const char *failed, const st
 				 "sum(coalesce(%s, "
 				 "0)) / count(*) AS percent, group_concat(DISTINCT CASE WHEN %s THEN %s END) "
 				 "AS error_types "
-				 "FROM %n WHERE ?1 IS NULL OR track_id = ?1 GROUP BY %s1.0 ORDER BY percent "
-				 "DESC, executions "
-				 "DESC",
-				 columns, failed, failed, failed, type, rel->name, columns);
+				 "FROM %n WHERE %s GROUP BY %s1.0 ORDER BY percent DESC, executions DESC",
+				 columns, e->failed, e->failed, e->failed, type, e->rel.name, e->where,
+				 columns);
 	free(columns);
 	free(type);
 	return sql;
@@ -89,93 +95,92 @@ static int print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor, si
 	return r == XT_DONE || r == XT_OK ? CTL_OK : ctl_fail(ctl, client, r);
 }
 
-/* Where there is nothing to list, how much there was to look at. */
-static int say_none(struct ctl *ctl, xt_client *client, const struct relation *rel)
+/* Asks for one row, whose first value is handed over; *ret_any is false when there is none. Frees the
+ * statement. */
+static int ask_one(struct errors *e, char *sql, int64_t *ret, bool *ret_any)
 {
-	xt_value run = xt_text(ctl->options.track_id);
-	char *sql = sql_format("SELECT count(*) FROM %n WHERE ?1 IS NULL OR track_id = ?1", rel->name);
-	char count[COUNT_BYTES];
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = sql ? ctl_query(client, sql, &run, 1, LONG_MS, &cursor) : XT_ENOMEM;
+	int r = sql ? ctl_query(e->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
 	free(sql);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
+	*ret_any = r == XT_OK;
 	if (r == XT_OK)
-		fprintf(ctl->out.file, "no execution failed: %s %s in '%s'\n",
-			text_count(count, (uint64_t)row[0].as.integer),
-			row[0].as.integer == 1 ? "row" : "rows", rel->name);
+		*ret = say_integer(&row[0]);
 	xt_cursor_close(cursor);
-	return r == XT_OK ? CTL_OK : r == XT_ENOMEM ? ctl_no_memory(ctl) : ctl_fail(ctl, client, r);
+	return r == XT_OK || r == XT_DONE ? CTL_OK
+	       : r == XT_ENOMEM		  ? ctl_no_memory(e->ctl)
+					  : ctl_fail(e->ctl, e->client, r);
 }
 
-static int ask(struct ctl *ctl, xt_client *client, const struct relation *rel, const char *failed)
+/* For people an empty list is a sentence. *ret_any: there is something to list. */
+static int say_none(struct errors *e, bool *ret_any)
 {
-	const struct errors_options *o = ctl->own;
+	char count[COUNT_BYTES];
+	int64_t n = 0;
+	bool ignored;
+
+	int status = ask_one(
+		e, sql_format("SELECT 1 FROM %n WHERE %s AND %s LIMIT 1", e->rel.name, e->where, e->failed),
+		&n, ret_any);
+	if (status != CTL_OK || *ret_any)
+		return status;
+	status = ask_one(e, sql_format("SELECT count(*) FROM %n WHERE %s", e->rel.name, e->where), &n,
+			 &ignored);
+	if (status == CTL_OK)
+		fprintf(e->ctl->out.file, "no execution failed: %s %s in '%s'\n",
+			text_count(count, (uint64_t)n), n == 1 ? "row" : "rows", e->rel.name);
+	return status;
+}
+
+static int list(struct errors *e)
+{
+	const struct errors_options *o = e->ctl->own;
 	const struct relation_column **by = NULL;
-	xt_value run = xt_text(ctl->options.track_id);
 	xt_cursor *cursor = NULL;
 	size_t n = 0;
 	bool any = false;
 
-	int status = o->by ? relation_columns(rel, o->by, &by, &n) : CTL_OK;
+	int status = o->by ? relation_columns(&e->rel, o->by, &by, &n) : CTL_OK;
 	if (status != CTL_OK)
 		return status;
-	char *sql = o->by ? by_columns(rel, failed, by, n) : by_type(rel, failed);
-	int r = sql ? ctl_query(client, sql, &run, 1, LONG_MS, &cursor) : XT_ENOMEM;
+	char *sql = o->by ? by_columns(e, by, n) : by_type(e);
+	int r = sql ? ctl_query(e->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
 	free(sql);
 	free(by);
 	if (r != XT_OK)
-		return r == XT_ENOMEM ? ctl_no_memory(ctl) : ctl_fail(ctl, client, r);
-	status = print(ctl, client, cursor, o->by ? n + 1 : 1, &any);
+		return r == XT_ENOMEM ? ctl_no_memory(e->ctl) : ctl_fail(e->ctl, e->client, r);
+	status = print(e->ctl, e->client, cursor, o->by ? n + 1 : 1, &any);
 	xt_cursor_close(cursor);
 	return status == CTL_OK && any ? CTL_FAILED : status;
-}
-
-/* For people an empty list is a sentence. */
-static int any_failure(struct ctl *ctl, xt_client *client, const struct relation *rel, const char *failed,
-		       bool *ret)
-{
-	xt_value run = xt_text(ctl->options.track_id);
-	char *sql = sql_format("SELECT 1 FROM %n WHERE (?1 IS NULL OR track_id = ?1) AND %s LIMIT 1",
-			       rel->name, failed);
-	xt_cursor *cursor = NULL;
-	const xt_value *row;
-
-	int r = sql ? ctl_query(client, sql, &run, 1, LONG_MS, &cursor) : XT_ENOMEM;
-	free(sql);
-	if (r == XT_OK)
-		r = ctl_next(cursor, &row);
-	xt_cursor_close(cursor);
-	*ret = r == XT_OK;
-	return r == XT_OK || r == XT_DONE ? CTL_OK
-	       : r == XT_ENOMEM		  ? ctl_no_memory(ctl)
-					  : ctl_fail(ctl, client, r);
 }
 
 static int errors(struct ctl *ctl, xt_client *client)
 {
 	const struct errors_options *o = ctl->own;
-	struct relation rel = {0};
-	char *failed = NULL;
+	struct errors e = {.ctl = ctl, .client = client};
 	bool known = false, any = true;
 
-	int status = relation_open(ctl, client, &rel);
-	if (status == CTL_OK && !(failed = failed_condition(&rel, &known)))
+	int status = relation_open(ctl, client, &e.rel);
+	if (status == CTL_OK && !(e.failed = failed_condition(&e.rel, &known)))
 		status = ctl_no_memory(ctl);
 	if (status == CTL_OK && !known)
 		status = ctl_error(ctl,
 				   "table '%s' has neither a column 'error' nor 'error_type', so it cannot "
 				   "tell what failed; "
 				   "tracked functions log both",
-				   rel.name);
-	if (status == CTL_OK && ctl->options.format == FORMAT_TABLE && !o->by)
-		status = any_failure(ctl, client, &rel, failed, &any);
+				   e.rel.name);
 	if (status == CTL_OK)
-		status = any ? ask(ctl, client, &rel, failed) : say_none(ctl, client, &rel);
-	free(failed);
-	relation_done(&rel);
+		status = where_make(&e.rel, ctl->options.track_id, &ctl->options.filter, &e.where);
+	if (status == CTL_OK && ctl->options.format == FORMAT_TABLE && !o->by)
+		status = say_none(&e, &any);
+	if (status == CTL_OK && any)
+		status = list(&e);
+	free(e.failed);
+	free(e.where);
+	relation_done(&e.rel);
 	return status;
 }
 
@@ -197,7 +202,7 @@ const struct command errors_command = {
 		"values how many executions there "
 		"were and failed, and the types.",
 	.examples = (const struct example[]){{"by codec and level", "errors demo.db --by codec,level"}, {0}},
-	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID,
+	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER,
 	.own = own,
 	.own_size = sizeof(struct errors_options),
 	.run = cmd_errors,

@@ -13,6 +13,7 @@
 #include "say.h"
 #include "sql.h"
 #include "text.h"
+#include "where.h"
 
 #define LONG_MS	 86400000
 #define AT_ONCE	 60 /* columns that one statement looks at */
@@ -68,6 +69,7 @@ struct inspection {
 	struct relation rel;
 	struct findings found;
 	char *failed; /* owned: SQL that is true of failed executions */
+	char *where;  /* owned: SQL that is true of the rows that are looked at */
 	int64_t rows, failures;
 	int status; /* the library's, of questions about single columns */
 };
@@ -120,15 +122,13 @@ static void look_at_range(struct inspection *s, const struct relation_column *c,
  */
 static bool all_are_numbers(struct inspection *s, const struct relation_column *c)
 {
-	char *sql = sql_format(
-		"SELECT 1 FROM %n WHERE (?1 IS NULL OR track_id = ?1) AND typeof(%n) = 'text' AND NOT "
-		"(NOT %n GLOB '*[^0-9.eE+-]*' AND json_valid(%n)) LIMIT 1",
-		s->rel.name, c->name, c->name, c->name);
-	xt_value run = xt_text(s->ctl->options.track_id);
+	char *sql = sql_format("SELECT 1 FROM %n WHERE %s AND typeof(%n) = 'text' AND NOT (NOT %n GLOB "
+			       "'*[^0-9.eE+-]*' AND json_valid(%n)) LIMIT 1",
+			       s->rel.name, s->where, c->name, c->name, c->name);
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = sql ? ctl_query(s->client, sql, &run, 1, LONG_MS, &cursor) : XT_ENOMEM;
+	int r = sql ? ctl_query(s->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
 	free(sql);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
@@ -258,9 +258,7 @@ static char *make_statement(const struct inspection *s, size_t from, size_t to)
 	for (size_t i = from; i < to; i++)
 		for (enum count k = 0; k < N_COUNTS; k++)
 			put_count(s, sql, k, s->rel.columns[i].name);
-	sql_print(sql, " FROM %n", s->rel.name);
-	if (s->ctl->options.track_id)
-		fputs(" WHERE track_id = ?1", sql);
+	sql_print(sql, " FROM %n WHERE %s", s->rel.name, s->where);
 	if (fclose(sql) == 0)
 		return text;
 	free(text);
@@ -269,13 +267,11 @@ static char *make_statement(const struct inspection *s, size_t from, size_t to)
 
 static int look_at_columns(struct inspection *s, size_t from, size_t to)
 {
-	const char *run = s->ctl->options.track_id;
 	char *sql = make_statement(s, from, to);
-	xt_value arg = xt_text(run);
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = sql ? ctl_query(s->client, sql, &arg, run ? 1 : 0, LONG_MS, &cursor) : XT_ENOMEM;
+	int r = sql ? ctl_query(s->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
 	free(sql);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
@@ -293,14 +289,14 @@ static int look_at_columns(struct inspection *s, size_t from, size_t to)
 /* What concerns the table as a whole. */
 static void look_at_rows(struct inspection *s, bool failures_known)
 {
-	const char *run = s->ctl->options.track_id;
+	bool some = s->ctl->options.track_id || s->ctl->options.filter.n;
 	char text[SAY_BYTES];
 
 	if (s->rows == 0)
 		findings_add(&s->found, true, "no_rows", s->rel.name, NULL, 0,
-			     run ? "table '%s' has no rows of run '%s'"
-				 : "table '%s' has no rows: did anything log to it?",
-			     s->rel.name, run);
+			     some ? "table '%s' has no such rows"
+				  : "table '%s' has no rows: did anything log to it?",
+			     s->rel.name);
 	else if (s->failures > 0)
 		findings_add(&s->found, false, "failed_executions", s->rel.name, NULL, (uint64_t)s->failures,
 			     "the execution failed in %s; '%s errors DB' tells more",
@@ -319,6 +315,8 @@ static int inspect(struct ctl *ctl, xt_client *client)
 	int status = relation_open(ctl, client, &s.rel);
 	if (status == CTL_OK && !(s.failed = failed_condition(&s.rel, &known)))
 		status = ctl_no_memory(ctl);
+	if (status == CTL_OK)
+		status = where_make(&s.rel, ctl->options.track_id, &ctl->options.filter, &s.where);
 	for (size_t from = 0; from < s.rel.n && status == CTL_OK; from += AT_ONCE)
 		status = look_at_columns(&s, from, from + AT_ONCE < s.rel.n ? from + AT_ONCE : s.rel.n);
 	if (status == CTL_OK) {
@@ -330,6 +328,7 @@ static int inspect(struct ctl *ctl, xt_client *client)
 	}
 	findings_done(&s.found);
 	free(s.failed);
+	free(s.where);
 	relation_done(&s.rel);
 	return status;
 }
@@ -362,6 +361,6 @@ const struct command inspect_command = {
 					     {"the roll-up, for a program",
 					      "inspect demo.db --table metrics --json"},
 					     {0}},
-	.options = OPT_JSON | OPT_TABLE | OPT_TRACK_ID,
+	.options = OPT_JSON | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER,
 	.run = cmd_inspect,
 };

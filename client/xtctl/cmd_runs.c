@@ -30,7 +30,7 @@ static const struct option_def own[] = {
 	{"status", "running|finished|failed|crashed|deleted", OPTION_CHOICE,
 	 offsetof(struct runs_options, status), "only runs of this status", 0, 0},
 	{"where", "KEY=VALUE", OPTION_LIST, offsetof(struct runs_options, where),
-	 "only runs with this parameter; may be repeated", 0, 0},
+	 "only runs with this parameter; also with != < <= > >=; may be repeated", 0, 0},
 	{"sort", RUNS_COLUMNS, OPTION_CHOICE, offsetof(struct runs_options, sort), "by this column (start)",
 	 0, 0},
 	{"reverse", NULL, OPTION_FLAG, offsetof(struct runs_options, reverse), "the last one first", 0, 0},

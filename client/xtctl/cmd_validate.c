@@ -14,6 +14,7 @@
 #include "say.h"
 #include "sql.h"
 #include "text.h"
+#include "where.h"
 
 #define LONG_MS	  86400000
 #define MOST_KEYS 64 /* columns that tell executions apart */
@@ -38,6 +39,7 @@ struct validation {
 	size_t n_keys;
 	char *failed,
 		*once; /* owned SQL: true of failed executions; of those that were computed and went well */
+	char *where;   /* owned SQL: true of the rows that are looked at */
 	bool failures_known;
 	int64_t rows;
 };
@@ -81,9 +83,13 @@ static int find_columns(struct validation *v)
 
 static int make_conditions(struct validation *v)
 {
+	int status = where_make(&v->rel, NULL, &v->ctl->options.filter, &v->where);
+
+	if (status != CTL_OK)
+		return status;
 	v->failed = failed_condition(&v->rel, &v->failures_known);
 	if (v->failed)
-		v->once = sql_format("NOT coalesce(%s, 0)%s", v->failed,
+		v->once = sql_format("%s AND NOT coalesce(%s, 0)%s", v->where, v->failed,
 				     failed_cache(&v->rel) ? " AND coalesce(\"cache\", '') = ''" : "");
 	return v->once ? CTL_OK : ctl_no_memory(v->ctl);
 }
@@ -129,8 +135,8 @@ static void take_counts(struct validation *v, const xt_value *row)
 	v->rows = say_integer(&row[0]);
 	if (v->rows == 0) {
 		findings_add(&v->found, true, "no_rows", v->rel.name, NULL, 0,
-			     "table '%s' has no rows: did anything log "
-			     "to it?",
+			     v->ctl->options.filter.n ? "table '%s' has no such rows"
+						      : "table '%s' has no rows: did anything log to it?",
 			     v->rel.name);
 		return;
 	}
@@ -175,7 +181,7 @@ static int count_rows(struct validation *v)
 		fputs("0", f);
 	for (size_t i = 0; i < v->n_params; i++)
 		sql_print(f, ", sum(%n IS NULL)", v->params[i]->name);
-	sql_print(f, " FROM %n", v->rel.name);
+	sql_print(f, " FROM %n WHERE %s", v->rel.name, v->where);
 	if (fclose(f) != 0) {
 		free(sql);
 		return ctl_no_memory(v->ctl);
@@ -203,7 +209,7 @@ static int count_combinations(struct validation *v)
 	fputs("SELECT count(*) FROM (SELECT DISTINCT 1", f);
 	for (size_t i = 0; i < v->n_params; i++)
 		sql_print(f, ", %n", v->params[i]->name);
-	sql_print(f, " FROM %n)", v->rel.name);
+	sql_print(f, " FROM %n WHERE %s)", v->rel.name, v->where);
 	if (fclose(f) == 0)
 		return ask(v, sql, take_combinations);
 	free(sql);
@@ -291,10 +297,10 @@ static int look_at_inputs(struct validation *v)
 			     take_leaks);
 	if (status == CTL_OK)
 		status = ask(v,
-			     sql_format("SELECT count(*) FROM (SELECT 1 FROM %n t WHERE t.%n IS NOT NULL "
-					"GROUP BY t.%n "
+			     sql_format("SELECT count(*) FROM (SELECT 1 FROM %n t WHERE t.%n IS NOT NULL AND "
+					"%s GROUP BY t.%n "
 					"HAVING min(track_id) <> max(track_id))",
-					table, input, input),
+					table, input, v->where, input),
 			     take_shared);
 	if (status == CTL_OK)
 		status = ask(v,
@@ -346,7 +352,8 @@ static int look_at_versions(struct validation *v)
 		const xt_value *row;
 		if (!c)
 			continue;
-		char *sql = sql_format("SELECT count(DISTINCT %n) FROM %n", c->name, v->rel.name);
+		char *sql = sql_format("SELECT count(DISTINCT %n) FROM %n WHERE %s", c->name, v->rel.name,
+				       v->where);
 		int r = sql ? ctl_query(v->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
 		free(sql);
 		if (r == XT_OK)
@@ -418,6 +425,7 @@ static int validate(struct ctl *ctl, xt_client *client)
 	findings_done(&v.found);
 	free(v.failed);
 	free(v.once);
+	free(v.where);
 	free(v.params);
 	relation_done(&v.rel);
 	return status;
@@ -455,7 +463,7 @@ const struct command validate_command = {
 	.examples = (const struct example[]){{"each file once by each run, whatever the codec",
 					      "validate demo.db --input file --params codec,level"},
 					     {0}},
-	.options = OPT_JSON | OPT_TABLE,
+	.options = OPT_JSON | OPT_TABLE | OPT_FILTER,
 	.own = own,
 	.own_size = sizeof(struct validate_options),
 	.run = cmd_validate,

@@ -1,25 +1,22 @@
 #include "follow.h"
 
 struct watch_options {
-	struct option_list where;
 	const char *columns;
 };
 
 static int cmd_watch(struct ctl *ctl)
 {
 	const struct watch_options *o = ctl->own;
-	const struct follow_options follow = {
-		.last = ctl->options.n >= 0 ? ctl->options.n : 0, .where = &o->where, .columns = o->columns};
+	const struct follow_options follow = {.last = ctl->options.n >= 0 ? ctl->options.n : 0,
+					      .columns = o->columns};
 
 	return follow_run(ctl, &follow);
 }
 
-static const struct option_def own[] = {
-	{"where", "KEY=VALUE", OPTION_LIST, offsetof(struct watch_options, where),
-	 "only rows that have this value; may be repeated", 0, 0},
-	{"columns", "COLUMN,…", OPTION_TEXT, offsetof(struct watch_options, columns),
-	 "show only these columns", 0, 0},
-	{0}};
+static const struct option_def own[] = {{"columns", "COLUMN,…", OPTION_TEXT,
+					 offsetof(struct watch_options, columns), "show only these columns",
+					 0, 0},
+					{0}};
 
 const struct command watch_command = {
 	.name = "watch",
@@ -38,7 +35,7 @@ const struct command watch_command = {
 			{"the last three rows, and what comes then, until 'head' has seen enough",
 			 "watch demo.db -n 3 --columns codec,level,ratio | head -n 5"},
 			{0}},
-	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID,
+	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER,
 	.own = own,
 	.own_size = sizeof(struct watch_options),
 	.run = cmd_watch,

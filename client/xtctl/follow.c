@@ -7,11 +7,10 @@
 
 #include "relation.h"
 #include "sql.h"
-#include "value.h"
+#include "where.h"
 
 #define LONG_MS	   86400000 /* what a page may take: rows that are looked for can be rare */
 #define MOST_TRIES 20	    /* to go on after a failure that may pass, without a row in between */
-#define MOST_WHERE 32
 
 /* The table's epoch, up to which row it is known, its highest row, and which database it is. ?1: the table,
  * ?2, ?3: the epoch and row up to which it was known. */
@@ -26,13 +25,11 @@ struct follow {
 	struct ctl *ctl;
 	const struct follow_options *opt;
 	xt_client *client;
-	char *table;			/* owned */
-	char *head, *rows, *first;	/* owned: the statements; NULL: the table is not there yet */
-	int64_t epoch, seen, top;	/* where we are; the highest row at the last look */
-	char database[40];		/* its id at the last look; "" before */
-	uint64_t level;			/* of xt_wait */
-	struct value where[MOST_WHERE]; /* values of the conditions */
-	size_t n_where;
+	char *table;		     /* owned */
+	char *head, *rows, *first;   /* owned: the statements; NULL: the table is not there yet */
+	int64_t epoch, seen, top;    /* where we are; the highest row at the last look */
+	char database[40];	     /* its id at the last look; "" before */
+	uint64_t level;		     /* of xt_wait */
 	struct format *format;	     /* owned; NULL: before the first row */
 	const char **names, **types; /* owned with their texts: columns that it was made for, n of them */
 	size_t n;
@@ -41,34 +38,6 @@ struct follow {
 };
 
 /* ---- what to ask ------------------------------------------------------ */
-
-/* What the rows must be like: " AND …", its values bound from ?4 on. */
-static int put_conditions(struct follow *f, const struct relation *rel, FILE *sql)
-{
-	const struct option_list *where = f->opt->where;
-	const char *run = f->ctl->options.track_id;
-	char error[200], *key;
-
-	f->n_where = 0;
-	if (where && where->n >= MOST_WHERE)
-		return ctl_usage(f->ctl, "more than %d conditions", MOST_WHERE - 1);
-	if (run) {
-		f->where[f->n_where++] = (struct value){.is = xt_text(run)};
-		fputs(" AND track_id = ?4", sql);
-	}
-	for (size_t i = 0; where && i < where->n; i++) {
-		struct value *v = &f->where[f->n_where];
-		if (pair_parse(&key, v, where->items[i], error, sizeof(error)) < 0)
-			return ctl_usage(f->ctl, "--where: %s", error);
-		const struct relation_column *c = relation_column(rel, key);
-		free(key);
-		if (!c)
-			return CTL_FAILED;
-		sql_print(sql, " AND %n IS ?", c->name);
-		fprintf(sql, "%zu", ++f->n_where + 3);
-	}
-	return CTL_OK;
-}
 
 static int put_columns(const struct follow *f, const struct relation *rel, FILE *sql)
 {
@@ -123,13 +92,13 @@ static int make_statements(struct follow *f, const struct relation *rel)
 	size_t size;
 	bool ours = false;
 
-	FILE *a = open_memstream(&conditions, &size), *b = open_memstream(&columns, &size);
-	int status = a && b ? check_kind(f, &ours) : ctl_no_memory(f->ctl);
+	FILE *list = open_memstream(&columns, &size);
+	int status = list ? check_kind(f, &ours) : ctl_no_memory(f->ctl);
 	if (status == CTL_OK)
-		status = put_conditions(f, rel, a);
+		status = where_make(rel, f->ctl->options.track_id, &f->ctl->options.filter, &conditions);
 	if (status == CTL_OK)
-		status = put_columns(f, rel, b);
-	if ((a && fclose(a) != 0) || (b && fclose(b) != 0))
+		status = put_columns(f, rel, list);
+	if (list && fclose(list) != 0)
 		status = ctl_no_memory(f->ctl);
 	if (status == CTL_OK) {
 		const char *epoch = ours ? epoch_sql : "0";
@@ -137,12 +106,13 @@ static int make_statements(struct follow *f, const struct relation *rel)
 				     ours ? "xt_epochs"
 					  : "(SELECT NULL AS top, NULL AS table_name, 0 AS epoch)",
 				     ours ? id_sql : "''", f->table);
-		f->rows = sql_format("SELECT %s, _rowid_, %s FROM %n WHERE _rowid_ > ?3%s ORDER BY _rowid_",
-				     epoch, columns, f->table, conditions);
-		f->first =
-			sql_format("SELECT %s, _rowid_ FROM %n WHERE _rowid_ <= ?3%s ORDER BY _rowid_ DESC "
-				   "LIMIT 1 OFFSET ?2",
-				   epoch, f->table, conditions);
+		f->rows = sql_format(
+			"SELECT %s, _rowid_, %s FROM %n WHERE _rowid_ > ?3 AND %s ORDER BY _rowid_", epoch,
+			columns, f->table, conditions);
+		f->first = sql_format(
+			"SELECT %s, _rowid_ FROM %n WHERE _rowid_ <= ?3 AND %s ORDER BY _rowid_ DESC "
+			"LIMIT 1 OFFSET ?2",
+			epoch, f->table, conditions);
 		if (!f->head || !f->rows || !f->first)
 			status = ctl_no_memory(f->ctl);
 	}
@@ -177,14 +147,12 @@ static int find_table(struct follow *f)
 	return status;
 }
 
-/* The values of a statement: ?1 the table, ?2 and ?3 given, then those of the conditions. */
+/* The values of a statement: ?1 the table, ?2 and ?3 as given. */
 static int ask(struct follow *f, const char *sql, int64_t second, int64_t third, xt_cursor **ret)
 {
-	xt_value args[3 + MOST_WHERE] = {xt_text(f->table), xt_int(second), xt_int(third)};
+	const xt_value args[] = {xt_text(f->table), xt_int(second), xt_int(third)};
 
-	for (size_t i = 0; i < f->n_where; i++)
-		args[3 + i] = f->where[i].is;
-	return ctl_query(f->client, sql, args, sql == f->head ? 3 : 3 + f->n_where, LONG_MS, ret);
+	return ctl_query(f->client, sql, args, 3, LONG_MS, ret);
 }
 
 /* ---- printing --------------------------------------------------------- */
@@ -413,8 +381,6 @@ int follow_run(struct ctl *ctl, const struct follow_options *o)
 	if (status == CTL_OK)
 		status = go_on(&f);
 	forget_columns(&f);
-	for (size_t i = 0; i < f.n_where; i++)
-		value_done(&f.where[i]);
 	free(f.head);
 	free(f.rows);
 	free(f.first);

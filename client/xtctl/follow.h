@@ -8,12 +8,12 @@
 #include "xtctl.h"
 
 struct follow_options {
-	int64_t last;			 /* rows that are there already, to begin with */
-	const struct option_list *where; /* KEY=VALUE: only rows that have all of these; may be NULL */
-	const char *columns;		 /* a list of those to show; NULL: all */
+	int64_t last;	     /* rows that are there already, to begin with */
+	const char *columns; /* a list of those to show; NULL: all */
 };
 
-/* Opens the database and prints rows, of --table and --track-id, as the options say. The exit status. */
+/* Opens the database and prints rows, of --table, --track-id and --where, as the options say. The exit
+ * status. */
 int follow_run(struct ctl *ctl, const struct follow_options *o);
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "sql.h"
-#include "value.h"
+#include "where.h"
 
 #define LONG_MS	   86400000 /* rows of a table may be counted */
 #define MOST_WHERE 32
@@ -171,18 +171,15 @@ static const char runs_of_table[] =
 
 /* The values of a list's conditions, which are bound from ?1 on. */
 struct conditions {
-	struct value values[MOST_WHERE];
+	struct condition list[MOST_WHERE];
 	xt_value args[2 * MOST_WHERE + 2]; /* key and value of each; then status, and since when */
-	char *keys[MOST_WHERE];		   /* owned */
 	size_t n, n_args;
 };
 
 static void conditions_done(struct conditions *c)
 {
-	for (size_t i = 0; i < c->n; i++) {
-		value_done(&c->values[i]);
-		free(c->keys[i]);
-	}
+	for (size_t i = 0; i < c->n; i++)
+		condition_done(&c->list[i]);
 }
 
 /* A parameter that no run has is a mistake, not an empty list. */
@@ -206,26 +203,30 @@ static int check_key(const struct ctl *ctl, xt_client *client, const char *prefi
 	return r == XT_OK ? CTL_OK : r == XT_ENOMEM ? ctl_no_memory(ctl) : ctl_fail(ctl, client, r);
 }
 
-/* KEY=VALUE of a run's parameters: 3 is also '3', true also 1. */
-static int put_where(const struct ctl *ctl, xt_client *client, const char *prefix, const char *pair,
+/* One condition on a run's parameters: 3 is also '3', true also 1. What is not equal need not be there. */
+static int put_where(const struct ctl *ctl, xt_client *client, const char *prefix, const char *text,
 		     struct conditions *c, FILE *sql)
 {
-	char error[200], *key = NULL;
+	struct condition *one = &c->list[c->n];
+	char error[400];
 
 	if (c->n >= MOST_WHERE)
 		return ctl_usage(ctl, "more than %d conditions", MOST_WHERE);
-	if (pair_parse(&key, &c->values[c->n], pair, error, sizeof(error)) < 0)
+	c->n++;
+	if (condition_parse(one, text, error, sizeof(error)) < 0)
 		return ctl_usage(ctl, "--where: %s", error);
-	c->keys[c->n++] = key;
-	int status = check_key(ctl, client, prefix, key);
-	c->args[c->n_args++] = xt_text(key);
-	c->args[c->n_args++] = c->values[c->n - 1].is;
+	bool equal = strcmp(one->op, "IS") == 0, other = strcmp(one->op, "IS NOT") == 0;
+	c->args[c->n_args++] = xt_text(one->key);
+	c->args[c->n_args++] = one->value.is;
 	fprintf(sql,
-		" AND EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(params) THEN params ELSE '{}' "
-		"END) p WHERE "
-		"p.key = ?%zu AND (p.value IS ?%zu OR CAST(p.value AS TEXT) = CAST(?%zu AS TEXT)))",
-		c->n_args - 1, c->n_args, c->n_args);
-	return status;
+		" AND %sEXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(params) THEN params ELSE '{}' "
+		"END) p "
+		"WHERE p.key = ?%zu AND (p.value %s ?%zu%s",
+		other ? "NOT " : "", c->n_args - 1, other ? "IS" : one->op, c->n_args,
+		equal || other ? "" : "))");
+	if (equal || other)
+		fprintf(sql, " OR CAST(p.value AS TEXT) = CAST(?%zu AS TEXT)))", c->n_args);
+	return check_key(ctl, client, prefix, one->key);
 }
 
 static int put_conditions(const struct ctl *ctl, xt_client *client, const char *prefix,

@@ -15,12 +15,13 @@ int runs_find(const struct ctl *ctl, xt_client *client, const char *word, char *
 
 /* Which runs are listed, and how. Zeroed: all but those that were deleted, as they began. */
 struct runs_filter {
-	const char *status;		 /* only these; NULL: all but `deleted` */
-	const struct option_list *where; /* KEY=VALUE: only with these parameters; may be NULL */
-	int64_t since_s;		 /* only those that began so many seconds ago or later; 0: all */
-	int64_t last;			 /* only so many, the last of the order; -1: all. 0 is none */
-	const char *sort;		 /* a column of the list; NULL: start */
-	bool reverse;			 /* the last of the order first */
+	const char *status; /* only these; NULL: all but `deleted` */
+	const struct option_list
+		*where;	  /* only with parameters for which these hold (where.h); may be NULL */
+	int64_t since_s;  /* only those that began so many seconds ago or later; 0: all */
+	int64_t last;	  /* only so many, the last of the order; -1: all. 0 is none */
+	const char *sort; /* a column of the list; NULL: start */
+	bool reverse;	  /* the last of the order first */
 };
 
 /* Prints the list: of all recorded runs, or with --table of those that have rows in it. The exit status. */

@@ -111,6 +111,22 @@ def test_only_one_run(served, client):
     assert found("inspect", served.db, "--track-id", "nobody") == {("no_rows", None): (True, 0)}
 
 
+def test_only_some_rows(served, client):
+    client.store(clean(12, latency=-1.0, params_model="bad"), track_id="r")
+    client.store(clean(12), track_id="r")
+    bad, good = ["--where", "params_model=bad"], ["--where", "params_model!=bad", "--where", "latency > 0"]
+    assert found("inspect", served.db, *bad)["negative_values", "latency"] == (True, 12)
+    assert not [k for k, v in found("inspect", served.db, *good).items() if v[0]]
+    assert found("inspect", served.db, "--where", "latency>1000") == {("no_rows", None): (True, 0)}
+    assert found("validate", served.db, "--where", "latency>1000") == {("no_rows", None): (True, 0)}
+    client.store(clean(3), track_id="s")
+    assert found("validate", served.db)["leak", "input_id"] == (True, 3)
+    assert ("leak", "input_id") not in found("validate", served.db, *bad)
+    assert ok("errors", served.db, *bad) == "no execution failed: 12 rows in 'events'\n"
+    p = run("inspect", served.db, "--where", "model=bad")
+    assert p.returncode == 1 and "did you mean 'params_model'" in p.stderr
+
+
 def test_few_rows_or_none(served, client):
     p = run("inspect", served.db)
     assert p.returncode == 1 and "nothing was logged yet" in p.stderr
@@ -276,6 +292,14 @@ def test_no_errors(served, client):
     client.store({"a": 1}, table="plain")
     p = run("errors", served.db, "--table", "plain")
     assert p.returncode == 1 and "neither a column 'error' nor 'error_type'" in p.stderr
+
+
+def test_errors_of_some_rows(failing):
+    rows = json.loads(run("errors", failing, "--where", "params_model=b", "--json").stdout)
+    assert [(r["error_type"], r["count"], round(r["percent"])) for r in rows] == [("Timeout", 1, 33), ("ValueError", 1, 33),
+                                                                             ("unnamed", 1, 33)]
+    rows = json.loads(run("errors", failing, "--where", "params_model!=b", "--by", "params_model", "--json").stdout)
+    assert [(r["params_model"], r["failed"]) for r in rows] == [("a", 1), (None, 0)]
 
 
 def test_errors_of_one_run(failing, client):

@@ -70,6 +70,9 @@ def test_runs_golden(runs):
     (["--where", "lr=0.10"], ["able-ant-0001", "calm-cat-0003"]),
     (["--where", "quick=true", "--where", "lr=0.2"], ["able-bee-0002"]),
     (["--where", "model=zzz"], []),
+    (["--where", "lr>0.1"], ["able-bee-0002", "calm-cat-0003"]),  # SQLite: text is more than a number
+    (["--where", "lr<0.15", "--where", "model!=b"], ["able-ant-0001"]),
+    (["--where", "lr != 0.1"], ["able-bee-0002", "deep-dog-0004"]),
     (["--since", "1d"], []),
     (["--since", "100000d", "--sort", "track_id"], ALL),
     (["--table", "events"], ALL[:3]),
