@@ -4,23 +4,15 @@
 
 /* ---- one entry -------------------------------------------------------- */
 
-/* Copies an entry, and the name of its function, to where they live until the next call. */
-static int keep_cached(struct xt_client *c, const struct entry *e, xt_cached *ret)
+int cache_copy(struct buf *b, const struct entry *e, xt_cached *ret)
 {
-	struct span function = canon_function(e->parts);
-	struct buf *b = &c->cached;
-
-	buf_clear(b);
 	buf_add(b, e->value.data, e->value.len);
 	buf_add(b, e->encoding.data, e->encoding.len);
 	buf_add(b, "", 1);
 	buf_add(b, e->origin.data, e->origin.len);
 	buf_add(b, "", 1);
-	buf_add(b, e->parts.data, e->parts.len);
-	buf_add(b, function.data, function.len);
-	buf_add(b, "", 1);
 	if (buf_failed(b))
-		return client_fail(c, XT_ENOMEM, "out of memory");
+		return -1;
 	*ret = (xt_cached){.value = b->data,
 			   .size = e->value.len,
 			   .encoding = (const char *)b->data + e->value.len,
@@ -28,6 +20,24 @@ static int keep_cached(struct xt_client *c, const struct entry *e, xt_cached *re
 			   .uid = e->uid,
 			   .created_us = e->created_us,
 			   .function_time = (double)e->function_ns / 1e9};
+	return 0;
+}
+
+/* Copies an entry, and behind it its key's parts and the name of its function, to where they live until the
+ * next call. */
+static int keep_cached(struct xt_client *c, const struct entry *e, xt_cached *ret)
+{
+	struct span function = canon_function(e->parts);
+	struct buf *b = &c->cached;
+
+	buf_clear(b);
+	if (buf_reserve(b, e->value.len + e->encoding.len + e->origin.len + e->parts.len + function.len + 3) <
+		    0 ||
+	    cache_copy(b, e, ret) < 0)
+		return client_fail(c, XT_ENOMEM, "out of memory");
+	buf_add(b, e->parts.data, e->parts.len);
+	buf_add(b, function.data, function.len);
+	buf_add(b, "", 1);
 	return XT_OK;
 }
 

@@ -335,6 +335,11 @@ void flight_settle(struct xt_client *c);
 /* Leaves all leases alone: a child's, or at the end. */
 void flight_forget(struct xt_client *c);
 
+/* ---- cache.c ---------------------------------------------------------- */
+
+/* Copies an entry into an empty buffer; *ret points there. -1: out of memory. */
+int cache_copy(struct buf *b, const struct entry *e, xt_cached *ret) __attribute__((warn_unused_result));
+
 /* ---- row.c, run.c ----------------------------------------------------- */
 
 struct param {

@@ -283,7 +283,6 @@ static int wait_fd(struct xt_client *c, int ms)
 	return r < 0 && error == EINTR ? XT_EINTR : XT_OK;
 }
 
-/* A signal may have come just before the call slept, which no system call tells. */
 static bool ask_interrupted(struct xt_client *c, int64_t now)
 {
 	c->asked_at = now;
@@ -304,12 +303,16 @@ int pump_wait(struct xt_client *c, int64_t deadline)
 		if (nap < ms)
 			ms = (int)nap;
 	}
+	bool signalled = false;
 	if (c->reading)
 		wait_turn(c, ms ? ms : 1);
-	else if (wait_fd(c, ms) == XT_EINTR)
-		return XT_EINTR;
+	else
+		signalled = wait_fd(c, ms) == XT_EINTR;
 	int64_t now = now_ms();
-	if (c->opt.interrupted && now - c->asked_at >= SLICE_MS && ask_interrupted(c, now))
+	/* One may also have come just before the call slept, which no system call tells. */
+	if (c->opt.interrupted)
+		signalled = (signalled || now - c->asked_at >= SLICE_MS) && ask_interrupted(c, now);
+	if (signalled)
 		return XT_EINTR;
 	return now >= deadline ? XT_ETIMEOUT : XT_OK;
 }

@@ -316,16 +316,17 @@ static uint8_t *put_rows(const struct batch *b, uint8_t *p, const xt_value *valu
 	return p;
 }
 
-static int log_batch(const struct batch *b, const xt_value *values, size_t n_rows)
+/* *at_row: rows that are logged already, and then those that are. */
+static int log_batch(const struct batch *b, const xt_value *values, size_t n_rows, size_t *at_row)
 {
 	struct xt_client *c = b->run->client;
 	size_t rows, bytes;
 	int r = XT_OK;
 
-	for (size_t at = 0; at < n_rows; at += rows) /* all or nothing, as far as arguments go */
+	for (size_t at = *at_row; at < n_rows; at += rows) /* all or nothing, as far as arguments go */
 		if ((r = cut(b, values + at * b->n, n_rows - at, &rows, &bytes)) != XT_OK)
 			return r;
-	for (size_t at = 0; at < n_rows; at += rows) {
+	for (size_t at = *at_row; at < n_rows; at += rows, *at_row = at) {
 		r = cut(b, values + at * b->n, n_rows - at, &rows, &bytes);
 		if (r == XT_OK)
 			r = window_room(c, bytes);
@@ -362,8 +363,8 @@ static int prepare_batch(struct batch *b, size_t *lens)
 	return r;
 }
 
-int xt_log_rows(xt_run *run, const char *const *columns, size_t n_columns, const xt_value *values,
-		size_t n_rows)
+int xt_log_rows_from(xt_run *run, const char *const *columns, size_t n_columns, const xt_value *values,
+		     size_t n_rows, size_t *at_row)
 {
 	struct xt_client *c = run->client;
 
@@ -383,7 +384,7 @@ int xt_log_rows(xt_run *run, const char *const *columns, size_t n_columns, const
 		if (r == XT_OK)
 			r = prepare_batch(&b, lens);
 		if (r == XT_OK)
-			r = log_batch(&b, values, n_rows);
+			r = log_batch(&b, values, n_rows, at_row);
 	} else {
 		client_fail(c, r, "out of memory");
 	}
@@ -391,4 +392,16 @@ int xt_log_rows(xt_run *run, const char *const *columns, size_t n_columns, const
 	free(lens);
 	free(b.used);
 	return client_leave(c, r);
+}
+
+int xt_log_rows(xt_run *run, const char *const *columns, size_t n_columns, const xt_value *values,
+		size_t n_rows)
+{
+	size_t at = 0;
+	int r;
+
+	do /* called again it would log those once more */
+		r = xt_log_rows_from(run, columns, n_columns, values, n_rows, &at);
+	while (r == XT_EINTR && at > 0);
+	return r;
 }

@@ -299,8 +299,9 @@ typedef struct xt_options {
 	 * of an old one which the rows no longer have ("similar_column"). Same rules. */
 	void (*on_warning)(const char *code, const char *message, void *user);
 	void *user; /* handed to the callbacks */
-	/* Asked now and then while a call waits, without the client's lock: true ends the wait with XT_EINTR,
-	 * as a signal does that comes while the call sleeps. For languages that only note signals. */
+	/* Asked now and then while a call waits, and when a signal comes, without the client's lock: true
+	 * ends the wait with XT_EINTR, which a signal does by itself where this is NULL. For languages that
+	 * only note signals, and run their handlers here. */
 	bool (*interrupted)(void *user);
 } xt_options;
 
@@ -400,10 +401,16 @@ XT_API int xt_log_fields_at(xt_run *run, const xt_field *fields, size_t n_fields
 
 /*
  * Logs n_rows rows of the same columns in one message: values[row * n_columns + column].
- * Run parameters are added to each. Large batches are cut into messages by the library.
+ * Run parameters are added to each. Large batches are cut into messages by the library. XT_EINTR: none was
+ * logged; once some are, it is not interrupted.
  */
 XT_API int xt_log_rows(xt_run *run, const char *const *columns, size_t n_columns, const xt_value *values,
 		       size_t n_rows);
+
+/* The same from row *at_row on, which counts what was logged, whatever is returned: after XT_EINTR or
+ * XT_EFULL it may be called again with it, and logs no row twice. */
+XT_API int xt_log_rows_from(xt_run *run, const char *const *columns, size_t n_columns, const xt_value *values,
+			    size_t n_rows, size_t *at_row);
 
 /* Sets a value over the whole run, "back in time". ret_changed may be NULL. */
 XT_API int xt_run_set(xt_run *run, const char *key, xt_value value, uint64_t *ret_changed);

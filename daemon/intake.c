@@ -87,8 +87,12 @@ static bool open_next(struct intake *in, const struct store *s, struct intake_re
 		found = spool_client(e->d_name, client) && open_orphan(in, s, e->d_name, ret);
 	if (d)
 		rewinddir(d);
-	while (d && (e = readdir(d)))
+	while (d && (e = readdir(d))) {
 		ret->damaged += strlen(e->d_name) > SPOOL_NAME && e->d_name[0] != '.';
+		if (spool_clear(in->dir, e->d_name))
+			log_info("a spool file that nobody finished was removed path=\"%s/%s\"", in->dir,
+				 e->d_name);
+	}
 	if (d)
 		closedir(d);
 	return found;

@@ -172,8 +172,13 @@ int sample_parse_network(struct span text, struct sample_network *ret)
 
 /* ---- reading ---------------------------------------------------------- */
 
-/* The file's first bytes; -1: it cannot be read. */
-static int read_file(const char *path, uint8_t *room, size_t size, struct span *ret)
+struct text {
+	struct span bytes; /* in `room` */
+	uint8_t room[LONG_FILE];
+};
+
+/* The file's first bytes, `most` of them; -1: it cannot be read. */
+static int read_file(const char *path, size_t most, struct text *ret)
 {
 	size_t n = 0;
 	ssize_t got = 0;
@@ -181,23 +186,23 @@ static int read_file(const char *path, uint8_t *room, size_t size, struct span *
 
 	if (fd < 0)
 		return -1;
-	while (n < size && (got = read(fd, room + n, size - n)) > 0)
+	while (n < most && (got = read(fd, ret->room + n, most - n)) > 0)
 		n += (size_t)got;
 	close(fd);
 	if (got < 0)
 		return -1;
-	*ret = span_of(room, n);
+	ret->bytes = span_of(ret->room, n);
 	return 0;
 }
 
-static int read_process_file(pid_t pid, const char *name, uint8_t *room, size_t size, struct span *ret)
+static int read_process_file(pid_t pid, const char *name, size_t most, struct text *ret)
 {
 	char path[64];
 
 	if (pid <= 0)
 		return -1; /* in another pid namespace */
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	return read_file(path, room, size, ret);
+	return read_file(path, most, ret);
 }
 
 static uint64_t now_ns(void)
@@ -210,12 +215,10 @@ static uint64_t now_ns(void)
 
 static int read_process(pid_t pid, struct sample_process *ret)
 {
-	uint8_t room[SHORT_FILE];
-	struct span text;
+	struct text file;
 
-	return read_process_file(pid, "stat", room, sizeof(room), &text) < 0
-		       ? -1
-		       : sample_parse_process(text, ret);
+	return read_process_file(pid, "stat", SHORT_FILE, &file) < 0 ? -1
+								     : sample_parse_process(file.bytes, ret);
 }
 
 /* The kernel's clock of a process; where there is none its ticks, which are some 10 ms. */
@@ -239,29 +242,25 @@ static int read_cpu_ns(pid_t pid, uint64_t *ret)
 
 static int read_memory(struct sample_memory *ret)
 {
-	uint8_t room[SHORT_FILE];
-	struct span text;
+	struct text file;
 
-	return read_file("/proc/meminfo", room, sizeof(room), &text) < 0 ? -1
-									 : sample_parse_memory(text, ret);
+	return read_file("/proc/meminfo", SHORT_FILE, &file) < 0 ? -1 : sample_parse_memory(file.bytes, ret);
 }
 
 static int read_cpu(struct sample_cpu *ret)
 {
-	uint8_t room[SHORT_FILE];
-	struct span text;
+	struct text file;
 
-	return read_file("/proc/stat", room, sizeof(room), &text) < 0 ? -1 : sample_parse_cpu(text, ret);
+	return read_file("/proc/stat", SHORT_FILE, &file) < 0 ? -1 : sample_parse_cpu(file.bytes, ret);
 }
 
 static int read_network(pid_t pid, struct sample_network *ret)
 {
-	uint8_t room[LONG_FILE];
-	struct span text;
+	struct text file;
 
-	return read_process_file(pid, "net/dev", room, sizeof(room), &text) < 0
+	return read_process_file(pid, "net/dev", LONG_FILE, &file) < 0
 		       ? -1
-		       : sample_parse_network(text, ret);
+		       : sample_parse_network(file.bytes, ret);
 }
 
 /* As `df` shows it: of what users can have. */

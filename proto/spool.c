@@ -1,6 +1,5 @@
 #include "spool.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -15,7 +14,8 @@
 #define RECORD_HEAD   20u	   /* bytes before the frame */
 #define READ_AHEAD    (256u << 10) /* bytes */
 #define RESERVE_BYTES (1u << 20)   /* of disk that are allotted at a time */
-#define DAMAGED	      ".damaged"
+#define UNFINISHED    ".new"	   /* behind the name of a file in the making, and a dot before it */
+#define MAX_TRIES     5		   /* to make a file that was taken for one that nobody finishes */
 
 /* ---- bytes ------------------------------------------------------------ */
 
@@ -33,7 +33,7 @@ static void put_number(struct buf *out, uint64_t n, int bytes)
 	buf_add(out, b, (size_t)bytes);
 }
 
-static uint64_t get_number(const uint8_t *p, int bytes)
+uint64_t spool_number(const uint8_t *p, int bytes)
 {
 	uint64_t n = 0;
 
@@ -109,10 +109,10 @@ enum spool_status spool_next(struct span in, struct spool_record *ret, size_t *r
 	*ret_size = SPOOL_OVERHEAD;
 	if (in.len < RECORD_HEAD)
 		return SPOOL_MORE;
-	struct spool_record r = {.seq = get_number(in.data + 8, 8),
-				 .rows = (uint32_t)get_number(in.data + 4, 4),
-				 .seq_off = (uint32_t)get_number(in.data + 16, 4),
-				 .frame = span_of(in.data + RECORD_HEAD, (size_t)get_number(in.data, 4))};
+	struct spool_record r = {.seq = spool_number(in.data + 8, 8),
+				 .rows = (uint32_t)spool_number(in.data + 4, 4),
+				 .seq_off = (uint32_t)spool_number(in.data + 16, 4),
+				 .frame = span_of(in.data + RECORD_HEAD, (size_t)spool_number(in.data, 4))};
 	if (!makes_sense(&r))
 		return SPOOL_BAD;
 	*ret_size = SPOOL_OVERHEAD + r.frame.len;
@@ -120,7 +120,7 @@ enum spool_status spool_next(struct span in, struct spool_record *ret, size_t *r
 		return SPOOL_MORE;
 	const uint8_t *tail = r.frame.data + r.frame.len;
 	checksum(span_of(in.data, RECORD_HEAD + r.frame.len), sum);
-	if (memcmp(sum, tail, CHECKSUM) != 0 || get_number(tail + CHECKSUM, 4) != r.frame.len)
+	if (memcmp(sum, tail, CHECKSUM) != 0 || spool_number(tail + CHECKSUM, 4) != r.frame.len)
 		return SPOOL_BAD;
 	*ret = r;
 	return SPOOL_RECORD;
@@ -207,7 +207,7 @@ static int create_locked(struct spool *s, const char *dir)
 
 	spool_name(s->head.client, name);
 	if (snprintf(s->path, sizeof(s->path), "%s/%s", dir, name) >= (int)sizeof(s->path) ||
-	    snprintf(temporary, sizeof(temporary), "%s/.%s.new", dir, name) >= (int)sizeof(temporary))
+	    snprintf(temporary, sizeof(temporary), "%s/.%s" UNFINISHED, dir, name) >= (int)sizeof(temporary))
 		return -ENAMETOOLONG;
 	s->fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->fd < 0)
@@ -232,10 +232,45 @@ int spool_create(struct spool *s, const char *dir, const struct spool_head *head
 	if (sodium_init() < 0)
 		return -ENOSYS;
 	s->at = s->in_at = SPOOL_HEAD;
-	int r = create_locked(s, dir);
+	int r, tries = 0;
+	do {
+		r = create_locked(s, dir);
+		if (r < 0 && s->fd >= 0)
+			close(s->fd);
+		if (r < 0)
+			s->fd = -1;
+	} while ((r == -EAGAIN || r == -ENOENT) && ++tries < MAX_TRIES); /* see spool_clear() */
 	if (r < 0)
 		spool_close(s);
 	return r;
+}
+
+/* .<client>.new? */
+static bool is_unfinished(const char *name)
+{
+	char plain[SPOOL_NAME + 1];
+	uint8_t client[XT_CLIENT_ID];
+
+	if (name[0] != '.' || strlen(name) != 1 + SPOOL_NAME + strlen(UNFINISHED) ||
+	    strcmp(name + 1 + SPOOL_NAME, UNFINISHED) != 0)
+		return false;
+	snprintf(plain, sizeof(plain), "%.*s", SPOOL_NAME, name + 1);
+	return spool_client(plain, client);
+}
+
+bool spool_clear(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (!is_unfinished(name) || snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
+		return false;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool gone = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= SPOOL_HEAD &&
+		    lock_file(fd, F_RDLCK) == 0 && unlink(path) == 0;
+	if (fd >= 0)
+		close(fd);
+	return gone;
 }
 
 static int read_head(struct spool *s, const char *name)
@@ -421,107 +456,4 @@ void spool_remove(struct spool *s)
 	if (s->fd >= 0)
 		unlink(s->path);
 	spool_close(s);
-}
-
-/* ---- looking ---------------------------------------------------------- */
-
-static bool number_at(int fd, uint64_t at, int bytes, uint64_t *ret)
-{
-	uint8_t b[8];
-
-	if (pread(fd, b, (size_t)bytes, (off_t)at) != bytes)
-		return false;
-	*ret = get_number(b, bytes);
-	return true;
-}
-
-/* From record to record: where an end tells nothing. */
-static void walk(int fd, struct spool_facts *f)
-{
-	uint64_t at = SPOOL_HEAD, size, rows, seq;
-
-	while (number_at(fd, at, 4, &size) && size > 0 && at + SPOOL_OVERHEAD + size <= f->bytes &&
-	       number_at(fd, at + 4, 4, &rows) && number_at(fd, at + 8, 8, &seq)) {
-		if (rows > 0) {
-			f->first = f->first ? f->first : seq;
-			f->last = seq + rows - 1;
-		}
-		at += SPOOL_OVERHEAD + size;
-	}
-}
-
-static void look_at_numbers(int fd, struct spool_facts *f)
-{
-	uint64_t size = 0, first = 0, rows = 0, seq = 0, head = 0;
-
-	if (f->bytes < SPOOL_HEAD + SPOOL_OVERHEAD || !number_at(fd, SPOOL_HEAD + 8, 8, &first))
-		return;
-	f->first = first;
-	uint64_t room = f->bytes - SPOOL_HEAD - SPOOL_OVERHEAD;
-	bool whole = number_at(fd, f->bytes - 4, 4, &size) && size > 0 && size <= room;
-	uint64_t at = f->bytes - SPOOL_OVERHEAD - size;
-	if (first > 0 && whole && number_at(fd, at, 4, &head) && head == size &&
-	    number_at(fd, at + 4, 4, &rows) && rows > 0 && number_at(fd, at + 8, 8, &seq) && seq >= first)
-		f->last = seq + rows - 1;
-	else
-		walk(fd, f);
-	if (f->last < f->first || f->first == 0)
-		f->first = f->last = 0;
-}
-
-static void look(const char *dir, const char *name, struct spool_facts *f)
-{
-	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	char path[PATH_MAX];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (lstat(path, &st) == 0) {
-		f->bytes = (uint64_t)st.st_size;
-		f->uid = st.st_uid;
-	}
-	if (fd < 0 || !S_ISREG(st.st_mode)) {
-		f->state = SPOOL_UNREADABLE;
-	} else {
-		look_at_numbers(fd, f);
-		if (f->state != SPOOL_DAMAGED && fcntl(fd, F_GETLK, &l) == 0 && l.l_type == F_WRLCK) {
-			f->state = SPOOL_OWNED;
-			f->owner = l.l_pid;
-		}
-	}
-	if (fd >= 0)
-		close(fd);
-}
-
-/* A file of ours by its name? Fills in what the name tells. */
-static bool known_name(const char *name, struct spool_facts *f)
-{
-	char plain[SPOOL_NAME + 1];
-	size_t len = strlen(name);
-
-	*f = (struct spool_facts){.state = len == SPOOL_NAME ? SPOOL_ORPHAN : SPOOL_DAMAGED};
-	if (len != SPOOL_NAME && (len <= SPOOL_NAME || strcmp(name + SPOOL_NAME, DAMAGED) != 0))
-		return false;
-	snprintf(plain, sizeof(plain), "%.*s", SPOOL_NAME, name);
-	return spool_client(plain, f->client);
-}
-
-int spool_list(const char *dir, bool (*each)(const struct spool_facts *f, void *data), void *data)
-{
-	DIR *d = opendir(dir);
-	struct spool_facts f;
-	struct dirent *e;
-	bool go_on = true;
-
-	if (!d)
-		return errno == ENOENT ? 0 : -errno;
-	while (go_on && (e = readdir(d))) {
-		if (!known_name(e->d_name, &f))
-			continue;
-		look(dir, e->d_name, &f);
-		go_on = each(&f, data);
-	}
-	closedir(d);
-	return 0;
 }

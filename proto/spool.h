@@ -39,6 +39,9 @@ struct spool_record {
 
 /* ---- bytes: pure ------------------------------------------------------ */
 
+/* The big-endian number in so many bytes. */
+uint64_t spool_number(const uint8_t *p, int bytes);
+
 void spool_put_head(struct buf *out, const struct spool_head *h);
 int spool_get_head(struct span in, struct spool_head *ret) __attribute__((warn_unused_result));
 
@@ -72,6 +75,10 @@ int spool_make_dir(const char *dir, struct xt_err *err) __attribute__((warn_unus
 /* Creates and locks a file; it has its name only once it is locked. 0 or -errno. */
 int spool_create(struct spool *s, const char *dir, const struct spool_head *head)
 	__attribute__((warn_unused_result));
+
+/* Removes the file of that name if it is one in the making (.<client>.new) whose process has ended: it holds
+ * nothing. A process that was about to lock it makes another. */
+bool spool_clear(const char *dir, const char *name);
 
 /* Opens an orphan for reading. 0; -EAGAIN: its owner lives; -EBADMSG: it has no valid head; -errno. */
 int spool_adopt(struct spool *s, const char *dir, const char *name) __attribute__((warn_unused_result));

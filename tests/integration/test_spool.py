@@ -142,6 +142,19 @@ def test_a_failed_end_is_told_by_the_spool(alone, daemon, db):
     assert sqlite(db, "SELECT status FROM xt_runs") == [("failed",)]
 
 
+def test_what_a_killed_worker_did_not_finish_goes(daemon, db):
+    """Its file got no name, and so no row."""
+    path = Path(f"{db}.spool")
+    path.mkdir(mode=0o700)
+    unfinished, other = path / f".{os.urandom(16).hex()}.new", path / ".notes.new"
+    unfinished.write_bytes(b"xtspool1")
+    other.write_bytes(b"of somebody else")
+    d = daemon(db)
+    ctl("spool", "replay", db)
+    assert list(path.iterdir()) == [other]
+    assert "nobody finished" in d.stderr()
+
+
 def test_status_and_ls_without_a_daemon(alone, db):
     w = alone()
     w.go_on()

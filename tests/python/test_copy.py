@@ -47,6 +47,31 @@ def old_database(path, *rows, columns="i INTEGER"):
     con.close()
 
 
+@pytest.mark.parametrize("times", [["a", "b", "b", "c"], [None, None, None, "a"], [None, None, None, None]])
+def test_a_cursor_that_expires_goes_on_where_it_was(times):
+    """Wherever that is: rows of no time, and of the same, are neither left out nor given twice."""
+    rows = [(t, i) for i, t in enumerate(times)]
+
+    class Expired(Error):
+        code = "cursor_expired"
+
+    for broken in range(len(rows) + 1):
+        asked = []
+
+        def ask(sql, args):
+            if "pragma" in sql:
+                return
+            asked.append(sql)
+            for n, row in enumerate(r for r in rows if len(args) < 2 or (r[0] is not None and r[0] >= args[1])):
+                if len(asked) == 1 and n == broken:
+                    raise Expired
+                yield row
+
+        table = copying._Table(None, None, "events", set())
+        assert list(table._sorted(ask, ["i"], "run")) == rows
+        assert len(asked) == 1 + (broken < len(rows))
+
+
 def test_all_tables_once(source, target):
     log(source, {"a": 1}, {"a": 2, "b": "x"}, track_id="one")
     log(source, {"m": 0.5}, track_id="one", table="metrics")

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 from conftest import TIMEOUT
 
-from xetrackd import Reader, Tracker, pool
+from xetrackd import Reader, Tracker, pool, progress
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -194,6 +195,60 @@ def test_a_result_that_cannot_be_pickled(tracker):
         tracker.map(make_generator, [1], progress=False)
 
 
+LARGE = 20_000_000
+
+
+def killed_while_it_answers(directory, x):
+    """Once for each x."""
+    def kill():
+        while True:
+            frame = sys._current_frames()[threading.main_thread().ident]
+            if frame.f_code.co_name == "_send" and len(frame.f_locals["buf"]) > LARGE:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        (Path(directory) / str(x)).touch(exist_ok=False)
+    except FileExistsError:
+        return x
+    threading.Thread(target=kill, daemon=True).start()
+    return bytes(LARGE)
+
+
+def test_a_worker_that_dies_while_it_answers(tracker, tmp_path):
+    func = functools.partial(killed_while_it_answers, str(tmp_path))
+    assert tracker.map(func, range(5), workers=2, progress=False) == list(range(5))
+
+
+class Homesick:
+    """It is at home where it was made."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __reduce__(self):
+        return at_home, (os.getpid(),)
+
+
+def at_home(pid):
+    if pid != os.getpid():
+        raise RuntimeError("far from home")
+    return Homesick(pid)
+
+
+def homesick(x):
+    if x == 0:
+        return Homesick(os.getpid())
+    return x
+
+
+def test_a_result_that_cannot_be_loaded(tracker, db):
+    """What other workers have is waited for, as if the function had raised."""
+    with pytest.raises(RuntimeError, match="far from home") as raised:
+        tracker.map(homesick, range(4), workers=1, chunksize=4, progress=False)
+    assert raised.value.__notes__ == ["input 0: its result cannot be loaded here"]
+    assert len(rows(db)) == 4
+
+
 def make_generator(x):
     return (i for i in range(x))
 
@@ -360,8 +415,8 @@ BAR = """
     import sys
     if sys.argv[2] == "plain":
         sys.modules["tqdm"] = None
-    from xetrackd import Tracker, pool
-    pool._Silent.due = lambda self, every: True
+    from xetrackd import Tracker, progress
+    progress.Silent.due = lambda self, every: True
     def fails(x):
         if x == 3:
             raise ValueError
@@ -405,9 +460,9 @@ def test_lines_where_there_is_no_terminal(db, autostarted):
 
 
 def test_the_text():
-    shown = pool._Silent("f", 7200)
+    shown = progress.Silent("f", 7200)
     shown.began -= 100
     for _ in range(100):
         shown.add(True, False)
     assert shown.text().startswith("f: 100/7200, 1 %, 1.0/s, 1:58:2") and shown.text().endswith(" left, 100 hits")
-    assert json.dumps([pool._clock(s) for s in (0, 59.6, 3599, 3600)]) == '["0:00", "1:00", "59:59", "1:00:00"]'
+    assert json.dumps([progress._clock(s) for s in (0, 59.6, 3599, 3600)]) == '["0:00", "1:00", "59:59", "1:00:00"]'

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import TIMEOUT, sqlite
 
-from xetrackd import Tracker
+from xetrackd import Tracker, session
 
 WORKERS = 8
 
@@ -141,40 +141,141 @@ def program(code, *args):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_killed_workers_call_goes_to_the_next_at_once(db, autostarted, witness):
+def waiters(t):
+    """How many calls wait for results of others."""
+    stats = t._client.cache_stats()
+    return next(stats)[stats.names.index("waiters")]
+
+
+@pytest.fixture
+def computing_and_waiting(db, autostarted, witness):
+    """Two programs: one that executes a call, until it is told to go on, and one that waits for its result. And a Tracker."""
     autostarted(db)
     first = program(SLOW % "sys.stdin.read()", db, witness)
     assert first.stdout.readline() == "begun\n"
     second = program(SLOW % "pass", db, witness)
     with Tracker(db) as t:
-        while not next(t._client.cache_stats())[t._client.cache_stats().names.index("waiters")]:
+        while not waiters(t):
             pass
-        first.kill()
-        first.communicate()
-        out, err = second.communicate(timeout=TIMEOUT)
-        assert out == "begun\n7\n", err
-        assert len(executed(witness)) == 2
-        while not list(t._client.query("SELECT 1 FROM events WHERE error_type = 'WorkerDied'")):
-            pass
-        assert next(t._client.query("SELECT count(*) FROM events WHERE cache = '' AND error IS NULL")) == (1,)
+        yield first, second, t
 
 
-def test_ctrl_c_ends_a_wait(db, autostarted, witness):
-    autostarted(db)
-    first = program(SLOW % "sys.stdin.read()", db, witness)
-    assert first.stdout.readline() == "begun\n"
-    second = program(SLOW % "pass", db, witness)
-    with Tracker(db) as t:
-        waiters = t._client.cache_stats().names.index("waiters")
-        while not next(t._client.cache_stats())[waiters]:
-            pass
-        second.send_signal(signal.SIGINT)
-        out, err = second.communicate(timeout=TIMEOUT)
-        assert out == "" and "KeyboardInterrupt" in err and second.returncode != 0
-        while next(t._client.cache_stats())[waiters]:
-            pass
+def test_a_killed_workers_call_goes_to_the_next_at_once(computing_and_waiting, witness):
+    first, second, t = computing_and_waiting
+    first.kill()
+    first.communicate()
+    out, err = second.communicate(timeout=TIMEOUT)
+    assert out == "begun\n7\n", err
+    assert len(executed(witness)) == 2
+    while not list(t._client.query("SELECT 1 FROM events WHERE error_type = 'WorkerDied'")):
+        pass
+    assert next(t._client.query("SELECT count(*) FROM events WHERE cache = '' AND error IS NULL")) == (1,)
+
+
+def test_ctrl_c_ends_a_wait(computing_and_waiting, witness):
+    first, second, t = computing_and_waiting
+    second.send_signal(signal.SIGINT)
+    out, err = second.communicate(timeout=TIMEOUT)
+    assert out == "" and "KeyboardInterrupt" in err and second.returncode != 0
+    while waiters(t):
+        pass
     out, _ = first.communicate("", timeout=TIMEOUT)
     assert out == "7\n" and len(executed(witness)) == 1
+
+
+@pytest.fixture
+def stopped(db, autostarted):
+    """A Tracker, and what stops its daemon, until three signals came that the program handles."""
+    autostarted(db)
+    came = []
+
+    def stop(tracker, error):
+        status = tracker._client.status()
+        pid = dict(zip(status.names, next(status)))["pid"]
+
+        def handler(*_):
+            came.append(1)
+            if len(came) == 3:
+                os.kill(pid, signal.SIGCONT)
+                if error:
+                    raise error
+
+        signal.signal(signal.SIGALRM, handler)
+        os.kill(pid, signal.SIGSTOP)
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+
+    before = signal.getsignal(signal.SIGALRM)
+    with Tracker(db) as t:
+        t.log({"i": -1})
+        t.flush()
+        yield t, lambda error=None: stop(t, error)
+        assert len(came) >= 3
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_signals_while_a_batch_waits_for_room(stopped):
+    """Python's handlers run meanwhile, and no row is logged twice for it."""
+    t, stop = stopped
+    stop()
+    t.log_batch([{"i": i, "text": 2000 * "x"} for i in range(8000)])  # more than the window holds
+    assert next(t._client.query("SELECT count(*), count(DISTINCT i) FROM events")) == (8001, 8001)
+
+
+@pytest.mark.parametrize("change", [
+    lambda t: t.set_value("i", 7),
+    lambda t: t._client.execute("UPDATE events SET i = i + 1"),
+    lambda t: t._client.delete_run(t.track_id, "events", True),
+    lambda t: t._client.start_run("events", None, {}).finish(),
+    lambda t: (t.log({"i": 0}), t.flush())])
+def test_signals_while_a_change_is_waited_for(stopped, change):
+    """They do not end the wait: nobody would know whether the change was made."""
+    t, stop = stopped
+    stop()
+    change(t)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("last", [lambda t: t._client.close(), lambda t: t.track(lambda: 2000 * "x")])
+def test_what_is_done_to_its_end_raises_what_a_handler_raised(stopped, last):
+    """A connection is closed, and the row of a call is logged, whatever comes; then the exception is raised."""
+    t, stop = stopped
+    stop(Stop)
+    with pytest.raises(Stop):
+        t.log_batch([{"i": i, "text": 2000 * "x"} for i in range(4000)])
+        last(t)
+
+
+def test_a_handler_that_raises_anywhere_leaves_no_lock_behind():
+    """Ctrl-C comes between any two steps of Python; who waits for the lock then would wait for ever."""
+    class Released:
+        key, users = "nobody's", 10**9
+
+    def handler(*_):
+        if armed:
+            raise Stop
+
+    armed = False
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        for i in range(3000):
+            try:
+                try:
+                    armed = True
+                    signal.setitimer(signal.ITIMER_REAL, 1e-6 + i % 30 * 1e-6)
+                    for _ in range(30):
+                        session.Session.release(Released)
+                finally:
+                    armed = False
+            except Stop:
+                pass
+            assert not session._lock.locked()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_ctrl_c_in_a_function_is_logged(db, autostarted, witness):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import TIMEOUT, sqlite
 
-from xetrackd import Tracker, XetrackWarning, _xetrackd, calls, canon
+from xetrackd import Tracker, XetrackWarning, _xetrackd, calls, canon, circles
 
 VECTORS = json.loads((Path(__file__).resolve().parents[1] / "vectors" / "canon.json").read_text())
 
@@ -200,6 +200,84 @@ def test_arguments_that_do_not_fit_are_the_functions_error(t):
     with pytest.raises(TypeError, match="argument"):
         t.track(one, args=[1, 2, 3])
     assert rows(t)[0]["error_type"] == "TypeError"
+
+
+def test_functions_that_hold_each_other(t):
+    def even(n):
+        return n == 0 or odd(n - 1)
+
+    def odd(n):
+        return n != 0 and even(n - 1)
+
+    for f in even, odd:
+        assert twice(t, f, [4])
+    assert calls.source_digest(even) != calls.source_digest(odd)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_coroutines_that_wait_in_a_circle(t, length):
+    """Each computes one result and needs the next one's. All are told in the end, and nothing is computed that need not be."""
+    begun = []
+
+    async def step(i, started):
+        begun.append(i)
+        started[i].set()
+        await asyncio.gather(*(s.wait() for s in started.values()))
+        if begun.count(i) > 1:  # the one that closes the circle: it is computed without what it would wait for
+            return {"sum": i}
+        inner = await asyncio.create_task(one((i + 1) % length, started))
+        return {"sum": i + inner["sum"]}
+
+    class Started(dict):
+        def __xetrack_key__(self):
+            return None
+
+    def one(i, started):
+        return t.track(step, args=[i, started], version="1")
+
+    async def all_of_them():
+        started = Started({i: asyncio.Event() for i in range(length)})
+        return await asyncio.wait_for(asyncio.gather(*(one(i, started) for i in range(length))), TIMEOUT)
+
+    results = asyncio.run(all_of_them())
+    assert len(begun) == length + 1 and len(results) == length
+    assert rows(t, "count(*) AS n", "error IS NULL") == [{"n": 2 * length}]
+    assert circles._waits == {} and circles.around.get() == ()
+
+
+def test_keyword_arguments_of_any_name(t):
+    """Names that no parameter has, and those that look like the surplus ones."""
+    def f(*args, **kwargs):
+        return {"n": len(args) + len(kwargs)}
+
+    assert t.track(f, args=[Config("a")], kwargs={"": Config("b"), "*": 1, "*other": Config("c")}) == {"n": 4}
+    assert rows(t, "args_model, n") == [{"args_model": "a", "n": 4}]
+
+
+@pytest.mark.parametrize("result,why", [({"text": 20_000_000 * "x"}, "more bytes than a message"), ({i: i for i in range(3000)}, "a row holds 2000")])
+def test_a_result_that_no_row_holds_is_given_back(t, result, why):
+    """And neither its row nor the cache says that it was nothing."""
+    for _ in range(2):
+        with pytest.warns(XetrackWarning, match=why):
+            assert t.track(lambda: result, name="large") == result
+        assert t.latest["error_type"] == "ResultError"
+    assert [r["error_type"] for r in rows(t, "error_type, error")] == ["ResultError"] * 2
+    assert all(why in r["error"] for r in rows(t, "error"))
+
+
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError("in its str")
+
+
+def test_an_error_that_cannot_be_shown(t):
+    """It is raised all the same, and not what its __str__ raises."""
+    def f():
+        raise Speechless
+
+    with pytest.raises(Speechless):
+        t.track(f)
+    assert rows(t, "error_type, error") == [{"error_type": "Speechless", "error": "<Speechless: RuntimeError in its str>"}]
 
 
 def test_odd_error_texts(t):

@@ -12,7 +12,7 @@ import pytest
 from conftest import TIMEOUT, sqlite
 
 import xetrackd
-from xetrackd import Error, Tracker, XetrackWarning
+from xetrackd import Error, Tracker, XetrackWarning, session
 
 
 @pytest.fixture
@@ -27,11 +27,13 @@ def stored(t, what="*", tail="ORDER BY rowid"):
     return [dict(zip(cursor.names, row)) for row in cursor]
 
 
-def run(code, *args, **env):
-    """A program of its own; its standard output."""
+def run(code, *args, quiet=False, **env):
+    """A program of its own; its standard output. quiet: nothing else came."""
+    env = {k: str(v) for k, v in env.items()}
     p = subprocess.run([sys.executable, "-c", textwrap.dedent(code), *map(str, args)], capture_output=True, text=True,
                        timeout=TIMEOUT, env={**os.environ, **env})
     assert p.returncode == 0, p.stderr
+    assert not quiet or not p.stderr, p.stderr
     return p.stdout
 
 
@@ -81,6 +83,13 @@ def test_a_batch_of_more_rows_than_a_piece(tracker):
     tracker.log_batch({"i": i, "half": i / 2} for i in range(25001))
     assert stored(tracker, "count(*) AS n, sum(i) AS s, sum(half) AS h", "") == [
         {"n": 25001, "s": 25000 * 25001 // 2, "h": 25000 * 25001 / 4}]
+
+
+def test_an_object_far_behind_in_a_batch(tracker):
+    """It becomes an asset, and none of the rows before it is logged again."""
+    tracker.log_batch([*({"i": i} for i in range(10_000)), {"i": 10_000, "model": Model(1)}])
+    assert stored(tracker, "count(*) AS n, count(DISTINCT i) AS d, count(model) AS m", "") == [{"n": 10_001, "d": 10_001, "m": 1}]
+    assert tracker.get("model").weights == 1
 
 
 def test_rows_equal_in_time_are_all_there(tracker):
@@ -313,6 +322,23 @@ def test_equal_seeds_make_no_equal_runs(db, autostarted):
     assert len(ids) == 2
 
 
+def test_a_parameter_that_is_changed_in_place(tracker):
+    tracker.set_param("tags", {"known": []})
+    tracker.log({"i": 1})
+    tracker.params["tags"]["known"].append("x")
+    tracker.log({"i": 2})
+    assert stored(tracker, "tags") == [{"tags": '{"known":[]}'}, {"tags": '{"known":["x"]}'}]
+
+
+def test_a_parameter_that_is_an_array(tracker):
+    """Two of them cannot be asked whether they are equal."""
+    np = pytest.importorskip("numpy")
+    for i in range(3):
+        tracker.params["w"] = np.array([1, i])
+        tracker.log({"i": i})
+    assert stored(tracker, "w") == [{"w": f"[1,{i}]"} for i in range(3)]
+
+
 # ---- options ----------------------------------------------------------------------------------
 
 def test_in_memory_ends_with_its_tracker(runtime, monkeypatch):
@@ -329,6 +355,42 @@ def test_in_memory_ends_with_its_tracker(runtime, monkeypatch):
             assert f.read().rsplit(")", 1)[1].split()[0] == "Z"  # it ended; nobody asked how
     except FileNotFoundError:
         pass
+
+
+def test_in_memory_leaves_no_zombie(runtime):
+    """In a container the program may be the first process, and so the parent of daemons whose starters have ended."""
+    assert run("""
+        import ctypes, os
+        PR_SET_CHILD_SUBREAPER = 36
+        assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+        from xetrackd import Tracker
+        with Tracker(Tracker.IN_MEMORY) as t:
+            t.log({"a": 1})
+        try:
+            print(os.waitpid(-1, os.WNOHANG))
+        except ChildProcessError:
+            print("none")
+    """, TMPDIR=runtime) == "none\n"
+
+
+def test_what_killed_programs_left_in_memory_is_removed(runtime, monkeypatch):
+    """But not what belongs to a process of another container, whose ids mean nothing here."""
+    monkeypatch.setattr("tempfile.tempdir", str(runtime))
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent("""
+        import os, signal
+        from xetrackd import Tracker
+        t = Tracker(":memory:")
+        print(t._session.path, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)], capture_output=True, text=True, timeout=TIMEOUT, env={**os.environ, "TMPDIR": str(runtime)})
+    left = os.path.dirname(killed.stdout.strip())
+    prefix, namespace, pid, rest = os.path.basename(left).split("-", 3)
+    elsewhere = runtime / f"{prefix}-{int(namespace) + 1}-{pid}-{rest}"
+    elsewhere.mkdir()
+    assert os.path.isdir(left)
+    with Tracker(Tracker.IN_MEMORY) as t:
+        t.log({"a": 1})
+    assert not os.path.exists(left) and elsewhere.is_dir()
 
 
 def test_skip_insert_logs_and_stores_nothing(runtime, tmp_path):
@@ -409,3 +471,41 @@ def test_pydoc_reads(db):
     out = subprocess.run([sys.executable, "-m", "pydoc", "xetrackd"], capture_output=True, text=True, timeout=TIMEOUT).stdout
     for word in ("class Tracker", "class Reader", "log_batch(self", "Ends the run"):
         assert word in out
+
+
+# ---- the program's end -----------------------------------------------------------------------
+
+def test_a_thread_that_never_comes_back(db, autostarted):
+    """Rows of the others are stored, and the program ends without a word."""
+    autostarted(db)
+    run("""
+        import sys, threading
+        from xetrackd import Tracker
+        t = Tracker(sys.argv[1], table="rows")
+        begun = threading.Event()
+        def forever():
+            begun.set()
+            next(t._client.query("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n", (), 300))
+        threading.Thread(target=forever, daemon=True).start()
+        begun.wait()
+        t.log({"a": 1})
+    """, db, quiet=True)
+    assert sqlite(db, "SELECT a FROM rows") == [(1,)]
+
+
+def test_all_connections_are_closed_at_the_end(monkeypatch):
+    """Also where one has something to tell, and warnings are errors."""
+    closed = []
+
+    class Troubled:
+        path = "b.db"
+
+        def close(self, failed):
+            closed.append(self)
+            raise XetrackWarning("a row was rejected")
+
+    monkeypatch.setattr(session, "_open", {i: Troubled() for i in range(3)})
+    with warnings.catch_warnings(), pytest.raises(XetrackWarning):
+        warnings.simplefilter("error")
+        session.close_all()
+    assert len(closed) == 3 and session._open == {}

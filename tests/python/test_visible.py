@@ -1,5 +1,6 @@
 """What a program that did one thing after the other may expect to see, whichever of its processes did it."""
 import os
+import signal
 import subprocess
 from multiprocessing import Pool
 from pathlib import Path
@@ -33,6 +34,20 @@ def test_rows_that_another_program_is_asked_for(here):
         tracker.log({"i": i})
         p = subprocess.run(["xt", "sql", "bench.db", "SELECT max(i) AS i FROM events", "--format", "csv"], capture_output=True, text=True)
         assert p.stdout.split() == ["i", str(i)]
+
+
+def test_rows_that_the_daemon_has_not_been_sent(here):
+    """It is slow, and a socket takes only so much: the rest waits in this process, whose Reader and copy() see it all the same."""
+    tracker = Tracker("bench.db")
+    tracker.log({"text": "first"})
+    reader = Reader("bench.db")
+    assert len(reader) == 1
+    status = tracker._client.status()
+    pid = dict(zip(status.names, next(status)))["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    tracker.log_batch([{"text": 100 * "x"}] * 20_000)
+    os.kill(pid, signal.SIGCONT)
+    assert len(reader) == 20_001
 
 
 def test_a_file_that_was_replaced(here):

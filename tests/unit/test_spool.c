@@ -266,6 +266,46 @@ static void test_a_living_owner_keeps_it(void **state)
 	assert_int_equal(adopt_in_child(), 1);
 }
 
+/* Makes .<client>.new beside the file, as a process does that is killed before it has its name. */
+static const char *leave_unfinished(char name[80], const char *bytes, size_t n)
+{
+	char path[200];
+
+	snprintf(name, 80, ".%s.new", strrchr(fix.spool.path, '/') + 1);
+	snprintf(path, sizeof(path), "%s/%s", fix.dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_int_equal(write(fd, bytes, n), n);
+	close(fd);
+	return name;
+}
+
+static void test_what_nobody_finished_is_cleared(void **state)
+{
+	static const char full[SPOOL_HEAD + 1];
+	char name[80], path[200];
+	int status;
+
+	(void)state;
+	assert_false(spool_clear(fix.dir, strrchr(fix.spool.path, '/') + 1));
+	assert_false(spool_clear(fix.dir, ".nothing.new"));
+	assert_true(spool_clear(fix.dir, leave_unfinished(name, "", 0)));
+	assert_false(spool_clear(fix.dir, name));
+	assert_true(spool_clear(fix.dir, leave_unfinished(name, full, SPOOL_HEAD)));
+	assert_false(spool_clear(fix.dir, leave_unfinished(name, full, SPOOL_HEAD + 1))); /* none of ours */
+	leave_unfinished(name, full, SPOOL_HEAD);
+	snprintf(path, sizeof(path), "%s/%s", fix.dir, name);
+	int fd = open(path, O_RDWR);
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	assert_int_equal(fcntl(fd, F_SETLK, &l), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(spool_clear(fix.dir, name)); /* its process lives */
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(fd);
+	assert_true(spool_clear(fix.dir, name));
+}
+
 static bool keep_facts(const struct spool_facts *f, void *data)
 {
 	struct spool_facts *all = data;
@@ -334,6 +374,7 @@ int main(void)
 		TEST(test_byte_by_byte),
 		TEST(test_numbers_that_make_no_sense),
 		TEST(test_a_living_owner_keeps_it),
+		TEST(test_what_nobody_finished_is_cleared),
 		TEST(test_facts),
 		TEST(test_a_directory_that_others_write_is_refused),
 	};

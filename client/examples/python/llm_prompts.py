@@ -21,6 +21,8 @@ import zlib
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from serving import served
+
 from xetrackd import Reader, Tracker
 
 PRICES = {"stub-small": 0.2e-6, "stub-large": 3e-6}  # a token
@@ -74,12 +76,6 @@ class QuietServer(ThreadingHTTPServer):
 
     def handle_error(self, *_):
         pass
-
-
-def serve(port_to) -> None:
-    server = QuietServer(("127.0.0.1", 0), Stub)
-    port_to.send(server.server_address[1])
-    server.serve_forever()
 
 
 # ---- what is measured
@@ -144,20 +140,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4)
     args = parser.parse_args()
 
-    ends = multiprocessing.Pipe()
-    stub = multiprocessing.Process(target=serve, args=(ends[1],), daemon=True)
-    stub.start()
-    where = f"http://127.0.0.1:{ends[0].recv()}/"
     truth = {f"What is {i * 7 % 23} plus {i}?": i * 7 % 23 + i for i in range(args.questions)}
     truth[f"{'Well, ' * 20}what is 1 plus 1?"] = 2  # too long
     grid = [PromptParams(model, prompt) for model in PRICES for prompt in PROMPTS]
 
-    answers = Tracker(args.db, table="answers", cache=True, raise_on_error=False)
-    with multiprocessing.Pool(args.workers, begin_worker, (where, answers)) as pool:
-        pool.map(task, [(question, params) for params in grid for question in truth], chunksize=1)
-        pool.close()
-        pool.join()
-    stub.terminate()
+    with served(QuietServer, Stub) as (host, port):
+        answers = Tracker(args.db, table="answers", cache=True, raise_on_error=False)
+        with multiprocessing.Pool(args.workers, begin_worker, (f"http://{host}:{port}/", answers)) as pool:
+            pool.map(task, [(question, params) for params in grid for question in truth], chunksize=1)
+            pool.close()
+            pool.join()
 
     prompts = Tracker(args.db, table="prompts")
     print("model       prompt  right   p50 ms  tokens  cost µ$  retries  errors")

@@ -19,6 +19,8 @@ import socketserver
 import time
 from dataclasses import dataclass
 
+from serving import served
+
 from xetrackd import Reader, Tracker
 
 
@@ -35,12 +37,6 @@ class Handler(socketserver.StreamRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
-
-
-def serve(port_to) -> None:
-    server = Server(("127.0.0.1", 0), Handler)
-    port_to.send(server.server_address[1])
-    server.serve_forever()
 
 
 # ---- the load
@@ -96,19 +92,14 @@ def main() -> None:
     args = parser.parse_args()
 
     global address, requests_tracker
-    ends = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=serve, args=(ends[1],), daemon=True)
-    server.start()
-    address = ("127.0.0.1", ends[0].recv())
-
-    requests_tracker = Tracker(args.db, table="requests")
-    tracker = Tracker(args.db, table="throughput", cache=True, log_system_params=True, measurement_interval=0.05)
-    print("clients  requests/s   p50 ms   p95 ms   p99 ms   max ms")
-    for clients in args.clients:
-        row = tracker.track(measure, args=[Load(clients, args.requests, args.kilobytes)], cache_force=args.again)
-        print(f"{row['clients']:7} {row['requests_per_second']:11.0f} {row['p50_ms']:8.2f} {row['p95_ms']:8.2f} "
-              f"{row['p99_ms']:8.2f} {row['max_ms']:8.2f}")
-    server.terminate()
+    with served(Server, Handler) as address:
+        requests_tracker = Tracker(args.db, table="requests")
+        tracker = Tracker(args.db, table="throughput", cache=True, log_system_params=True, measurement_interval=0.05)
+        print("clients  requests/s   p50 ms   p95 ms   p99 ms   max ms")
+        for clients in args.clients:
+            row = tracker.track(measure, args=[Load(clients, args.requests, args.kilobytes)], cache_force=args.again)
+            print(f"{row['clients']:7} {row['requests_per_second']:11.0f} {row['p50_ms']:8.2f} {row['p95_ms']:8.2f} "
+                  f"{row['p99_ms']:8.2f} {row['max_ms']:8.2f}")
 
     calls, computed = Reader(args.db).conn.execute("SELECT count(*), sum(cache = '') FROM throughput WHERE track_id = ?",
                                                    [tracker.track_id]).fetchone()

@@ -146,9 +146,11 @@ static PyObject *call_result(PyObject *self, PyObject *args)
 	if (!PyArg_ParseTuple(args, "O|z#s", &fields, &value, &n, &encoding))
 		return NULL;
 	if ((copy = values_copy(fields)) && values_fields(&v, copy) == 0 && enter(call)) {
+		PyThreadState *gil = PyEval_SaveThread();
 		int r = xt_call_result_fields(call->xt, v.fields, v.n);
 		if (r == XT_OK && value)
 			r = xt_call_keep(call->xt, value, (size_t)n, encoding);
+		PyEval_RestoreThread(gil);
 		ret = leave(call, r);
 	}
 	values_done(&v);
@@ -160,8 +162,15 @@ static PyObject *call_forgo(PyObject *self, PyObject *unused)
 {
 	struct call *call = (struct call *)self;
 
+	int r;
+
 	(void)unused;
-	return enter(call) ? leave(call, xt_call_keep(call->xt, NULL, 0, NULL)) : NULL;
+	if (!enter(call))
+		return NULL;
+	PyThreadState *gil = PyEval_SaveThread();
+	r = xt_call_keep(call->xt, NULL, 0, NULL);
+	PyEval_RestoreThread(gil);
+	return leave(call, r);
 }
 
 static PyObject *call_fail(PyObject *self, PyObject *args)
@@ -171,7 +180,9 @@ static PyObject *call_fail(PyObject *self, PyObject *args)
 
 	if (!PyArg_ParseTuple(args, "ss", &type, &error) || !enter(call))
 		return NULL;
+	PyThreadState *gil = PyEval_SaveThread();
 	xt_call_fail(call->xt, type, error);
+	PyEval_RestoreThread(gil);
 	return leave(call, XT_OK);
 }
 
@@ -205,9 +216,11 @@ static void call_dealloc(PyObject *self)
 
 	if (call->xt && call->run->xt && call->run->client->xt) {
 		call->run->users--;
+		atomic_fetch_add(&call->run->client->deaf, 1);
 		PyThreadState *gil = PyEval_SaveThread();
 		xt_call_free(call->xt);
 		PyEval_RestoreThread(gil);
+		atomic_fetch_sub(&call->run->client->deaf, 1);
 	}
 	Py_XDECREF((PyObject *)call->run);
 	((freefunc)PyType_GetSlot(type, Py_tp_free))(self);

@@ -77,7 +77,7 @@ int client_leave(struct client *c)
 
 	atomic_fetch_sub(&c->busy, 1);
 	if (!atomic_load(&c->events))
-		return 0;
+		return PyErr_Occurred() ? -1 : 0;
 	PyErr_Fetch(&type, &value, &trace);
 	for (struct event *e = take_events(c), *next; e; e = next) {
 		next = e->next;
@@ -108,12 +108,16 @@ int client_signalled(void)
 	return PyErr_Occurred() ? -1 : PyErr_CheckSignals(); /* interrupted() may have run them */
 }
 
-/* Python's handler only notes a signal; one that comes just before a wait would be seen at its end. */
+/* Python's handler only notes a signal: they are run here. A wait goes on unless one of them raises; else a
+ * change would not be known to be made, as nobody waits for its answer any more. */
 static bool interrupted(void *user)
 {
-	(void)user;
+	struct client *c = user;
+
+	if (atomic_load(&c->deaf) > 0)
+		return false;
 	PyGILState_STATE gil = PyGILState_Ensure();
-	bool raised = PyErr_CheckSignals() < 0;
+	bool raised = client_signalled() < 0; /* also before: by what went on all the same */
 	PyGILState_Release(gil);
 	return raised;
 }
@@ -160,17 +164,20 @@ PyObject *client_raise(struct client *c, int status)
 	}
 }
 
-/* Ends a call that had this status: None, or NULL with an exception. */
-static PyObject *leave_with(struct client *c, int status)
+PyObject *client_leave_with(struct client *c, int status, PyObject *ret)
 {
+	if (status == XT_EINTR && !PyErr_Occurred())
+		(void)client_signalled(); /* a handler's exception tells more */
 	if (status < 0 && !PyErr_Occurred())
 		client_raise(c, status);
-	return client_leave(c) < 0 || status < 0 ? NULL : Py_NewRef(Py_None);
+	if (client_leave(c) < 0 || status < 0)
+		Py_CLEAR(ret);
+	return ret;
 }
 
 /* ---- made and closed --------------------------------------------------------- */
 
-static int milliseconds(PyObject *timeout, int none, int *ret)
+int client_milliseconds(PyObject *timeout, int none, int *ret)
 {
 	double seconds;
 
@@ -202,8 +209,8 @@ static int client_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|$ppzpOO", names, &database, &read_only, &autostart,
 					 &name, &direct_cache, &convert, &on_event))
 		return -1;
-	if (c->xt) {
-		PyErr_SetString(PyExc_ValueError, "it is open already");
+	if (c->database) { /* runs and cursors of its former connection would take this one for theirs */
+		PyErr_SetString(PyExc_ValueError, "a Client is opened once");
 		return -1;
 	}
 	PyObject *path = PyUnicode_EncodeFSDefault(database);
@@ -269,7 +276,7 @@ static PyObject *client_close(PyObject *self, PyObject *args, PyObject *kwargs)
 	PyThreadState *gil = PyEval_SaveThread();
 	r = failed ? xt_close_failed(xt) : xt_close_message(xt, message, sizeof(message));
 	PyEval_RestoreThread(gil);
-	if (r < 0)
+	if (r < 0 && !PyErr_Occurred())
 		raise_error(ext_of(self)->error, xt_status_name(r), "", message);
 	return client_leave(c) < 0 || r < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -280,6 +287,7 @@ static void client_dealloc(PyObject *self)
 	PyTypeObject *type = Py_TYPE(self);
 
 	if (c->xt) {
+		atomic_fetch_add(&c->deaf, 1);
 		PyThreadState *gil = PyEval_SaveThread();
 		xt_close(c->xt);
 		PyEval_RestoreThread(gil);
@@ -303,7 +311,7 @@ static PyObject *client_flush(PyObject *self, PyObject *args, PyObject *kwargs)
 	int ms, r;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O", names, &timeout) ||
-	    milliseconds(timeout, XT_FOREVER, &ms) < 0)
+	    client_milliseconds(timeout, XT_FOREVER, &ms) < 0)
 		return NULL;
 	xt_client *xt = client_enter(c);
 	if (!xt)
@@ -313,7 +321,7 @@ static PyObject *client_flush(PyObject *self, PyObject *args, PyObject *kwargs)
 		r = xt_flush(xt, ms);
 		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
-	return leave_with(c, r);
+	return client_leave_with(c, r, Py_NewRef(Py_None));
 }
 
 /* ---- runs ------------------------------------------------------------------ */
@@ -340,458 +348,6 @@ static PyObject *client_join_run(PyObject *self, PyObject *args, PyObject *kwarg
 	return open_run(self, args, kwargs, true);
 }
 
-/* ---- SQL -------------------------------------------------------------------- */
-
-/* The arguments of a statement; *ret owned by the caller. */
-static int take_args(struct values *v, PyObject *args, xt_value **ret, size_t *ret_n)
-{
-	PyObject *items = PySequence_Tuple(args);
-
-	if (!items)
-		return -1;
-	size_t n = (size_t)PyTuple_Size(items);
-	xt_value *values = calloc(n + 1, sizeof(*values));
-	int r = values ? 0 : -1;
-	if (!values)
-		PyErr_NoMemory();
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = values_take(v, PyTuple_GetItem(items, (Py_ssize_t)i), &values[i]);
-	if (r == 0 && (v->held || (v->held = PyList_New(0))))
-		r = PyList_Append(v->held, items); /* what the values borrow from */
-	Py_DECREF(items);
-	if (r < 0) {
-		free(values);
-		return -1;
-	}
-	*ret = values;
-	*ret_n = n;
-	return 0;
-}
-
-/* query: a cursor; else a change. */
-static PyObject *run_sql(struct client *c, PyObject *args, PyObject *kwargs, bool query)
-{
-	static char *names[] = {"sql", "args", "timeout", NULL};
-	struct values v = {.convert = c->convert};
-	PyObject *sql_args = NULL, *timeout = Py_None, *ret = NULL;
-	xt_cursor *cursor = NULL;
-	xt_value *values = NULL;
-	uint64_t changed = 0;
-	const char *sql;
-	size_t n = 0;
-	int ms, r;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|OO", names, &sql, &sql_args, &timeout) ||
-	    milliseconds(timeout, 0, &ms) < 0 || (sql_args && take_args(&v, sql_args, &values, &n) < 0))
-		return NULL;
-	xt_client *xt = client_enter(c);
-	if (!xt)
-		goto out;
-	do {
-		PyThreadState *gil = PyEval_SaveThread();
-		r = query ? xt_query(&cursor, xt, sql, values, n, ms)
-			  : xt_exec(xt, sql, values, n, ms, &changed);
-		PyEval_RestoreThread(gil);
-	} while (query && r == XT_EINTR && client_signalled() == 0);
-	if (r == XT_EINTR && !query && client_signalled() < 0)
-		r = XT_EINTR; /* the handler's exception tells more */
-	if (r == XT_OK)
-		ret = query ? cursor_new(c, cursor) : PyLong_FromUnsignedLongLong(changed);
-	else if (!PyErr_Occurred())
-		client_raise(c, r);
-	if (client_leave(c) < 0)
-		Py_CLEAR(ret);
-out:
-	free(values);
-	values_done(&v);
-	return ret;
-}
-
-static PyObject *client_query(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	return run_sql((struct client *)self, args, kwargs, true);
-}
-
-static PyObject *client_execute(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	return run_sql((struct client *)self, args, kwargs, false);
-}
-
-enum listing { TABLES, COLUMNS, STATUS, STATS };
-
-static PyObject *list(struct client *c, enum listing what, const char *table)
-{
-	xt_cursor *cursor = NULL;
-	PyObject *ret = NULL;
-	int r;
-
-	xt_client *xt = client_enter(c);
-	if (!xt)
-		return NULL;
-	do {
-		PyThreadState *gil = PyEval_SaveThread();
-		r = what == TABLES    ? xt_tables(&cursor, xt)
-		    : what == COLUMNS ? xt_columns(&cursor, xt, table)
-		    : what == STATUS  ? xt_daemon_status(&cursor, xt)
-				      : xt_cache_stats(&cursor, xt);
-		PyEval_RestoreThread(gil);
-	} while (r == XT_EINTR && client_signalled() == 0);
-	if (r == XT_OK)
-		ret = cursor_new(c, cursor);
-	else if (!PyErr_Occurred())
-		client_raise(c, r);
-	if (client_leave(c) < 0)
-		Py_CLEAR(ret);
-	return ret;
-}
-
-static PyObject *client_tables(PyObject *self, PyObject *unused)
-{
-	(void)unused;
-	return list((struct client *)self, TABLES, NULL);
-}
-
-static PyObject *client_columns(PyObject *self, PyObject *table)
-{
-	Py_ssize_t n;
-	const char *s = PyUnicode_AsUTF8AndSize(table, &n);
-
-	return s ? list((struct client *)self, COLUMNS, s) : NULL;
-}
-
-static PyObject *client_status(PyObject *self, PyObject *unused)
-{
-	(void)unused;
-	return list((struct client *)self, STATUS, NULL);
-}
-
-static PyObject *client_cache_stats(PyObject *self, PyObject *unused)
-{
-	(void)unused;
-	return list((struct client *)self, STATS, NULL);
-}
-
-/* ---- changes ------------------------------------------------------------------ */
-
-static PyObject *client_set(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"key", "value", "table", "track_id", "where_key", "where_value", NULL};
-	struct client *c = (struct client *)self;
-	struct values v = {.convert = c->convert};
-	PyObject *value, *where_value = Py_None, *ret = NULL;
-	xt_set_options o = {0};
-	const char *key;
-	uint64_t changed = 0;
-	xt_value to;
-	int r;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sOs|zzO", names, &key, &value, &o.table, &o.track_id,
-					 &o.where_key, &where_value))
-		return NULL;
-	if (values_take(&v, value, &to) == 0 && values_take(&v, where_value, &o.where_value) == 0 &&
-	    client_enter(c)) {
-		PyThreadState *gil = PyEval_SaveThread();
-		r = xt_set(c->xt, key, to, &o, &changed);
-		PyEval_RestoreThread(gil);
-		if (r == XT_OK)
-			ret = PyLong_FromUnsignedLongLong(changed);
-		else if (r != XT_EINTR || client_signalled() == 0)
-			client_raise(c, r);
-		if (client_leave(c) < 0)
-			Py_CLEAR(ret);
-	}
-	values_done(&v);
-	return ret;
-}
-
-static PyObject *client_delete_run(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"track_id", "table", "force", NULL};
-	struct client *c = (struct client *)self;
-	const char *track_id, *table = NULL;
-	uint64_t deleted = 0;
-	PyObject *ret = NULL;
-	int force = 0, r;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|zp", names, &track_id, &table, &force) ||
-	    !client_enter(c))
-		return NULL;
-	PyThreadState *gil = PyEval_SaveThread();
-	r = xt_delete_run(c->xt, track_id, table, force, &deleted);
-	PyEval_RestoreThread(gil);
-	if (r == XT_OK)
-		ret = PyLong_FromUnsignedLongLong(deleted);
-	else if (r != XT_EINTR || client_signalled() == 0)
-		client_raise(c, r);
-	if (client_leave(c) < 0)
-		Py_CLEAR(ret);
-	return ret;
-}
-
-static PyObject *client_shutdown(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"hold", NULL};
-	struct client *c = (struct client *)self;
-	int hold = 0, r;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p", names, &hold) || !client_enter(c))
-		return NULL;
-	PyThreadState *gil = PyEval_SaveThread();
-	r = xt_shutdown(c->xt, hold);
-	PyEval_RestoreThread(gil);
-	return leave_with(c, r);
-}
-
-/* ---- assets --------------------------------------------------------------------- */
-
-static PyObject *client_asset_load(PyObject *self, PyObject *hash)
-{
-	struct client *c = (struct client *)self;
-	PyObject *ret = NULL;
-	void *data = NULL;
-	size_t size = 0;
-	Py_ssize_t n;
-	int r;
-
-	const char *hex = PyUnicode_AsUTF8AndSize(hash, &n);
-	if (!hex || !client_enter(c))
-		return NULL;
-	do {
-		PyThreadState *gil = PyEval_SaveThread();
-		r = xt_asset_load(c->xt, hex, &data, &size);
-		PyEval_RestoreThread(gil);
-	} while (r == XT_EINTR && client_signalled() == 0);
-	if (r == XT_OK)
-		ret = PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
-	else if (!PyErr_Occurred())
-		client_raise(c, r);
-	free(data);
-	if (client_leave(c) < 0)
-		Py_CLEAR(ret);
-	return ret;
-}
-
-static PyObject *client_asset_delete(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"hash", "track_id", "name", "force", NULL};
-	struct client *c = (struct client *)self;
-	const char *hash, *track_id = NULL, *name = NULL;
-	PyObject *ret = NULL;
-	uint64_t left = 0;
-	int force = 0, r;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|zzp", names, &hash, &track_id, &name, &force) ||
-	    !client_enter(c))
-		return NULL;
-	PyThreadState *gil = PyEval_SaveThread();
-	r = xt_asset_delete(c->xt, hash, track_id, name, force, &left);
-	PyEval_RestoreThread(gil);
-	if (r == XT_OK)
-		ret = PyLong_FromUnsignedLongLong(left);
-	else if (r != XT_EINTR || client_signalled() == 0)
-		client_raise(c, r);
-	if (client_leave(c) < 0)
-		Py_CLEAR(ret);
-	return ret;
-}
-
-/* ---- cache -------------------------------------------------------------------------- */
-
-static PyObject *client_cache_key(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"function", "args", "params", "version", "round_digits", "convert", NULL};
-	struct client *c = (struct client *)self;
-	PyObject *call_args, *params = NULL, *digits = Py_None, *convert = Py_None, *copy = NULL, *ret = NULL;
-	struct values v = {0};
-	struct buf packed = {0};
-	xt_call_options o = {0};
-	uint8_t key[XT_KEY_BYTES];
-	const char *function;
-	int r;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|OzOO", names, &function, &call_args, &params,
-					 &o.version, &digits, &convert))
-		return NULL;
-	v.convert = convert != Py_None ? convert : c->convert;
-	if (digits != Py_None)
-		o.round_digits = 1 + (int)PyLong_AsLong(digits);
-	if (PyErr_Occurred() || !client_enter(c))
-		return NULL;
-	if (codec_pack(&packed, call_args, v.convert, XT_MAX_DEPTH) == 0 &&
-	    (!params || ((copy = values_copy(params)) && values_fields(&v, copy) == 0))) {
-		o.key_args = packed.data;
-		o.key_args_bytes = packed.len;
-		o.params = v.fields;
-		o.n_params = v.n;
-		PyThreadState *gil = PyEval_SaveThread();
-		r = xt_cache_key(c->xt, function, NULL, 0, &o, key);
-		PyEval_RestoreThread(gil);
-		ret = r == XT_OK ? PyBytes_FromStringAndSize((const char *)key, sizeof(key))
-				 : client_raise(c, r);
-	}
-	values_done(&v);
-	Py_XDECREF(copy);
-	buf_done(&packed);
-	if (client_leave(c) < 0)
-		Py_CLEAR(ret);
-	return ret;
-}
-
-static PyObject *client_cache_get(PyObject *self, PyObject *key)
-{
-	struct client *c = (struct client *)self;
-	PyObject *ret = NULL;
-	xt_cached cached;
-	Py_ssize_t n;
-	char *p;
-	int r;
-
-	if (PyBytes_AsStringAndSize(key, &p, &n) < 0)
-		return NULL;
-	if (n != XT_KEY_BYTES)
-		return PyErr_Format(PyExc_ValueError, "a key has %d bytes, not %zd", XT_KEY_BYTES, n);
-	if (!client_enter(c))
-		return NULL;
-	/* The entry lives until the client's next call, so no other thread's may come between: the GIL stays.
-	 * An entry is read from the map; where it cannot be, the daemon answers at once. Nobody waits here.
-	 */
-	r = xt_cache_get(c->xt, (const uint8_t *)p, &cached);
-	if (r == XT_OK)
-		ret = cached_new(ext_of(self), &cached);
-	else
-		ret = r == XT_DONE ? Py_NewRef(Py_None) : client_raise(c, r);
-	if (client_leave(c) < 0)
-		Py_CLEAR(ret);
-	return ret;
-}
-
-/* What xt_cache_each() collects, copied: Python is not there. */
-struct item {
-	xt_cache_item item;
-	uint8_t key[XT_KEY_BYTES];
-	char *function, *origin;
-	uint8_t *parts;
-};
-
-struct items {
-	struct item *items;
-	size_t n, cap;
-	bool failed;
-};
-
-static bool collect(const xt_cache_item *item, void *data)
-{
-	struct items *all = data;
-
-	if (all->n == all->cap) {
-		size_t cap = all->cap ? 2 * all->cap : 256;
-		struct item *more = realloc(all->items, cap * sizeof(*more));
-		if (!more) {
-			all->failed = true;
-			return false;
-		}
-		all->items = more;
-		all->cap = cap;
-	}
-	struct item *to = &all->items[all->n++];
-	*to = (struct item){.item = *item};
-	memcpy(to->key, item->key, sizeof(to->key));
-	to->function = strdup(item->function ? item->function : "");
-	to->origin = strdup(item->origin ? item->origin : "");
-	to->parts = item->parts_size ? malloc(item->parts_size) : NULL;
-	if (to->parts)
-		memcpy(to->parts, item->parts, item->parts_size);
-	all->failed = !to->function || !to->origin || (item->parts_size && !to->parts);
-	return !all->failed;
-}
-
-static void items_done(struct items *all)
-{
-	for (size_t i = 0; i < all->n; i++) {
-		free(all->items[i].function);
-		free(all->items[i].origin);
-		free(all->items[i].parts);
-	}
-	free(all->items);
-}
-
-static PyObject *item_dict(const struct item *i, bool parts)
-{
-	PyObject *d = Py_BuildValue(
-		"{s:y#,s:s,s:s,s:I,s:L,s:d,s:K,s:K,s:L}", "key", (const char *)i->key,
-		(Py_ssize_t)sizeof(i->key), "function", i->function, "origin", i->origin, "uid",
-		(unsigned)i->item.uid, "created_us", (long long)i->item.created_us, "function_time",
-		i->item.function_time, "size", (unsigned long long)i->item.size, "hits",
-		(unsigned long long)i->item.hits, "last_use_us", (long long)i->item.last_use_us);
-	if (!d || !parts)
-		return d;
-	PyObject *p = PyBytes_FromStringAndSize((const char *)i->parts, (Py_ssize_t)i->item.parts_size);
-	if (!p || PyDict_SetItemString(d, "parts", p) < 0)
-		Py_CLEAR(d);
-	Py_XDECREF(p);
-	return d;
-}
-
-static PyObject *client_cache_items(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"function", "track_id", "prefix", "parts", NULL};
-	struct client *c = (struct client *)self;
-	xt_cache_filter f = {0};
-	struct items all = {0};
-	const char *prefix = NULL;
-	Py_ssize_t n = 0;
-	int parts = 0, r;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|zzy#p", names, &f.function, &f.track_id, &prefix, &n,
-					 &parts) ||
-	    !client_enter(c))
-		return NULL;
-	f.prefix = n ? (const uint8_t *)prefix : NULL;
-	f.prefix_size = (size_t)n;
-	f.parts = parts;
-	PyThreadState *gil = PyEval_SaveThread();
-	r = xt_cache_each(c->xt, &f, collect, &all);
-	PyEval_RestoreThread(gil);
-	PyObject *ret = r == XT_OK && !all.failed ? PyList_New(0) : NULL;
-	if (r != XT_OK && (r != XT_EINTR || client_signalled() == 0))
-		client_raise(c, r);
-	else if (all.failed)
-		PyErr_NoMemory();
-	for (size_t i = 0; ret && i < all.n; i++) {
-		PyObject *d = item_dict(&all.items[i], parts);
-		if (!d || PyList_Append(ret, d) < 0)
-			Py_CLEAR(ret);
-		Py_XDECREF(d);
-	}
-	items_done(&all);
-	if (client_leave(c) < 0)
-		Py_CLEAR(ret);
-	return ret;
-}
-
-static PyObject *client_cache_delete(PyObject *self, PyObject *keys)
-{
-	struct client *c = (struct client *)self;
-	uint64_t deleted = 0, bytes = 0;
-	PyObject *ret = NULL;
-	Py_ssize_t n;
-	char *p;
-	int r;
-
-	if (PyBytes_AsStringAndSize(keys, &p, &n) < 0 || !client_enter(c))
-		return NULL;
-	PyThreadState *gil = PyEval_SaveThread();
-	r = xt_cache_delete(c->xt, (const uint8_t *)p, (size_t)n / XT_KEY_BYTES, &deleted, &bytes);
-	PyEval_RestoreThread(gil);
-	if (r == XT_OK)
-		ret = Py_BuildValue("KK", (unsigned long long)deleted, (unsigned long long)bytes);
-	else if (r != XT_EINTR || client_signalled() == 0)
-		client_raise(c, r);
-	if (client_leave(c) < 0)
-		Py_CLEAR(ret);
-	return ret;
-}
-
 /* ---- the type ------------------------------------------------------------------------ */
 
 static PyObject *get_database(PyObject *self, void *unused)
@@ -804,6 +360,21 @@ static PyObject *get_closed(PyObject *self, void *unused)
 {
 	(void)unused;
 	return PyBool_FromLong(!((struct client *)self)->xt);
+}
+
+static PyObject *get_pending(PyObject *self, void *unused)
+{
+	struct client *c = (struct client *)self;
+	bool pending;
+
+	(void)unused;
+	if (!c->xt)
+		return Py_NewRef(Py_False);
+	xt_client *xt = client_enter(c);
+	PyThreadState *gil = PyEval_SaveThread();
+	pending = xt_acked_seq(xt) < xt_last_seq(xt);
+	PyEval_RestoreThread(gil);
+	return client_leave(c) < 0 ? NULL : PyBool_FromLong(pending);
 }
 
 #define KEYWORDS(f) (PyCFunction)(void (*)(void)) f, METH_VARARGS | METH_KEYWORDS
@@ -840,6 +411,7 @@ static PyMethodDef methods[] = {
 static PyGetSetDef members[] = {
 	{"database", get_database, NULL, "path, as given", NULL},
 	{"closed", get_closed, NULL, "whether close() was called", NULL},
+	{"pending", get_pending, NULL, "whether something is not acknowledged yet", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 

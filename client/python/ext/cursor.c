@@ -9,6 +9,7 @@
 struct cursor {
 	PyObject_HEAD struct client *client; /* owned */
 	xt_cursor *xt;			     /* owned; NULL: closed */
+	bool busy; /* a thread reads: its row lives until the next one is asked for */
 };
 
 PyObject *cursor_new(struct client *c, xt_cursor *xt)
@@ -33,14 +34,26 @@ static void close_it(struct cursor *cursor)
 	cursor->xt = NULL;
 	if (!xt || !cursor->client->xt)
 		return;
+	atomic_fetch_add(&cursor->client->deaf, 1);
 	PyThreadState *gil = PyEval_SaveThread();
 	xt_cursor_close(xt);
 	PyEval_RestoreThread(gil);
+	atomic_fetch_sub(&cursor->client->deaf, 1);
+}
+
+/* True, with an exception: another thread reads. */
+static bool is_busy(const struct cursor *cursor)
+{
+	if (cursor->busy)
+		PyErr_SetString(PyExc_RuntimeError, "another thread reads this query");
+	return cursor->busy;
 }
 
 static PyObject *cursor_close(PyObject *self, PyObject *unused)
 {
 	(void)unused;
+	if (is_busy((struct cursor *)self))
+		return NULL;
 	close_it((struct cursor *)self);
 	return Py_NewRef(Py_None);
 }
@@ -58,13 +71,24 @@ static void cursor_dealloc(PyObject *self)
 
 static int enter(struct cursor *cursor)
 {
-	if (!client_enter(cursor->client))
+	if (is_busy(cursor) || !client_enter(cursor->client))
 		return -1;
-	if (cursor->xt)
+	if (cursor->xt) {
+		cursor->busy = true;
 		return 0;
+	}
 	PyErr_SetString(PyExc_ValueError, "the query was closed");
 	(void)client_leave(cursor->client);
 	return -1;
+}
+
+/* Gives `ret` back, or NULL with an exception. */
+static PyObject *leave(struct cursor *cursor, PyObject *ret)
+{
+	cursor->busy = false;
+	if (client_leave(cursor->client) < 0)
+		Py_CLEAR(ret);
+	return ret;
 }
 
 /* XT_OK, XT_DONE, or an error with the exception set. The GIL is released only where a page is waited for. */
@@ -108,9 +132,7 @@ static PyObject *cursor_iternext(PyObject *self)
 		return NULL;
 	if (next(cursor, &row) == XT_OK)
 		ret = row_tuple(row, xt_cursor_columns(cursor->xt));
-	if (client_leave(cursor->client) < 0)
-		Py_CLEAR(ret);
-	return ret;
+	return leave(cursor, ret);
 }
 
 /* ---- columns ------------------------------------------------------------- */
@@ -341,9 +363,7 @@ static PyObject *cursor_by_columns(PyObject *self, PyObject *unused)
 	for (size_t i = 0; columns && i < n; i++)
 		column_done(&columns[i]);
 	free(columns);
-	if (client_leave(cursor->client) < 0)
-		Py_CLEAR(ret);
-	return ret;
+	return leave(cursor, ret);
 }
 
 /* ---- the type -------------------------------------------------------------- */

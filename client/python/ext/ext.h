@@ -44,6 +44,7 @@ struct client {
 	PyObject *database, *convert, *on_event; /* owned; the callables may be NULL */
 	_Atomic(struct event *) events;
 	atomic_int busy; /* calls that are in the library now */
+	atomic_int deaf; /* finalizers among them, in which no signal handler may raise */
 };
 
 /* Raises what `status` stands for, with the client's sentence. Always NULL. */
@@ -57,6 +58,30 @@ int client_leave(struct client *c);
 
 /* XT_EINTR: lets Python's signal handlers run. 0: call again; -1: one of them has raised. */
 int client_signalled(void);
+
+/* Leaves a call of that status: `ret`, which it takes over, or NULL with an exception. */
+PyObject *client_leave_with(struct client *c, int status, PyObject *ret);
+
+/* A timeout in seconds; `none` for None. 0, or -1 with an exception. */
+int client_milliseconds(PyObject *timeout, int none, int *ret);
+
+/* ---- sql.c, cache.c: methods of Client --------------------------------- */
+
+PyObject *client_query(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *client_execute(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *client_tables(PyObject *self, PyObject *unused);
+PyObject *client_columns(PyObject *self, PyObject *table);
+PyObject *client_status(PyObject *self, PyObject *unused);
+PyObject *client_cache_stats(PyObject *self, PyObject *unused);
+PyObject *client_set(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *client_delete_run(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *client_shutdown(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *client_asset_load(PyObject *self, PyObject *hash);
+PyObject *client_asset_delete(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *client_cache_key(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *client_cache_get(PyObject *self, PyObject *key);
+PyObject *client_cache_items(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *client_cache_delete(PyObject *self, PyObject *keys);
 
 /* ---- schema.c ---------------------------------------------------------- */
 

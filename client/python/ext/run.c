@@ -126,8 +126,11 @@ static PyObject *run_release(PyObject *self, PyObject *unused)
 	if (!run_enter(run))
 		return NULL;
 	xt_run *xt = take(run);
-	if (xt)
+	if (xt) {
+		PyThreadState *gil = PyEval_SaveThread();
 		xt_run_free(xt);
+		PyEval_RestoreThread(gil);
+	}
 	return run_leave(run, XT_OK) < 0 || !xt ? NULL : Py_NewRef(Py_None);
 }
 
@@ -140,12 +143,14 @@ static void run_dealloc(PyObject *self)
 	if (run->xt && run->client->xt) {
 		xt_run *xt = run->xt;
 		bool ours = run->started && run->pid == (long)getpid();
+		atomic_fetch_add(&run->client->deaf, 1);
 		PyThreadState *gil = PyEval_SaveThread();
 		if (!ours)
 			xt_run_free(xt);
 		else
 			(void)!xt_run_end(xt, XT_FINISHED);
 		PyEval_RestoreThread(gil);
+		atomic_fetch_sub(&run->client->deaf, 1);
 	}
 	Py_XDECREF((PyObject *)run->client);
 	Py_XDECREF(run->table);
@@ -352,7 +357,7 @@ static int take_values(struct batch *b)
 
 static int log_batch(struct batch *b)
 {
-	size_t n_columns = (size_t)PyList_Size(b->keys);
+	size_t n_columns = (size_t)PyList_Size(b->keys), at = 0;
 	int r;
 
 	if (!run_enter(b->run))
@@ -360,7 +365,7 @@ static int log_batch(struct batch *b)
 	xt_run *xt = b->run->xt;
 	do {
 		PyThreadState *gil = PyEval_SaveThread();
-		r = xt_log_rows(xt, b->names, n_columns, b->values, b->n);
+		r = xt_log_rows_from(xt, b->names, n_columns, b->values, b->n, &at);
 		PyEval_RestoreThread(gil);
 	} while (r == XT_EINTR && client_signalled() == 0);
 	return run_leave(b->run, r);

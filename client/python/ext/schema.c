@@ -3,19 +3,6 @@
 
 #include "ext.h"
 
-/* A call has ended: what it returns, unless it failed. Takes `ret`. */
-static PyObject *leave(struct client *c, int status, PyObject *ret)
-{
-	if (status == XT_EINTR && client_signalled() < 0) {
-		/* the change is made all the same */
-	} else if (status < 0) {
-		client_raise(c, status);
-	}
-	if (client_leave(c) < 0 || status < 0)
-		Py_CLEAR(ret);
-	return ret;
-}
-
 PyObject *schema_py_rename(PyObject *self, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"table", "old", "new", NULL};
@@ -32,9 +19,9 @@ PyObject *schema_py_rename(PyObject *self, PyObject *args, PyObject *kwargs)
 	int r = xt_schema_rename(xt, table, old, name, &renamed);
 	PyEval_RestoreThread(gil);
 	PyObject *merged = renamed.merged ? Py_True : Py_False;
-	return leave(c, r,
-		     r < 0 ? NULL
-			   : Py_BuildValue("sOK", renamed.name, merged, (unsigned long long)renamed.moved));
+	return client_leave_with(
+		c, r,
+		r < 0 ? NULL : Py_BuildValue("sOK", renamed.name, merged, (unsigned long long)renamed.moved));
 }
 
 PyObject *schema_py_alias(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -52,7 +39,7 @@ PyObject *schema_py_alias(PyObject *self, PyObject *args, PyObject *kwargs)
 	PyThreadState *gil = PyEval_SaveThread();
 	int r = xt_schema_alias(xt, table, key, column, &changed);
 	PyEval_RestoreThread(gil);
-	return leave(c, r, r < 0 ? NULL : PyBool_FromLong(changed));
+	return client_leave_with(c, r, r < 0 ? NULL : PyBool_FromLong(changed));
 }
 
 PyObject *schema_py_accept(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -70,7 +57,7 @@ PyObject *schema_py_accept(PyObject *self, PyObject *args, PyObject *kwargs)
 	PyThreadState *gil = PyEval_SaveThread();
 	int r = xt_schema_accept(xt, table, column, other, &accepted);
 	PyEval_RestoreThread(gil);
-	return leave(c, r, r < 0 ? NULL : PyLong_FromUnsignedLongLong(accepted));
+	return client_leave_with(c, r, r < 0 ? NULL : PyLong_FromUnsignedLongLong(accepted));
 }
 
 PyObject *schema_py_freeze(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -89,7 +76,7 @@ PyObject *schema_py_freeze(PyObject *self, PyObject *args, PyObject *kwargs)
 	PyThreadState *gil = PyEval_SaveThread();
 	int r = xt_schema_freeze(xt, table, frozen != 0, &changed);
 	PyEval_RestoreThread(gil);
-	return leave(c, r, r < 0 ? NULL : PyBool_FromLong(changed));
+	return client_leave_with(c, r, r < 0 ? NULL : PyBool_FromLong(changed));
 }
 
 PyObject *schema_py_require(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -118,7 +105,7 @@ PyObject *schema_py_require(PyObject *self, PyObject *args, PyObject *kwargs)
 	PyThreadState *gil = PyEval_SaveThread();
 	r = xt_schema_require(xt, table, list, (size_t)n, required != 0, &changed);
 	PyEval_RestoreThread(gil);
-	ret = leave(c, r, r < 0 ? NULL : PyLong_FromUnsignedLongLong(changed));
+	ret = client_leave_with(c, r, r < 0 ? NULL : PyLong_FromUnsignedLongLong(changed));
 out:
 	free(list);
 	Py_DECREF(tuple);

@@ -5,7 +5,7 @@ anything else is handed to the `convert` callable that was given to the Client, 
 Every call that waits releases the GIL, and a signal handler that raises (Ctrl-C) ends the wait.
 """
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 class Error(Exception):
     """What libxetrack reports. `status`: name of its status, such as "XT_EREQUEST"; `code`: the daemon's
@@ -16,12 +16,14 @@ class Error(Exception):
 
 class Interrupted(Error): ...  # XT_EINTR, where no Python signal handler raised
 
+@final
 class Client:
     """A connection to one database's daemon, which is started when there is none. Any thread may use it, and a
     child of fork goes on with it under an identity of its own."""
 
     database: str  # as given
     closed: bool
+    pending: bool  # rows or changes may wait for the daemon's acknowledgement
     def __init__(self, database: str, *, read_only: bool = False, autostart: bool = True, name: str | None = None,
                  direct_cache: bool = True, convert: Callable[[Any], Any] | None = None,
                  on_event: Callable[[str, str, str, str, int], None] | None = None) -> None:
@@ -73,6 +75,7 @@ class Client:
     def cache_delete(self, keys: bytes) -> tuple[int, int]:
         """Keys end to end, at most 1,024; entries and bytes that were deleted."""
 
+@final
 class Cached:
     """An entry of the cache."""
 
@@ -83,6 +86,7 @@ class Cached:
     created_us: int
     function_time: float
 
+@final
 class Run:
     """A handle on a run."""
 
@@ -110,6 +114,7 @@ class Run:
     def asset_refer(self, name: str, hash: str) -> None:
         """The same for what is there already. Error with code "no_such_asset"."""
 
+@final
 class Call:
     """One execution of a function, or its result from the cache."""
 
@@ -126,6 +131,7 @@ class Call:
     def end(self) -> float:
         """Logs the row, unless it is a hit, whose row is logged; the seconds that the function took. Frees the call."""
 
+@final
 class Cursor:
     """An open query."""
 

@@ -9,6 +9,7 @@ import textwrap
 import types
 import weakref
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from . import _xetrackd, canon, plain
@@ -32,8 +33,12 @@ class Function:
         self.is_async = inspect.iscoroutinefunction(func)
         self._digest: str | None = None
         self._ref = func if not hasattr(func, "__weakref__") else weakref.ref(func)
-        self.names, self.defaults, self.positional = (), {}, 0
-        self.varargs = self.varkw = self.receiver = None
+        self.names: tuple[str, ...] = ()
+        self.defaults: dict[str, Any] = {}
+        self.positional = 0
+        self.varargs: str | None = None
+        self.varkw: str | None = None
+        self.receiver: str | None = None
         try:
             parameters = list(inspect.signature(func).parameters.values())
         except (TypeError, ValueError):  # built in, without a signature
@@ -83,7 +88,7 @@ class Function:
 _functions: weakref.WeakKeyDictionary[Any, Function] = weakref.WeakKeyDictionary()
 
 
-def unwrap(func: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> tuple[Callable[..., Any], tuple, dict[str, Any]]:
+def unwrap(func: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[Callable[..., Any], tuple, dict[str, Any]]:
     """The function below partials and bound methods, with the arguments that they add."""
     while True:
         if isinstance(func, functools.partial):
@@ -122,6 +127,20 @@ def source_digest(func: Callable[..., Any]) -> str:
     """16 hexadecimal digits of a function's source, decorators, indentation and trailing space aside; of its code where there is
     no source. What a closure holds counts too (canon.Uncacheable where it has no canonical form)."""
     func = inspect.unwrap(func)
+    code = getattr(func, "__code__", None)
+    if code is not None and code in _digested.get():  # functions that hold each other: the other one's digest has the rest
+        return ""
+    token = _digested.set((*_digested.get(), code))
+    try:
+        return _digest(func, code)
+    finally:
+        _digested.reset(token)
+
+
+_digested: ContextVar[tuple[Any, ...]] = ContextVar("digested", default=())  # code of functions around this one
+
+
+def _digest(func: Callable[..., Any], code: types.CodeType | None) -> str:
     h = hashlib.blake2b(digest_size=8)
     try:
         lines = textwrap.dedent(inspect.getsource(func)).splitlines()
@@ -130,7 +149,6 @@ def source_digest(func: Callable[..., Any]) -> str:
         h.update("\n".join(line.rstrip() for line in lines).encode())
     except (OSError, TypeError):
         lines = []
-    code = getattr(func, "__code__", None)
     if code is not None and (not lines or code.co_name == "<lambda>"):  # several lambdas may stand in one line
         _code(code, h)
     for cell in getattr(func, "__closure__", None) or ():
@@ -170,8 +188,8 @@ def columns_of(function: Function, args: tuple, kwargs: Mapping[str, Any], bound
         t = type(value)
         if t in _SCALARS or name == function.receiver:
             continue
-        if name[0] == "*":  # the first of the surplus ones, under the name of the parameter
-            name, value = name[1:], value[0]
+        if function.varargs is not None and name == "*" + function.varargs and type(value) is list:
+            name, value = function.varargs, value[0]  # the first of the surplus ones, under the name of the parameter
             t = type(value)
         if plain.structure(t) is not None:
             structured.append((name, value))

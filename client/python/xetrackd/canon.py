@@ -64,8 +64,8 @@ def convert(value: Any) -> Any:
     if numpy is not None and isinstance(value, numpy.ndarray):
         return _array(value, numpy)
     if is_model(t):
-        names = getattr(t, "model_fields", None) or getattr(t, "__fields__", {})
-        return _tag(value, **{name: getattr(value, name) for name in names})
+        fields = getattr(t, "model_fields", None) or getattr(t, "__fields__", {})
+        return _tag(value, **{name: getattr(value, name) for name in fields})
     pandas = sys.modules.get("pandas")
     if pandas is not None:
         if isinstance(value, (pandas.DataFrame, pandas.Series, pandas.Index)):

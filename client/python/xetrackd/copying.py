@@ -31,7 +31,8 @@ from typing import Any
 
 from . import plain, session
 from ._xetrackd import Error
-from .reader import NoSuchTable, quote
+from .reader import NoSuchTable
+from .table import quote
 
 __all__ = ["copy"]
 
@@ -64,12 +65,12 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], assets:
         names = _tables(there, os.fspath(source), tables)
         held = session.acquire(target)
         stack.callback(held.release)
-        session.flush_others(held)
+        session.send_others(held)
         skipped = {row[0] for row in held.client.query("SELECT track_id FROM xt_runs WHERE status = 'deleted'")}
         copied = sum(_Table(there, held.client, name, skipped).copy() for name in names)
         if assets and there.client is not None:
             _copy_assets(there, held.client, names if tables is not None else None, skipped)
-        return copied
+    return copied
 
 
 # ---- the source --------------------------------------------------------------
@@ -96,7 +97,7 @@ def _source(path: str | os.PathLike[str]) -> Iterator[_Source]:
         con.close()
     held = session.acquire(path, read_only=True)
     try:
-        session.flush_others(held)
+        session.send_others(held)
         yield _Source(held.client.query, held.client)
     finally:
         held.release()
@@ -153,7 +154,8 @@ class _Table:
         """(name, declared type, key) of the source's columns, but for track_id and timestamp."""
         keys: dict[str, str] = {}
         if self.there.client is not None:
-            keys = dict(self.there.ask("SELECT name, key FROM xt_columns WHERE table_name = ? COLLATE NOCASE", (self.name,)))
+            keys = {name: key for name, key in
+                    self.there.ask("SELECT name, key FROM xt_columns WHERE table_name = ? COLLATE NOCASE", (self.name,))}
         return [(name, kind, keys.get(name, name)) for name, kind in
                 self.there.ask("SELECT name, type FROM pragma_table_info(?) ORDER BY cid", (self.name,))
                 if name.lower() not in ("track_id", "timestamp")]
@@ -244,9 +246,9 @@ class _Table:
         last: Any = None
         seen = 0  # rows with that time
         while True:
-            again = seen > 0 and last is not None
+            again = last is not None
             sql = f"{select}{' AND timestamp >= ?' if again else ''} ORDER BY timestamp, {order}"
-            skip = seen if again else 0
+            skip = seen  # NULLs come first, so without a last time they are all that was seen
             try:
                 for row in ask(sql, (track_id, last) if again else (track_id,)):
                     if skip:

@@ -275,6 +275,14 @@ def summary(value: Any) -> str:
     return text if len(text) <= 200 else text[:199] + "…"
 
 
+def text_of(error: BaseException) -> str:
+    """What it says; a __str__ that fails must not take its place."""
+    try:
+        return str(error)
+    except Exception as e:
+        return f"<{type(error).__qualname__}: {type(e).__name__} in its str>"
+
+
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 SHOWN_TEXT, SHOWN_ITEMS = 2000, 200  # of one argument in `args` and `kwargs`
 

@@ -6,24 +6,23 @@ the parent sleeps until a worker has something to say or has died.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import inspect
 import itertools
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker
-import os
 import pickle
 import signal
 import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
-from . import session
+from . import plain, session
+from .progress import Silent, progress_of
 
 __all__ = ["map", "WorkerDied"]
 
@@ -83,8 +82,8 @@ def map(tracker: Any, func: Callable[[Any], Any], inputs: Iterable[Any], workers
         raise_on_error = bool(tracker.raise_on_error)
     method = start_method or multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
     job = _dumps((tracker, func, track_options, raise_on_error), "the function", _by_value(func, method))
-    total = len(inputs) if hasattr(inputs, "__len__") else None
-    shown = _progress(getattr(func, "__name__", type(func).__name__), total) if progress else _Silent()
+    total = len(inputs) if isinstance(inputs, Sized) else None
+    shown = progress_of(getattr(func, "__name__", type(func).__name__), total) if progress else Silent()
     pool = _Pool(multiprocessing.get_context(method), job, workers, retries, raise_on_error, shown)
     try:
         return pool.run(_chunks(inputs, chunksize))
@@ -192,7 +191,7 @@ def _pickled_error(error: BaseException) -> bytes:
         pickle.loads(data)  # exceptions with arguments of their own often fail here
         return data
     except Exception:
-        return pickle.dumps((RuntimeError(f"{type(error).__qualname__}: {error}"), text))
+        return pickle.dumps((RuntimeError(f"{type(error).__qualname__}: {plain.text_of(error)}"), text))
 
 
 # ---- the parent's side -------------------------------------------------------
@@ -239,7 +238,7 @@ class _Worker:
 
 
 class _Pool:
-    def __init__(self, context: Any, job: bytes, size: int, retries: int, raise_on_error: bool, shown: _Silent) -> None:
+    def __init__(self, context: Any, job: bytes, size: int, retries: int, raise_on_error: bool, shown: Silent) -> None:
         self.context, self.job, self.size, self.retries = context, job, size, retries
         self.raise_on_error, self.shown = raise_on_error, shown
         self.workers: list[_Worker] = []
@@ -254,7 +253,7 @@ class _Pool:
         more = True
         while True:
             while more and self.error is None and (idle or len(self.workers) < self.size):
-                chunk = self.again.popleft() if self.again else next(chunks, None)
+                chunk = self._next_chunk(chunks)
                 if chunk is None:
                     more = False
                 elif idle:
@@ -281,6 +280,11 @@ class _Pool:
             raise first
         return results
 
+    def _next_chunk(self, chunks: Iterator[_Chunk]) -> _Chunk | None:
+        if self.again:
+            return self.again.popleft()
+        return next(chunks, None)
+
     def _heard(self) -> list[_Worker]:
         """Workers that have sent something, or died: their pipes are readable, or closed."""
         by_conn = {w.conn: w for w in self.workers}
@@ -289,7 +293,7 @@ class _Pool:
     def _hear(self, worker: _Worker) -> None:
         try:
             message = worker.conn.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # an OSError of its own kind tells of one that died in the middle of a message
             self._died(worker)
             return
         if message[0] == "ready":
@@ -309,8 +313,16 @@ class _Pool:
             self.results[index] = None
             self.error = self.error or _error(payload)
         else:
-            self.results[index] = pickle.loads(payload)
+            self._take_result(index, payload)
         self.shown.add(hit, kind != "result")
+
+    def _take_result(self, index: int, payload: bytes) -> None:
+        self.results[index] = None
+        try:
+            self.results[index] = pickle.loads(payload)
+        except Exception as e:  # unpickling runs anybody's code; what other workers have is waited for all the same
+            e.add_note(f"input {index}: its result cannot be loaded here")
+            self.error = self.error or e
 
     def _died(self, worker: _Worker) -> None:
         worker.process.join()
@@ -369,7 +381,10 @@ def _chunks(inputs: Iterable[Any], size: int) -> Iterator[_Chunk]:
 
 
 def _error(data: bytes) -> BaseException:
-    error, text = pickle.loads(data)
+    try:
+        error, text = pickle.loads(data)
+    except Exception as e:
+        return RuntimeError(f"a worker's exception cannot be loaded here: {type(e).__name__}: {plain.text_of(e)}")
     error.__cause__ = _RemoteTraceback(text)
     return error
 
@@ -381,133 +396,3 @@ def _fate(exitcode: int | None) -> str:
         except ValueError:
             return f"killed by signal {-exitcode}"
     return f"with exit status {exitcode}"
-
-
-# ---- progress ----------------------------------------------------------------
-
-
-class _Silent:
-    """Counts, and shows nothing."""
-
-    def __init__(self, name: str = "", total: int | None = None) -> None:
-        self.name, self.total = name, total
-        self.done = self.hits = self.failures = 0
-        self.began = self.shown_at = time.monotonic()
-
-    def add(self, hit: bool, failed: bool) -> None:
-        """One more input is done."""
-        self.done += 1
-        self.hits += hit
-        self.failures += failed
-        self.show()
-
-    def show(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def due(self, every: float) -> bool:
-        """Whether so many seconds have passed since it last was."""
-        now = time.monotonic()
-        if now - self.shown_at < every:
-            return False
-        self.shown_at = now
-        return True
-
-    def text(self) -> str:
-        """`predict: 120/1000, 12 %, 35.2/s, 0:24 left, 30 hits, 2 failed`"""
-        seconds = max(time.monotonic() - self.began, 1e-9)
-        rate = self.done / seconds
-        parts = [f"{self.name}: {self.done}" + (f"/{self.total}" if self.total is not None else "")]
-        if self.total:
-            parts.append(f"{100 * self.done // self.total} %")
-        parts.append(f"{rate:.1f}/s" if rate < 100 else f"{rate:.0f}/s")
-        if self.total is not None and 0 < self.done < self.total:
-            parts.append(f"{_clock((self.total - self.done) / rate)} left")
-        else:
-            parts.append(_clock(seconds))
-        if self.hits:
-            parts.append(f"{self.hits} hit{'s' * (self.hits != 1)}")
-        if self.failures:
-            parts.append(f"{self.failures} failed")
-        return ", ".join(parts)
-
-
-class _Lines(_Silent):
-    """A line every few seconds, and one at the end: for logs."""
-
-    def show(self) -> None:
-        if self.due(5):
-            _write(self.text() + "\n")
-
-    def close(self) -> None:
-        _write(self.text() + "\n")
-
-
-class _Bar(_Silent):
-    """One line of a terminal, written anew."""
-
-    def show(self) -> None:
-        if not self.due(0.1) and self.done != self.total:
-            return
-        columns = _columns(sys.stderr)
-        text = self.text()
-        room = columns - len(text) - 4
-        if self.total and room >= 10:
-            full = room * self.done // self.total
-            text += f" [{'#' * full}{'.' * (room - full)}]"
-        _write(f"\r{text[:columns - 1]}\x1b[K")
-
-    def close(self) -> None:
-        _write(f"\r{self.text()[:_columns(sys.stderr) - 1]}\x1b[K\n")
-
-
-class _Tqdm(_Silent):
-    """tqdm's bar."""
-
-    def __init__(self, name: str, total: int | None) -> None:
-        super().__init__(name, total)
-        from tqdm import tqdm
-
-        self.bar = tqdm(total=total, desc=name, file=sys.stderr, dynamic_ncols=True)
-
-    def show(self) -> None:
-        if self.hits or self.failures:
-            self.bar.set_postfix(hits=self.hits, failed=self.failures, refresh=False)
-        self.bar.update()
-
-    def close(self) -> None:
-        self.bar.close()
-
-
-def _progress(name: str, total: int | None) -> _Silent:
-    """The kind that standard error can show."""
-    stream = sys.stderr
-    if stream is None:
-        return _Silent(name, total)
-    if not stream.isatty() or os.environ.get("TERM") == "dumb":
-        return _Lines(name, total)
-    if importlib.util.find_spec("tqdm") is not None:
-        return _Tqdm(name, total)
-    return _Bar(name, total)
-
-
-def _write(text: str) -> None:
-    """Progress that nobody can read must not end the work."""
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        pass
-
-
-def _columns(stream: TextIO) -> int:
-    try:
-        return max(os.get_terminal_size(stream.fileno()).columns, 20)
-    except (OSError, ValueError):
-        return 80
-
-
-def _clock(seconds: float) -> str:
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"

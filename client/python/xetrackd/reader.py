@@ -3,17 +3,15 @@ from __future__ import annotations
 
 import difflib
 import os
-import sqlite3
-import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from . import calls, frames, logs, plain, schema, session
-from ._xetrackd import Error
+from . import calls, frames, logs, plain, session
+from ._xetrackd import Client, Error
+from .table import Table, check_engine, quote
 
 __all__ = ["Reader", "NoSuchRun", "NoSuchTable"]
 
-ENGINES = ("sqlite", "duckdb")
 _KEYS_A_CALL = 1024  # that Client.cache_delete() takes
 
 
@@ -28,11 +26,6 @@ class NoSuchRun(KeyError):
         return str(self.args[0]) if self.args else ""
 
 
-def quote(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 class Engine(str):
     """The engine's name, which can also run a query."""
 
@@ -43,11 +36,11 @@ class Engine(str):
         return self._reader.query(sql, params)
 
 
-class Reader(schema.Schema):
+class Reader(Table):
     """Reads one table of a database that Trackers write, also while they do.
 
-    It never creates a database. Rows that this process logged before are seen; those of other processes as soon as they are
-    stored. It may be used by several threads, and as a context manager.
+    It never creates a database. What is read has all that this process logged before, and all that others had sent by then: of
+    workers that have answered no row is missing. It may be used by several threads, and as a context manager.
     """
 
     def __init__(self, db: str | os.PathLike[str], engine: str = "sqlite", table: str = "events") -> None:
@@ -56,13 +49,10 @@ class Reader(schema.Schema):
         engine: "sqlite", or "duckdb": then query() is run by the module duckdb, on copies of the tables that it names, in
         memory. Where that is not installed a warning says so, once, and SQLite runs it.
         """
-        if engine not in ENGINES:
-            raise ValueError(f"engine is 'sqlite' or 'duckdb', not {engine!r}")
-        self.db = os.fspath(db)
-        self.table_name = table
+        check_engine(engine)
+        super().__init__(db, table)
         self._engine = engine
-        self._conns: dict[int, sqlite3.Connection] = {}
-        self._session: session.Session | None = _open(self.db)
+        self._session = _open(self.db)
 
     # ---- reading ---------------------------------------------------------------
 
@@ -128,16 +118,7 @@ class Reader(schema.Schema):
     @property
     def dtypes(self) -> dict[str, type]:
         """The table's columns, in their order, and the Python type of each; object where it may be any."""
-        if not self._there():
-            return {}
-        cursor = self._client.columns(self.table_name)
-        name, kind = cursor.names.index("name"), cursor.names.index("type")
-        return {row[name]: frames.python_type(row[kind] or "") for row in cursor}
-
-    @property
-    def columns(self) -> set[str]:
-        """Names of the table's columns."""
-        return set(self.dtypes)
+        return super().dtypes if self._there() else {}
 
     @property
     def tables(self) -> list[str]:
@@ -145,16 +126,6 @@ class Reader(schema.Schema):
         cursor = self._client.tables()
         name = cursor.names.index("name")
         return [row[name] for row in cursor]
-
-    @property
-    def conn(self) -> sqlite3.Connection:
-        """A read-only sqlite3 connection to the live file, on which all is seen that this process logged before."""
-        self._client  # waits for what others logged
-        pid = os.getpid()
-        if pid not in self._conns:  # SQLite's connections do not go along to a child
-            uri = f"file:{urllib.parse.quote(self._path)}?mode=ro"
-            self._conns[pid] = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        return self._conns[pid]
 
     def _select(self, track_id: str | None, head: int | None, tail: int | None) -> frames.Cursor:
         for name, n in (("head", head), ("tail", tail)):
@@ -164,9 +135,10 @@ class Reader(schema.Schema):
             return self._client.query("SELECT NULL AS track_id, NULL AS timestamp LIMIT 0")
         order = self._order()
         hidden = ', rowid AS "xt rowid"' if "rowid" in order else ""
-        sql, args = f"SELECT *{hidden} FROM {quote(self.table_name)}", []
+        sql, args = f"SELECT *{hidden} FROM {quote(self.table_name)}", list[Any]()
         if track_id is not None:
-            sql, args = sql + " WHERE track_id = ?", [track_id]
+            sql += " WHERE track_id = ?"
+            args.append(track_id)
         for n, direction in ((head, "ASC"), (tail, "DESC")):
             if n is not None:
                 by = ", ".join(f"{quote('xt rowid' if c == 'rowid' else c)} {direction}" for c in order)
@@ -252,7 +224,7 @@ class Reader(schema.Schema):
     def _set(self, key: str, value: Any, track_id: str | None, *where: Any) -> int:
         self._there()
         try:
-            return self._client.set(key, value, self.table_name, track_id, *where)
+            return super()._set(key, value, track_id, *where)
         except Error as e:
             if e.code == "no_such_run" and track_id is not None:
                 raise self._no_such_run(track_id) from None
@@ -266,53 +238,24 @@ class Reader(schema.Schema):
 
     # ---- assets --------------------------------------------------------------
 
-    @property
-    def assets(self) -> dict[str, int]:
-        """Hash and size, in bytes, of each asset of the database."""
-        return dict(self._client.query("SELECT lower(hex(hash)), size FROM xt_assets ORDER BY created"))
-
     def get(self, key: str) -> Any:
         """The object that was stored as an asset with this hash, or else under this key (the column's name), the newest. None:
         there is none. It unpickles it: only for databases that one trusts."""
-        keys = self._keys_of(key)
-        found = list(self._client.query(
-            "SELECT lower(hex(hash)) FROM xt_assets WHERE hex(hash) = upper(?) UNION ALL SELECT * FROM (SELECT lower(hex(hash)) "
-            f"FROM xt_asset_refs WHERE name IN ({','.join('?' * len(keys))}) ORDER BY created DESC LIMIT 1) LIMIT 1", (key, *keys)))
-        return plain.load(self._client.asset_load(found[0][0])) if found else None
-
-    def remove_asset(self, hash: str, column: str | None = None, remove_keys: bool = True) -> bool:
-        """Deletes an asset, whoever refers to it. False: there is none. column: becomes NULL where it has the hash.
-        remove_keys: accepted; an asset's references always go with it."""
-        try:
-            self._client.asset_delete(hash, force=True)
-        except Error as e:
-            if e.code == "no_such_asset":
-                return False
-            raise
-        if column is not None:
-            self._set(column, None, None, column, hash)
-        return True
+        return self._asset(key)
 
     # ---- its connection ------------------------------------------------------
 
     @property
-    def _client(self) -> Any:
-        """The connection, for which all is stored that others of this process have logged."""
+    def _client(self) -> Client:
+        """The connection, for which nothing waits any more that others of this process have logged."""
         if self._session is None:
             raise ValueError(f"the Reader of '{self.db}' is closed")
-        session.flush_others(self._session)
+        session.send_others(self._session)
         return self._session.client
-
-    @property
-    def _path(self) -> str:
-        assert self._session is not None
-        return self._session.path
 
     def close(self) -> None:
         """Gives its connection back. Twice is no harm."""
-        conn = self._conns.pop(os.getpid(), None)
-        if conn is not None:
-            conn.close()
+        self._close_conn()
         if self._session is not None:
             self._session.release()
             self._session = None
@@ -406,7 +349,7 @@ class _cache:
         self._session = _open(database_of_cache(cache))
 
     def __enter__(self) -> Any:
-        session.flush_others(self._session)
+        session.send_others(self._session)
         return self._session.client
 
     def __exit__(self, *_: object) -> None:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from multiprocessing import util as multiprocessing_util
 
@@ -15,6 +16,7 @@ from . import _xetrackd, plain
 from .errors import RejectedRow, XetrackWarning
 
 log = logging.getLogger("xetrackd")
+_GRACE = 1.0  # seconds for what ends soon, or never
 
 _built = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../xetrackd")
 if os.path.isfile(_built):  # a package in its build directory, whose daemon is not installed
@@ -31,7 +33,6 @@ class Session:
 
     def __init__(self, key: tuple, path: str, read_only: bool, warnings: bool):
         self.key, self.path, self.users = key, path, 0
-        self.private: str | None = None  # a directory that goes with it
         self.client = _xetrackd.Client(path, read_only=read_only, convert=plain.convert,
                                        on_event=_warn if warnings else _log)
 
@@ -43,28 +44,79 @@ class Session:
         _settle()
 
     def close(self, failed: bool = False) -> None:
-        """Flushes and closes; with a private database, its daemon and its files go."""
+        """Flushes and closes."""
         try:
-            if self.private is not None and self.private_pid == os.getpid():
-                self.client.shutdown()
-        except _xetrackd.Error as e:
-            log.debug("the private daemon did not stop: %s", e)
-        try:
-            self.client.close(failed)
+            self._close_client(failed)
         except (_xetrackd.Error, TimeoutError) as e:
             plain.warn(f"{self.path}: {e}")
+
+    def _close_client(self, failed: bool) -> None:
+        deadline = time.monotonic() + _GRACE
+        while True:
+            try:
+                self.client.close(failed)
+                return
+            except RuntimeError:  # another thread is in a call; at the program's end it may never come back from it
+                if time.monotonic() >= deadline:
+                    self.client.flush(_GRACE)
+                    return
+            time.sleep(0.005)
+
+
+class _Private(Session):
+    """A connection to a database, and a daemon, of its own: both go with it. They belong to the process that made it."""
+
+    def __init__(self, warnings: bool):
+        _sweep()
+        self._directory = tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-")
+        self._pid = os.getpid()
+        path = os.path.join(self._directory, "memory.db")
+        try:
+            super().__init__((path, False, warnings), path, False, warnings)
+        except BaseException:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            raise
+
+    def close(self, failed: bool = False) -> None:
+        """Closes; then the daemon and its files go."""
+        if self._pid != os.getpid():
+            super().close(failed)
+            return
+        daemon = self._daemon()
+        try:
+            self.client.shutdown()
+        except (_xetrackd.Error, TimeoutError, ValueError) as e:
+            log.debug("the private daemon did not stop: %s", e)
+        try:
+            super().close(failed)
         finally:
-            if self.private is not None and self.private_pid == os.getpid():
-                shutil.rmtree(self.private, ignore_errors=True)
+            shutil.rmtree(self._directory, ignore_errors=True)
+            _reap(daemon)
+
+    def _daemon(self) -> int | None:
+        """Its process, as its lock file has it."""
+        try:
+            with open(self.path + ".lock") as f:
+                return next((int(line.split()[1]) for line in f if line.startswith("pid ")), None)
+        except (OSError, ValueError, IndexError):
+            return None
+
+
+def _reap(pid: int | None) -> None:
+    """Asks how a daemon ended whose parent has become this process, as that of orphans in a container is: else it stays a zombie."""
+    deadline = time.monotonic() + _GRACE
+    try:
+        while pid and os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.005)
+    except OSError:  # it is nobody's child here
+        pass
 
 
 def _settle() -> None:
     """Counts what was released."""
-    while _released and _lock.acquire(blocking=False):
-        try:
+    while _released and not _lock.locked():
+        with _lock:  # unlike acquire() and try, which a signal handler that raises may come between
             unused = _one_user_less(_released.popleft()) if _released else None
-        finally:
-            _lock.release()
         if unused is not None:
             unused.close()
 
@@ -76,7 +128,7 @@ def _one_user_less(session: Session) -> Session | None:
     if session.users > 0 or _open.get(session.key) is not session:
         return None
     unused: Session | None = session
-    if session.private is None:
+    if not isinstance(session, _Private):
         unused, _idle = _idle, session
         if unused is None or unused is session or unused.users > 0:
             return None
@@ -113,44 +165,52 @@ def acquire(db: str | os.PathLike[str], read_only: bool = False, warnings: bool 
         _settle()
 
 
-def flush_others(session: Session) -> None:
-    """Waits until what other connections of this process have logged to the same database is stored, so that this one reads it."""
+def send_others(session: Session) -> None:
+    """Sees to it that this connection reads what others of this process have logged to the same database: the daemon knows of what was
+    sent, but the kernel may not have taken all of it yet, and the rest would wait for the next call."""
     with _lock:
-        others = [s for key, s in _open.items() if key[0] == session.key[0] and s is not session and not s.client.closed]
+        others = [s for key, s in _open.items() if key[0] == session.key[0] and s is not session]
     for other in others:
         try:
-            next(other.client.query("SELECT 1"))  # starts when that is stored; flush() would tell of rejected rows only once
-        except _xetrackd.Error:
-            if other.users > 0:  # else nobody's: it may be of a file that is gone
+            if other.client.pending:
+                next(other.client.query("SELECT 1"))  # answered when all is stored; flush() would tell of rejected rows only once
+        except (_xetrackd.Error, ValueError):
+            if other.users > 0 and not other.client.closed:  # else nobody's: it may be of a file that is gone
                 raise
 
 
 def _acquire_private(warnings: bool) -> Session:
-    _sweep()
-    directory = tempfile.mkdtemp(prefix=f"xetrackd-{os.getpid()}-")
-    path = os.path.join(directory, "memory.db")
-    try:
-        session = Session((path, False, warnings), path, False, warnings)
-    except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise
-    session.private, session.private_pid, session.users = directory, os.getpid(), 1
+    session = _Private(warnings)
+    session.users = 1
     with _lock:
         _open[session.key] = session
     return session
 
 
+def _prefix() -> str:
+    """Of the names of our private databases' directories. A process id tells something within its namespace only: containers may
+    share a temporary directory."""
+    try:
+        return f"xetrackd-{os.stat('/proc/self/ns/pid').st_ino}-"
+    except OSError:
+        return "xetrackd-0-"
+
+
 def _sweep() -> None:
     """Removes what private databases of killed processes left; their daemons leave when they notice."""
-    where = tempfile.gettempdir()
-    for name in os.listdir(where):
-        parts = name.split("-")
-        if len(parts) < 3 or parts[0] != "xetrackd" or not parts[1].isdigit():
+    where, prefix = tempfile.gettempdir(), _prefix()
+    try:
+        names = os.listdir(where)
+    except OSError:
+        return
+    for name in names:
+        pid = name.removeprefix(prefix).partition("-")[0]
+        if not name.startswith(prefix) or not pid.isdigit():
             continue
         path = os.path.join(where, name)
         try:
             if os.stat(path).st_uid == os.getuid():
-                os.kill(int(parts[1]), 0)
+                os.kill(int(pid), 0)
         except ProcessLookupError:
             shutil.rmtree(path, ignore_errors=True)
         except OSError:
@@ -181,8 +241,14 @@ def close_all() -> None:
     with _lock:
         sessions = list(_open.values())
         _open.clear()
+    errors = []
     for session in sessions:
-        session.close(failed)
+        try:
+            session.close(failed)
+        except Exception as e:  # also a warning that is one; the others are to be closed all the same
+            errors.append(e)
+    if errors:
+        raise errors[0]
 
 
 def _in_worker(_: object) -> None:

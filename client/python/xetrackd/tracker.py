@@ -1,29 +1,24 @@
 """Tracker: logs rows and tracked calls of one run."""
 from __future__ import annotations
 
-import asyncio
+import copy
 import functools
 import inspect
 import os
 import secrets
-import sqlite3
 import subprocess
-import urllib.parse
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import _xetrackd, calls, canon, plain, schema, session
+from . import _xetrackd, calls, canon, plain, session
+from .table import Table, check_engine, quote
+from .tracking import AUTO, Options, Tracked, version_of
 
-_AUTO = object()  # version: the digest of the source, where it is wanted
-ENGINES = ("sqlite", "duckdb")
-
-
-def quote(name: str) -> str:
-    """An SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+BATCH_ROWS = 10_000
 
 
-class Tracker(schema.Schema):
+class Tracker(Table):
     """Logs rows of one run to a table of a database, and function calls, which are cached.
 
     Any number of processes and threads may have Trackers on one database: a daemon, which the first one starts, alone writes it. A
@@ -61,13 +56,12 @@ class Tracker(schema.Schema):
                  cache: str | os.PathLike[str] | bool | None = None, compress: bool = False, warnings: bool = True,
                  git_root: str | None = None, engine: str = "sqlite", table: str = "events", *,
                  round_floats: int | None = None, trust: bool = False):
-        if engine not in ENGINES:
-            raise ValueError(f"engine is 'sqlite' or 'duckdb', not {engine!r}")
+        check_engine(engine)
         self.params: dict[str, Any] = params if params is not None else {}
         if git_root is not None:
             self.params["git_commit_hash"] = _git_commit(git_root)
-        self.db = os.fspath(db)
-        self.engine, self.table_name = engine, table
+        super().__init__(db, table)
+        self.engine = engine
         self.log_system_params, self.log_network_params = log_system_params, log_network_params
         self.measurement_interval, self.raise_on_error = measurement_interval, raise_on_error
         self.warnings, self.git_root, self.compress = warnings, git_root, compress
@@ -78,10 +72,8 @@ class Tracker(schema.Schema):
         self._cached = bool(cache)
         self._logs = (logs_path, logs_file_format, logs_stdout, jsonl)
         self.logger = _logger(*self._logs)
-        self._session: session.Session | None = None
         self._run: _xetrackd.Run | None = None  # the handle that is logged through
         self._started: _xetrackd.Run | None = None  # the one whose end is the run's
-        self._conns: dict[int, sqlite3.Connection] = {}
         self.cache_path: str | None = None
         if self.skip_insert:
             self._track_id = track_id or self.generate_track_id()
@@ -99,21 +91,31 @@ class Tracker(schema.Schema):
     def _open_run(self, track_id: str | None, join: bool) -> None:
         sampled = self.log_system_params or self.log_network_params
         sample_ms = max(1, round(self.measurement_interval * 1000)) if sampled else 0
-        sent = dict(self.params)
-        opened = (self._client.join_run if join else self._client.start_run)(
-            self.table_name, track_id, {str(k): _shown_param(v) for k, v in sent.items()}, sample_ms=sample_ms,
-            sample_network=self.log_network_params)
-        if not join:
-            self._started = opened
+        sent = {k: _as_it_is(v) for k, v in self.params.items()}
+        shown = {str(k): _shown_param(v) for k, v in sent.items()}
+        if join:
+            assert track_id is not None
+            opened = self._client.join_run(self.table_name, track_id, shown, sample_ms=sample_ms, sample_network=self.log_network_params)
+        else:
+            opened = self._started = self._client.start_run(self.table_name, track_id, shown, sample_ms=sample_ms,
+                                                            sample_network=self.log_network_params)
         self._run, self._sent_params, self._track_id = opened, sent, opened.track_id
 
     def _handle(self) -> _xetrackd.Run:
         """The run's handle, with the parameters as they are now."""
         if self._run is None:
             self._client  # says why
-        if self.params != self._sent_params:
+        if self._params_changed():
             self._open_run(self._track_id, join=True)
+        assert self._run is not None
         return self._run
+
+    def _params_changed(self) -> bool:
+        """Since the run's handle was made."""
+        try:
+            return bool(self.params != self._sent_params)
+        except Exception:  # arrays have no such answer
+            return True
 
     @property
     def track_id(self) -> str:
@@ -151,10 +153,8 @@ class Tracker(schema.Schema):
             return
         held, self._session = self._session, None
         started, self._started, self._run = self._started, None, None
-        for conn in self._conns.values():
-            conn.close()
-        self._conns.clear()
         try:
+            self._close_conn()
             if started is not None and not held.client.closed:
                 started.finish(failed)
         finally:
@@ -168,7 +168,7 @@ class Tracker(schema.Schema):
 
     def __del__(self) -> None:
         held = getattr(self, "_session", None)
-        if held is not None:
+        if held is not None and not sys.is_finalizing():  # then all was closed by close_all()
             self._session = self._run = self._started = None  # a started run ends as finished
             held.release()
 
@@ -185,7 +185,7 @@ class Tracker(schema.Schema):
         if not data:
             return {}
         run = self._run
-        if run is None or self.params != self._sent_params:
+        if run is None or self._params_changed():
             if self.skip_insert:
                 return self._logged(self._as_row(data), "MONITOR")
             run = self._handle()
@@ -208,10 +208,12 @@ class Tracker(schema.Schema):
         if self.skip_insert:
             return [self._logged(self._as_row(row), "MONITOR") for row in rows][-1]
         run = self._handle()
-        try:
-            row = run.log_rows(rows, self.params)
-        except plain.NoPlainForm:
-            row = run.log_rows([plain.with_assets(run, r) for r in rows], self.params)
+        row: dict[str, Any] = {}
+        for piece in (rows[i:i + BATCH_ROWS] for i in range(0, len(rows), BATCH_ROWS)):  # of each all rows are logged, or none
+            try:
+                row = run.log_rows(piece, self.params)
+            except plain.NoPlainForm:
+                row = run.log_rows([plain.with_assets(run, r) for r in piece], self.params)
         if self.logger is not None:
             for each in rows[:-1]:
                 self.logger.monitor({**self.params, **each, "timestamp": row["timestamp"], "track_id": self._track_id})
@@ -247,179 +249,27 @@ class Tracker(schema.Schema):
         name: the function's, in row and key, in place of its own.
         wait: seconds to wait for another worker that computes the same; None: for ever. TimeoutError.
         """
-        options = {"force": cache_force, "version": version, "round_digits": round_floats, "name": name,
-                   "read_only": read_only, "wait": wait}
-        return self._track(func, params, tuple(args or ()), dict(kwargs or {}), options)
+        options = Options(cache_force, version, round_floats, name, read_only, wait)
+        return Tracked(self, func, params, tuple(args or ()), dict(kwargs or {}), options).run()
 
-    def _track(self, func: Callable[..., Any], params: Mapping[str, Any] | None, args: tuple, kwargs: dict[str, Any],
-               options: dict[str, Any]) -> Any:
-        inner, all_args, all_kwargs = calls.unwrap(func, args, kwargs)
-        function = calls.function_of(inner)
-        if function.is_async:
-            return self._track_async(func, inner, function, params, args, kwargs, all_args, all_kwargs, options)
-        if self.skip_insert:
-            return self._run_alone(func, function, params, args, kwargs)
-        call, columns = self._begin(inner, function, params, all_args, all_kwargs, options, False)
-        if call.hit:
-            known, result = self._from_cache(call, function, columns, params)
-            if known:
-                return result
-            call, columns = self._begin(inner, function, params, all_args, all_kwargs, {**options, "force": True}, False)
-        try:
-            result = func(*args, **kwargs)
-        except BaseException as e:
-            return self._failed(call, e, columns, params)
-        return self._done(call, function, result, columns, params)
-
-    async def _track_async(self, func: Callable[..., Any], inner: Callable[..., Any], function: calls.Function,
-                           params: Mapping[str, Any] | None, args: tuple, kwargs: dict[str, Any], all_args: tuple,
-                           all_kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
-        if self.skip_insert:
-            return await self._run_alone(func, function, params, args, kwargs)
-        nap, waited = 0.002, 0.0
-        while True:  # no thread is blocked while another worker computes the same
-            try:
-                call, columns = self._begin(inner, function, params, all_args, all_kwargs, {**options, "wait": 0}, True)
-            except TimeoutError:
-                if options["wait"] is not None and waited >= options["wait"]:
-                    raise
-                await asyncio.sleep(nap)
-                waited, nap = waited + nap, min(2 * nap, 0.1)
-                continue
-            if not call.hit:
-                break
-            known, result = self._from_cache(call, function, columns, params)
-            if known:
-                return result
-            options = {**options, "force": True}
-        try:
-            result = await func(*args, **kwargs)
-        except BaseException as e:
-            return self._failed(call, e, columns, params)
-        return self._done(call, function, result, columns, params)
-
-    def _run_alone(self, func: Callable[..., Any], function: calls.Function, params: Mapping[str, Any] | None, args: tuple,
-                   kwargs: dict[str, Any]) -> Any:
-        """SKIP_INSERT: the call is logged, and nothing else."""
-        result = func(*args, **kwargs)
-        fields = {} if inspect.iscoroutine(result) else calls.fields_of_result(result)
-        self._logged(self._as_row({"function_name": function.name, **fields, **(params or {})}), "TRACKING")
-        return result
-
-    def _begin(self, inner: Callable[..., Any], function: calls.Function, params: Mapping[str, Any] | None, args: tuple,
-               kwargs: dict[str, Any], options: dict[str, Any], apart: bool) -> tuple[_xetrackd.Call, dict[str, Any]]:
-        run = self._handle()
-        bound = function.bind(args, kwargs)
-        columns = calls.columns_of(function, args, kwargs, bound)
-        key_args, version = None, options["version"]
-        if self._cached and bound is not None:
-            key_args = bound
-            try:
-                if version is _AUTO or (version is None and function.local):
-                    version = function.digest(inner)
-            except canon.Uncacheable as e:
-                calls.say_once(function, f"it holds a {e.kind} from around it, which has no canonical form; give version=")
-                key_args = None
-        if version is _AUTO:
-            version = None
-        digits = options["round_digits"] if options["round_digits"] is not None else self.round_floats
-        name = options["name"]
-        while True:
-            try:
-                call = run.begin(name or function.key, name or function.name, columns, key_args=key_args,
-                                 key_convert=canon.convert, params=params, version=version, force=options["force"],
-                                 read_only=options["read_only"], wait=options["wait"], round_digits=digits, apart=apart,
-                                 trust=self.trust)
-                return call, columns
-            except canon.Uncacheable as e:
-                calls.say_once(function, f"an argument has a {e.kind} in it, which has no canonical form; give it a method "
-                               "__xetrack_key__ that returns what distinguishes it")
-            except ValueError as e:
-                if key_args is None:
-                    raise
-                calls.say_once(function, str(e))
-            key_args = None
-
-    def _from_cache(self, call: _xetrackd.Call, function: calls.Function, columns: dict[str, Any],
-                    params: Mapping[str, Any] | None) -> tuple[bool, Any]:
-        """The result of a hit, whose row is logged; or that it cannot be loaded."""
-        value, encoding, origin = call.value, call.encoding, call.origin
-        call.end()
-        try:
-            result = calls.decode(value, encoding)
-        except Exception as e:
-            plain.warn(f"a cached result of {function.name}() cannot be loaded, and is computed anew: {type(e).__name__}: {e}")
-            return False, None
-        fields = calls.fields_of_result(result)
-        if encoding == "pickle":
-            kept = calls.assets_of(value)
-            fields = {**fields, **kept}
-            for key, hash in kept.items():
-                try:
-                    self._run.asset_refer(key, hash)
-                except _xetrackd.Error as e:
-                    if e.code != "no_such_asset":
-                        raise
-                    self._run.asset_put(key, plain.dump(calls.fields_of_result(result)[key]))
-        self._note(columns, {**fields, "cache": origin, "function_time": 0.0}, params)
-        return True, result
-
-    def _failed(self, call: _xetrackd.Call, e: BaseException, columns: dict[str, Any], params: Mapping[str, Any] | None) -> None:
-        kind, text = type(e).__name__, str(e)
-        call.fail(kind, text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0"))
-        seconds = call.end()
-        self._note(columns, {"error": text, "error_type": kind, "function_time": seconds}, params)
-        if self.raise_on_error or not isinstance(e, Exception):
-            raise e
-
-    def _done(self, call: _xetrackd.Call, function: calls.Function, result: Any, columns: dict[str, Any],
-              params: Mapping[str, Any] | None) -> Any:
-        fields, assets = calls.fields_of_result(result), {}
-        kept, value, encoding = call.kept, None, ""
-        try:
-            if kept and _xetrackd.packs_plainly(result):
-                value = _xetrackd.pack(result)
-            call.result(fields, value, "")
-        except plain.NoPlainForm:
-            fields = plain.with_assets(self._run, fields, assets)
-            call.result(fields)
-        if kept and value is None:
-            try:
-                value, encoding = calls.encode(result, fields, assets)
-                call.result({}, value, encoding)
-            except calls.NotKept as e:
-                calls.say_once(function, f"its result is a {type(result).__qualname__}, and {e}")
-                call.forgo()
-        seconds = call.end()
-        self._note(columns, {**fields, "function_time": seconds, **({"cache": ""} if kept else {})}, params)
-        return result
-
-    def _note(self, columns: dict[str, Any], outcome: dict[str, Any], params: Mapping[str, Any] | None) -> None:
-        """The row of a call, as `latest` and the logger have it."""
-        row = {**self.params, **columns, **outcome, **(params or {}), "timestamp": _xetrackd.now(), "track_id": self._track_id}
-        if self.logger is not None:
-            self.logger.track(row)
-        self.latest = row
-
-    def wrap(self, params: Any = None, *, version: Any = _AUTO, round_floats: int | None = None, name: str | None = None,
+    def wrap(self, params: Any = None, *, version: Any = AUTO, round_floats: int | None = None, name: str | None = None,
              cache_force: bool = False) -> Callable[..., Any]:
         """A decorator: calls of the function are tracked as by track(). For functions, methods and async functions; their name and
         docstring stay. version: by default a digest of the source, so that a changed function is computed anew; None: none."""
         if callable(params) and not isinstance(params, Mapping):
             return self.wrap()(params)  # @tracker.wrap without parentheses
-        options = {"force": cache_force, "version": version, "round_digits": round_floats, "name": name, "read_only": False,
-                   "wait": None}
+        options = Options(cache_force, version, round_floats, name)
 
         def decorate(func: Callable[..., Any]) -> Callable[..., Any]:
             if inspect.iscoroutinefunction(func):
                 @functools.wraps(func)
                 async def tracked_async(*args: Any, **kwargs: Any) -> Any:
-                    return await self._track(func, params, args, kwargs, options)
+                    return await Tracked(self, func, params, args, kwargs, options).run()
                 return tracked_async
 
             @functools.wraps(func)
             def tracked(*args: Any, **kwargs: Any) -> Any:
-                return self._track(func, params, args, kwargs, options)
+                return Tracked(self, func, params, args, kwargs, options).run()
             return tracked
         return decorate
 
@@ -432,8 +282,7 @@ class Tracker(schema.Schema):
         bound = function.bind(all_args, all_kwargs)
         if bound is None:
             return default
-        if version is _AUTO or (version is None and function.local):
-            version = function.digest(inner)
+        version = version_of(version, function, inner)
         all_params = {**self.params, **params} if params else self.params
         entry = self._client.cache_get(self._client.cache_key(
             name or function.key, bound, all_params, version,
@@ -459,11 +308,11 @@ class Tracker(schema.Schema):
 
     def set_value(self, key: str, value: Any) -> None:
         """Sets a column in all rows of this run, also those that are logged already."""
-        self._client.set(key, self._storable(key, value), self.table_name, self._track_id)
+        self._set(key, self._storable(key, value), self._track_id)
 
     def set_where(self, key: str, value: Any, where_key: str, where_value: Any) -> None:
         """Sets a column in the rows of this run whose column `where_key` has that value."""
-        self._client.set(key, self._storable(key, value), self.table_name, self._track_id, where_key, where_value)
+        self._set(key, self._storable(key, value), self._track_id, where_key, where_value)
 
     def add_column(self, key: str, value: Any) -> Any:
         """Adds a column of the type of `value`, and returns that."""
@@ -486,32 +335,9 @@ class Tracker(schema.Schema):
     # ---- assets ---------------------------------------------------------------------------
 
     def get(self, key: str) -> Any:
-        """The object that was stored as an asset under this key (the column's name), the newest of this run, or else of any; or the one
-        with this hash. None: there is none. Unpickles it: only for databases that one trusts."""
-        keys = self._keys_of(key)
-        rows = list(self._client.query(f"SELECT lower(hex(hash)) FROM xt_asset_refs WHERE name IN ({','.join('?' * len(keys))}) "
-                                       "ORDER BY track_id = ? DESC, created DESC LIMIT 1", (*keys, self._track_id)))
-        hash = rows[0][0] if rows else key
-        if len(hash) != 64 or any(c not in "0123456789abcdef" for c in hash):
-            return None
-        try:
-            return plain.load(self._client.asset_load(hash))
-        except _xetrackd.Error as e:
-            if e.code == "no_such_asset":
-                return None
-            raise
-
-    def remove_asset(self, hash: str, column: str | None = None, remove_keys: bool = True) -> bool:
-        """Deletes an asset, whoever refers to it. column: set NULL where it has the hash. False: there is none."""
-        try:
-            self._client.asset_delete(hash, force=True)
-        except _xetrackd.Error as e:
-            if e.code == "no_such_asset":
-                return False
-            raise
-        if column is not None:
-            self._client.set(column, None, self.table_name, None, column, hash)
-        return True
+        """The object that was stored as an asset with this hash, or else under this key (the column's name): the newest of this run, or
+        of any. None: there is none. Unpickles it: only for databases that one trusts."""
+        return self._asset(key, self._track_id)
 
     # ---- reading ----------------------------------------------------------------------------
 
@@ -556,9 +382,8 @@ class Tracker(schema.Schema):
             return self.to_df()[item]
         tail = "ORDER BY rowid DESC LIMIT 1 OFFSET ?" if item < 0 else "ORDER BY rowid LIMIT 1 OFFSET ?"
         cursor = self._select(tail=tail, args=(-item - 1 if item < 0 else max(item - 1, 0),))
-        for row in cursor or ():
-            return dict(zip(cursor.names, row))
-        return None
+        row = next(cursor, None) if cursor is not None else None
+        return None if cursor is None or row is None else dict(zip(cursor.names, row))
 
     def __len__(self) -> int:
         return self.count_all()
@@ -580,39 +405,6 @@ class Tracker(schema.Schema):
 
     def __repr__(self) -> str:
         return f"<Tracker {self._track_id} of '{self.db}', table {self.table_name}>"
-
-    @property
-    def conn(self) -> sqlite3.Connection:
-        """A read-only sqlite3 connection to the live file, in which all is that this process logged before."""
-        self._client.flush()
-        pid = os.getpid()
-        if pid not in self._conns:
-            uri = "file:" + urllib.parse.quote(self._session.path) + "?mode=ro"
-            self._conns[pid] = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        return self._conns[pid]
-
-    @property
-    def columns(self) -> set[str]:
-        """Names of the table's columns."""
-        return set(self.dtypes)
-
-    @property
-    def dtypes(self) -> dict[str, type | None]:
-        """Python's type for each column of the table; None: any."""
-        known = {"INTEGER": int, "REAL": float, "TEXT": str, "BLOB": bytes, "BOOLEAN": bool}
-        try:
-            cursor = self._client.columns(self.table_name)
-        except _xetrackd.Error as e:
-            if e.code == "no_such_table":
-                return {}
-            raise
-        name, kind = cursor.names.index("name"), cursor.names.index("type")
-        return {row[name]: known.get(row[kind]) for row in cursor}
-
-    @property
-    def assets(self) -> dict[str, int]:
-        """Hash and size, in bytes, of each asset of the database."""
-        return dict(self._client.query("SELECT lower(hex(hash)), size FROM xt_assets ORDER BY created"))
 
     # ---- helpers ------------------------------------------------------------------------------
 
@@ -643,6 +435,11 @@ def _rejoin(cls: type[Tracker], path: str | None, state: dict[str, Any]) -> Trac
 def _assets_in(stored: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     """What was replaced by an asset's hash, or a repr: the row shows that."""
     return {k: stored[k] for k, v in data.items() if isinstance(stored.get(k), str) and not isinstance(v, str)}
+
+
+def _as_it_is(value: Any) -> Any:
+    """A list or dict as it is now, for it may be changed in place."""
+    return copy.deepcopy(value) if type(value) in (list, dict) and _xetrackd.packs_plainly(value) else value
 
 
 def _shown_param(value: Any) -> Any:
