@@ -649,6 +649,15 @@ XT_API int xt_cursor_next(xt_cursor *cursor, const xt_value **ret_row);
 /* Ends the query, cancelling it when rows are left, and frees the cursor. NULL is allowed. */
 XT_API void xt_cursor_close(xt_cursor *cursor);
 
+/*
+ * Waits until rows come into a table (NULL: events), which need not be there yet: `level` is what the call
+ * before gave, another number after each commit that put rows there, whoever made it. *level 0: gives it at
+ * once. Who asks for the level, then reads the table, then waits, and so on, misses no row (docs/storage.md
+ * has the statements that show none twice). It may also end without a new row, and does when the daemon was
+ * started anew. XT_ETIMEOUT: none came in timeout_ms; XT_EINTR: a signal came; *level stays then.
+ */
+XT_API int xt_wait(xt_client *client, const char *table, uint64_t *level, int timeout_ms);
+
 /* Runs one writing statement in a transaction of its own. */
 XT_API int xt_exec(xt_client *client, const char *sql, const xt_value *args, size_t n_args, int timeout_ms,
 		   uint64_t *ret_changed);

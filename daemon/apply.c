@@ -299,7 +299,7 @@ int work_apply(struct work *w, struct op *op, struct xt_err *err)
 {
 	w->op = op;
 	w->events = &op->out;
-	if (op->kind == OP_TIDY || op->kind == OP_MARK)
+	if (op->kind == OP_TIDY || op->kind == OP_MARK || op->kind == OP_LOOK)
 		return 0;
 	if (op->kind == OP_JUDGE)
 		tidy_cache(w);

@@ -1,5 +1,6 @@
 #include "calls.h"
 
+#include "epoch.h"
 #include "log.h"
 #include "row.h"
 #include "runs.h"
@@ -79,8 +80,11 @@ static int take_back_row(struct work *w, struct span track_id, struct span table
 	if (!run)
 		return -1;
 	const struct table *t = table_find(s, table_name, err);
+	int64_t top;
 	if (!t)
 		return both_stay(s);
+	if (epoch_top(s, t->name, &top, err) < 0)
+		return -1;
 	buf_add_str(&sql, "DELETE FROM ");
 	ident_quote(&sql, t->name);
 	buf_add_str(&sql, " WHERE rowid = ?1 AND \"track_id\" = ?2 AND \"error_type\" = 'WorkerDied'");
@@ -93,8 +97,7 @@ static int take_back_row(struct work *w, struct span track_id, struct span table
 	int r = store_run(s, st, err);
 	if (r == 0)
 		runs_change(s, run, 0, (uint64_t)sqlite3_changes64(s->db));
-	else
-		r = both_stay(s);
+	r = r == 0 ? epoch_look(s, t->name, top, err) : both_stay(s);
 	sqlite3_finalize(st);
 	return r;
 }

@@ -91,7 +91,8 @@ int handle_cancel(struct loop_call *c, const struct params_cancel *p, struct res
 {
 	(void)err;
 	ret->found = server_cancel(c->server, c->op->conn, (uint32_t)p->cursor) ||
-		     lease_cancel(server_leases(c->server), c->op->conn, (uint32_t)p->cursor);
+		     lease_cancel(server_leases(c->server), c->op->conn, (uint32_t)p->cursor) ||
+		     server_wait_cancel(c->server, c->op->conn, (uint32_t)p->cursor);
 	return 0;
 }
 

@@ -4,7 +4,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "epoch.h"
 #include "handle.h"
+#include "table.h"
 
 #define READERS_MS 2000 /* that short queries are waited for; writers wait too */
 
@@ -85,6 +87,45 @@ static int vacuum(struct store *s, struct xt_err *err)
 	return store_fail(s, err);
 }
 
+/* The highest numbers of rows of the tables in `names`, each with a NUL behind it. Owned; NULL with the error
+ * set. */
+static int64_t *read_tops(struct store *s, const struct buf *names, struct xt_err *err)
+{
+	int64_t *tops = calloc(names->len + 1, sizeof(*tops)); /* no fewer bytes than names */
+	int r = tops ? 0 : xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
+
+	for (size_t at = 0, i = 0; r == 0 && at < names->len; i++) {
+		const char *name = (const char *)names->data + at;
+		at += strlen(name) + 1;
+		r = epoch_top(s, name, &tops[i], err);
+	}
+	if (r == 0)
+		return tops;
+	free(tops);
+	return NULL;
+}
+
+/* VACUUM numbers the rows of tables without an index anew, from 1. */
+static int vacuum_numbered(struct store *s, struct xt_err *err)
+{
+	struct buf names = {0};
+	int64_t *tops = NULL;
+	int r = tables_names(s, &names, err);
+
+	if (r == 0 && !(tops = read_tops(s, &names, err)))
+		r = -1;
+	if (r == 0)
+		r = vacuum(s, err);
+	for (size_t at = 0, i = 0; r == 0 && at < names.len; i++) {
+		const char *name = (const char *)names.data + at;
+		at += strlen(name) + 1;
+		r = epoch_look(s, name, tops[i], err);
+	}
+	free(tops);
+	buf_done(&names);
+	return r;
+}
+
 int handle_compact(struct work *w, const struct params_compact *p, struct result_compact *ret,
 		   struct xt_err *err)
 {
@@ -97,7 +138,7 @@ int handle_compact(struct work *w, const struct params_compact *p, struct result
 	    read_number(s, "PRAGMA freelist_count", &unused, err) < 0)
 		return -1;
 	ret->before = pages * page;
-	if (check_rooms(s, (pages - unused) * page, err) < 0 || vacuum(s, err) < 0)
+	if (check_rooms(s, (pages - unused) * page, err) < 0 || vacuum_numbered(s, err) < 0)
 		return -1;
 	/* Who began to read meanwhile, or a full disk, only delays it. A disk that failed is fatal. */
 	if (put_wal_back(s, err) < 0 && s->trouble == TROUBLE_FATAL)

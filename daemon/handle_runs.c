@@ -4,6 +4,7 @@
 #include "asset_refs.h"
 #include "bind.h"
 #include "calls.h"
+#include "epoch.h"
 #include "handle.h"
 #include "hint.h"
 #include "json.h"
@@ -374,6 +375,7 @@ static int delete_rows(struct deletion *d, const char *table, struct xt_err *err
 	uint64_t left = d->limit - d->deleted;
 	sqlite3_stmt *st = prepare_delete(s, table, false);
 	bool some = st != NULL;
+	int64_t top;
 
 	if (left == 0) {
 		sqlite3_finalize(st);
@@ -385,11 +387,14 @@ static int delete_rows(struct deletion *d, const char *table, struct xt_err *err
 	store_bind(st, 1, d->track_id);
 	if (some)
 		sqlite3_bind_int64(st, 2, left < INT64_MAX ? (int64_t)left : INT64_MAX);
-	int r = store_run(s, st, err);
+	int r = epoch_top(s, table, &top, err);
+	if (r == 0)
+		r = store_run(s, st, err);
 	if (r == 0) {
 		uint64_t n = (uint64_t)sqlite3_changes64(s->db);
 		d->deleted += n;
 		d->more = d->more || n >= left;
+		r = epoch_look(s, table, top, err);
 	}
 	sqlite3_finalize(st);
 	return r;

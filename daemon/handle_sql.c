@@ -69,6 +69,7 @@ int handle_exec(struct work *w, const struct params_exec *p, struct result_exec 
 	restrict_connection(s->db, false);
 	mem_tidy(s->guard.account);
 	tables_drop(s); /* the statement may have altered any of them */
+	s->all_risen = true;
 	if (tally_end(tally, r == 0, err) < 0 || r < 0)
 		return -1;
 	if (count_internal(s, &after, err) < 0)

@@ -34,6 +34,16 @@ static int busy(const struct place *p, int fd, struct xt_err *err)
 			  pid);
 }
 
+/* What the last daemon left there when it let the lock go: place_find() may have looked before that. */
+static bool says_down(int fd)
+{
+	char text[PATH_MAX + 64];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	return strstr(text, "\nstate down\n");
+}
+
 int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_err *err)
 {
 	char other[PATH_MAX + 8];
@@ -51,7 +61,7 @@ int launch_lock(const struct place *p, bool read_only, bool revive, struct xt_er
 		close(fd);
 		return -1;
 	}
-	if (p->held && !revive) {
+	if (says_down(fd) && !revive) {
 		close(fd);
 		return xt_err_set(err, XT_E_stopping, "database",
 				  "'%.200s' was stopped by `xtctl down`; start it with `xtctl up`",

@@ -31,6 +31,18 @@ int64_t server_wall_us(const struct server *s);
 /* A question waits for a lease until then: it is answered in time. */
 void server_lease_timer(struct server *s, uint64_t until_ms);
 
+/* The level of a table (tide.h). */
+uint64_t server_level(struct server *s, struct span table);
+
+/* Keeps a `wait` until the table has another level, or until then; SERVER_NEVER: for ever. The message that
+ * it answers is told by connection and msgid. */
+#define SERVER_NEVER UINT64_MAX
+int server_wait(struct server *s, uint64_t conn, uint32_t msgid, struct span table, uint64_t level,
+		uint64_t until_ms, struct xt_err *err) __attribute__((warn_unused_result));
+
+/* Ends such a wait: it is answered. False: there is none of that name. */
+bool server_wait_cancel(struct server *s, uint64_t conn, uint32_t msgid);
+
 /* Stops a query of a connection. False: there is none of that name. */
 bool server_cancel(struct server *s, uint64_t conn, uint32_t cursor);
 

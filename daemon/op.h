@@ -23,6 +23,7 @@ enum op_kind {
 	OP_CLOSE,   /* a cursor is to be closed */
 	OP_MARK,    /* nothing: all that came before it is done when it is back */
 	OP_SETTLE,  /* files of assets go where their rows say */
+	OP_LOOK,    /* nothing: other programs may have committed something */
 	OP_CACHE,   /* the cache is damaged, and to be set aside */
 };
 

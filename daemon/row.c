@@ -324,6 +324,19 @@ static bool time_is_taken(sqlite3 *db)
 	       strcasestr(message, ".track_id") && strcasestr(message, ".timestamp");
 }
 
+/* A row is in: who follows its table is told after the commit. */
+static void note_row(struct row_source *src)
+{
+	struct store *s = src->store;
+	struct table *t = src->table;
+
+	t->top = sqlite3_last_insert_rowid(s->db);
+	if (t->risen == s->batch)
+		return;
+	t->risen = s->batch;
+	buf_add(&s->risen, t->name, strlen(t->name) + 1);
+}
+
 /* Another row of the same run has this time: the next free microsecond. */
 static int bump(struct row_source *src, sqlite3_stmt *st, struct xt_err *err)
 {
@@ -360,11 +373,15 @@ static int insert(struct row_source *src, const struct shape *sh, struct xt_err 
 	sqlite3_bind_text(st, 2, src->stamp, STAMP_SIZE - 1, SQLITE_STATIC);
 	if (sqlite3_step(st) == SQLITE_DONE) {
 		sqlite3_reset(st);
+		note_row(src);
 		return 0;
 	}
 	if (src->table->unique_time && time_is_taken(src->store->db)) {
 		sqlite3_reset(st);
-		return bump(src, st, err);
+		if (bump(src, st, err) < 0)
+			return -1;
+		note_row(src);
+		return 0;
 	}
 	store_fail(src->store, err);
 	sqlite3_reset(st);

@@ -58,6 +58,9 @@ CREATE TABLE IF NOT EXISTS xt_asset_refs(
   hash BLOB NOT NULL, track_id TEXT NOT NULL, name TEXT NOT NULL, created TEXT NOT NULL,
   PRIMARY KEY(hash, track_id, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS xt_asset_refs_run ON xt_asset_refs(track_id);
+CREATE TABLE IF NOT EXISTS xt_epochs(
+  table_name TEXT NOT NULL COLLATE NOCASE, epoch INTEGER NOT NULL, top INTEGER NOT NULL,
+  PRIMARY KEY(table_name, epoch)) WITHOUT ROWID;
 -- After a crash: counts that were kept with their client until there were enough of them.
 UPDATE xt_runs SET
   rows = rows + (SELECT sum(run_rows) FROM xt_clients WHERE run = track_id),

@@ -220,6 +220,7 @@ void server_lost(struct server *s, struct conn *c)
 	server_end_cursors(s, c->id);
 	share_give(c->share, SHARE_CONNS, 1);
 	lease_conn_gone(s->leases, c->id);
+	server_end_waits(s, c->id);
 	if (c->greeted)
 		unlink_same(s, c);
 	else
@@ -269,6 +270,7 @@ static void close_handles(struct server *s)
 				  (uv_handle_t *)&s->calm_timer,   (uv_handle_t *)&s->drain_timer,
 				  (uv_handle_t *)&s->lease_timer,  (uv_handle_t *)&s->sample_timer,
 				  (uv_handle_t *)&s->settle_timer, (uv_handle_t *)&s->settle_spin,
+				  (uv_handle_t *)&s->wait_timer,   (uv_handle_t *)&s->wal_event,
 				  (uv_handle_t *)&s->sigterm,	   (uv_handle_t *)&s->sigint,
 				  (uv_handle_t *)&s->listener};
 
@@ -508,6 +510,8 @@ static void init_handles(struct server *s)
 	uv_timer_init(&s->loop, &s->sample_timer);
 	uv_timer_init(&s->loop, &s->settle_timer);
 	uv_idle_init(&s->loop, &s->settle_spin);
+	uv_timer_init(&s->loop, &s->wait_timer);
+	uv_fs_event_init(&s->loop, &s->wal_event);
 	uv_signal_init(&s->loop, &s->sigterm);
 	uv_signal_init(&s->loop, &s->sigint);
 	uv_pipe_init(&s->loop, &s->listener, 0);
@@ -515,6 +519,7 @@ static void init_handles(struct server *s)
 	s->idle_timer.data = s->watch_timer.data = s->judge_timer.data = s->drain_timer.data = s;
 	s->spool_timer.data = s->departed_timer.data = s->calm_timer.data = s;
 	s->lease_timer.data = s->sample_timer.data = s->settle_timer.data = s->settle_spin.data = s;
+	s->wait_timer.data = s->wal_event.data = s;
 	s->watches = (struct watch_list){.loop = &s->loop, .on_death = server_on_death, .data = s};
 	s->sigterm.data = s->sigint.data = s->listener.data = s;
 }
@@ -530,7 +535,7 @@ int server_init(struct server *s, struct store *store, struct cache *cache, cons
 	init_handles(s);
 	set_limits(s);
 	server_sampling_init(s);
-	if (flight_init(s, err) < 0)
+	if (flight_init(s, err) < 0 || server_waits_init(s, err) < 0)
 		return -1;
 	r = writer_start(&s->writer, store, cache, wake, s);
 	if (r == 0)
@@ -585,6 +590,7 @@ void server_done(struct server *s)
 		s->cursors = next;
 	}
 	flight_done(s);
+	server_waits_done(s);
 	sampler_done(&s->sampler);
 	free(s->slots);
 	uv_loop_close(&s->loop);

@@ -45,6 +45,8 @@ struct server {
 	uv_timer_t sample_timer;   /* a call is to be sampled; not active while none is */
 	uv_timer_t settle_timer;   /* a read has waited long enough for what came before it */
 	uv_idle_t settle_spin;	   /* while there are young_reads: do not wait */
+	uv_timer_t wait_timer;	   /* a wait for rows is over, or others' commits are to be looked for */
+	uv_fs_event_t wal_event;   /* while there are such waits: somebody wrote to the database */
 	uv_timer_t calm_timer;	   /* what has become better is told when it stays so */
 	uv_timer_t drain_timer;	   /* the latest moment to leave */
 	uv_signal_t sigterm, sigint;
@@ -79,6 +81,8 @@ struct server {
 	struct op_list young_reads;    /* came in this turn of the loop, or the one before */
 	struct op_list settling_reads; /* wait until what came before them is stored */
 	uint64_t marks;		       /* the last that went to the writer for them */
+
+	struct wait_list *waits; /* owned: for rows of tables */
 
 	struct cursor *cursors; /* open queries */
 	size_t n_cursors;
@@ -215,6 +219,21 @@ void server_look_at_reads(struct server *s);
 
 /* What went to the writer before this mark is stored. */
 void server_marked(struct server *s, uint64_t passed);
+
+/* ---- waits.c ---------------------------------------------------------- */
+
+/* Prepares the waits for rows of tables; ends them all. */
+int server_waits_init(struct server *s, struct xt_err *err) __attribute__((warn_unused_result));
+void server_waits_done(struct server *s);
+
+/* Rows were stored: who waits for them is answered. */
+void server_look_at_waits(struct server *s);
+
+/* The writer has looked for what other programs have committed. */
+void server_looked(struct server *s);
+
+/* A connection's waits end with it. */
+void server_end_waits(struct server *s, uint64_t conn);
 
 /* ---- sampling.c ------------------------------------------------------- */
 

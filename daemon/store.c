@@ -12,6 +12,7 @@
 #include "asset.h"
 #include "clients.h"
 #include "crash.h"
+#include "epoch.h"
 #include "layout.h"
 #include "runs.h"
 #include "table.h"
@@ -373,6 +374,7 @@ static void drop_caches(struct store *s)
 	runs_drop(s->runs);
 	clients_rolled_back(s->clients);
 	s->schema_version = -1;
+	s->data_version++; /* what others have done is noticed again */
 	s->unjudged = true;
 }
 
@@ -404,6 +406,7 @@ void store_done(struct store *s)
 	for (int i = 0; i < STMT_COUNT; i++)
 		sqlite3_finalize(s->stmts[i]);
 	buf_done(&s->scratch);
+	buf_done(&s->risen);
 	sqlite3_close_v2(s->db); /* the last connection checkpoints and removes the WAL */
 	guard_done(&s->guard);
 	free(s->tables);
@@ -431,11 +434,15 @@ static int notice_schema(struct store *s, struct xt_err *err)
 int store_begin(struct store *s, struct xt_err *err)
 {
 	s->trouble = TROUBLE_NONE;
+	s->batch++;
+	s->all_risen = false;
+	buf_clear(&s->risen);
 	runs_trim(s->runs);
 	sqlite3_stmt *st = store_stmt(s, STMT_BEGIN, err);
 	if (!st || store_run(s, st, err) < 0)
 		return -1;
-	return notice_schema(s, err);
+	/* A table that others have altered was forgotten before it is asked about. */
+	return notice_schema(s, err) < 0 ? -1 : epoch_notice(s, err);
 }
 
 int store_commit(struct store *s, struct xt_err *err)
@@ -457,6 +464,7 @@ int store_commit(struct store *s, struct xt_err *err)
 		return -1;
 	}
 	s->schema_version = version;
+	epoch_committed(s);
 	clients_committed(s->clients);
 	runs_committed(s->runs);
 	return 0;

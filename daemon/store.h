@@ -66,6 +66,10 @@ struct store {
 	enum trouble trouble;		   /* of the open transaction */
 	struct xt_err why;		   /* its reason */
 	int schema_version;		   /* that the caches were read at */
+	unsigned data_version;		   /* changes with commits of other programs too */
+	uint64_t batch;			   /* number of the transaction */
+	struct buf risen;		   /* names of the tables that it put rows into, each with a NUL */
+	bool all_risen;			   /* it, or another program before it, may have put some into any */
 	uint64_t wal_frames;		   /* pages that were written to the WAL since it was last put back */
 	int page_size;			   /* bytes */
 	struct table **tables;		   /* owned: n_tables, most recently used first */

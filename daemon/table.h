@@ -65,6 +65,8 @@ struct table {
 	bool ready;		    /* has track_id and timestamp */
 	bool local_time;	    /* made by the Python library: its times are local */
 	bool unique_time;	    /* (track_id, timestamp) is unique: equal times move on by 1 µs */
+	uint64_t risen;		    /* transaction that put a row into it last */
+	int64_t top;		    /* number of that row; 0: not known */
 	uint64_t bump_track;	    /* hash of the last track_id whose time moved on */
 	int64_t bump_from, bump_to; /* the time it had, and the next that is free */
 };

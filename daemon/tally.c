@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "epoch.h"
 #include "layout.h"
 #include "table.h"
 
@@ -13,10 +14,15 @@ struct entry {
 	struct entry *next;	    /* in its bucket */
 };
 
-/* Where a table of rows has its track_id. */
+/* Where a table of rows has its track_id, and what becomes of its numbers. */
 struct place_of_id {
 	char *table; /* owned */
 	int column;
+	int64_t before;	 /* the highest number when the tally began */
+	int64_t top;	 /* the highest that there was since */
+	int64_t deleted; /* the lowest that was deleted */
+	int64_t low;	 /* numbers above it were used again */
+	bool dropped;	 /* as a whole */
 };
 
 struct tally {
@@ -62,6 +68,19 @@ static void count(struct tally *t, sqlite3_value *v, uint64_t inserted, uint64_t
 	e->deleted += deleted;
 }
 
+/* A row that goes and one that comes, for a change of its number. */
+static void note_number(struct place_of_id *p, bool goes, int64_t old_id, bool comes, int64_t new_id)
+{
+	if (p->before == EPOCH_NO_TOP)
+		return;
+	if (goes && old_id < p->deleted)
+		p->deleted = old_id;
+	if (comes && new_id <= p->top && new_id >= p->deleted && new_id <= p->low)
+		p->low = new_id - 1;
+	if (comes && new_id > p->top)
+		p->top = new_id;
+}
+
 static void on_change(void *data, sqlite3 *db, int op, const char *database, const char *table,
 		      sqlite3_int64 old_id, sqlite3_int64 new_id)
 {
@@ -70,12 +89,12 @@ static void on_change(void *data, sqlite3 *db, int op, const char *database, con
 	size_t i = 0;
 
 	(void)database;
-	(void)old_id;
-	(void)new_id;
 	while (i < t->n_places && strcmp(t->places[i].table, table) != 0)
 		i++;
 	if (i == t->n_places)
 		return;
+	if (op != SQLITE_UPDATE || old_id != new_id)
+		note_number(&t->places[i], op != SQLITE_INSERT, old_id, op != SQLITE_DELETE, new_id);
 	if (op != SQLITE_INSERT)
 		sqlite3_preupdate_old(db, t->places[i].column, &old_value);
 	if (op != SQLITE_DELETE)
@@ -92,6 +111,7 @@ static int find_places(struct tally *t, struct xt_err *err)
 	if (!st)
 		return -1;
 	while ((row = store_step(t->store, st, err)) > 0) {
+		int64_t top = EPOCH_NO_TOP;
 		struct place_of_id *more = realloc(t->places, (t->n_places + 1) * sizeof(*more));
 		char *name = strdup((const char *)sqlite3_column_text(st, 0));
 		if (more)
@@ -101,7 +121,15 @@ static int find_places(struct tally *t, struct xt_err *err)
 			sqlite3_reset(st);
 			return xt_err_set(err, XT_E_internal, NULL, "out of memory");
 		}
-		t->places[t->n_places++] = (struct place_of_id){name, sqlite3_column_int(st, 1)};
+		t->places[t->n_places++] =
+			(struct place_of_id){.table = name, .column = sqlite3_column_int(st, 1)};
+		if (epoch_top(t->store, name, &top, err) < 0) {
+			sqlite3_reset(st);
+			return -1;
+		}
+		struct place_of_id *p = &t->places[t->n_places - 1];
+		p->before = p->top = top;
+		p->deleted = p->low = INT64_MAX;
 	}
 	return row;
 }
@@ -162,22 +190,45 @@ static int count_table(struct tally *t, const char *table, bool created, struct 
 }
 
 /* There was such a table, with runs in it, when the tally began. */
-static bool was_there(const struct tally *t, const char *table)
+static struct place_of_id *place_of(const struct tally *t, const char *table)
 {
 	for (size_t i = 0; i < t->n_places; i++)
 		if (sqlite3_stricmp(t->places[i].table, table) == 0)
-			return true;
-	return false;
+			return &t->places[i];
+	return NULL;
 }
 
 int tally_dropped(struct tally *t, const char *table, struct xt_err *err)
 {
-	return was_there(t, table) ? count_table(t, table, false, err) : 0;
+	struct place_of_id *p = place_of(t, table);
+
+	if (!p)
+		return 0;
+	p->dropped = true;
+	return count_table(t, table, false, err);
 }
 
 int tally_created(struct tally *t, const char *table, struct xt_err *err)
 {
-	return was_there(t, table) ? 0 : count_table(t, table, true, err); /* IF NOT EXISTS makes none */
+	return place_of(t, table) ? 0 : count_table(t, table, true, err); /* IF NOT EXISTS makes none */
+}
+
+/* Tables that numbers are used again in, or will be. */
+static int begin_epochs(struct tally *t, struct xt_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < t->n_places; i++) {
+		const struct place_of_id *p = &t->places[i];
+		int64_t now = 0;
+		if (p->deleted == INT64_MAX && !p->dropped)
+			continue;
+		if (!p->dropped)
+			r = epoch_top(t->store, p->table, &now, err);
+		if (r == 0 && now != EPOCH_NO_TOP && (p->low < INT64_MAX || now < p->before))
+			r = epoch_begin(t->store, p->table, p->low < now ? p->low : now, err);
+	}
+	return r;
 }
 
 /* Rows of runs that nobody started are there from now on: they are counted when one of them starts. */
@@ -209,6 +260,8 @@ int tally_end(struct tally *t, bool keep, struct xt_err *err)
 		return 0;
 	sqlite3_preupdate_hook(t->store->db, NULL, NULL);
 	int r = keep ? hand_over(t, err) : 0;
+	if (r == 0 && keep)
+		r = begin_epochs(t, err);
 	if (r == 0 && keep && t->failed)
 		r = xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
 	tally_free(t);

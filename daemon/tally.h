@@ -1,7 +1,7 @@
 /*
  * Which runs gain and lose rows by a user's statement, so that the audit can tell what was deleted from
- * what is missing. Rows are counted by SQLite's pre-update hook; tables that are made or dropped as a
- * whole, by a look at them.
+ * what is missing; and whether it uses numbers of rows again (epoch.h). Rows are counted by SQLite's
+ * pre-update hook; tables that are made or dropped as a whole, by a look at them.
  */
 #ifndef XT_TALLY_H
 #define XT_TALLY_H

@@ -401,6 +401,8 @@ static void take_back(struct server *s, struct op *op)
 		s->settling = false;
 	if (op->kind == OP_CACHE)
 		s->mending = false;
+	if (op->kind == OP_LOOK)
+		server_looked(s);
 	if (op->kind == OP_MARK)
 		server_marked(s, op->mark);
 	if (op->kind == OP_JUDGE && op->again && !s->draining)
@@ -427,6 +429,7 @@ void server_take_back(struct server *s)
 	reader_take(&s->readers, &done);
 	while ((op = op_pop(&done)))
 		take_back(s, op);
+	server_look_at_waits(s);
 	settle_assets(s);
 	if ((s->full || s->squeezed) && s->shares.used[SHARE_QUEUED] < s->shares.max[SHARE_QUEUED] / 2) {
 		s->full = s->squeezed = false;

@@ -10,6 +10,7 @@
 #include "batch.h"
 #include "crash.h"
 #include "entries.h"
+#include "epoch.h"
 #include "log.h"
 
 #define LONGEST_US    600000000 /* that a batch may take: a trigger without an end is stopped */
@@ -177,6 +178,7 @@ static int fill_and_commit(struct writer *w, struct batch *b, struct lanes *queu
 
 	if (s->read_only) {
 		s->trouble = TROUBLE_NONE;
+		epoch_notice_only(s);
 		return fill(w, b, queue, err);
 	}
 	if (disk_look(s, err) == DISK_REFUSE) {
@@ -311,6 +313,7 @@ static int after_commit(struct writer *w, const struct op_list *ops)
 	struct xt_err ignored;
 	bool tidy = false;
 
+	tide_rise_all(&w->tide, &s->risen, s->all_risen); /* who waits is told before who sent */
 	intake_committed(&w->intake, s);
 	entries_committed(w->cache);
 	cache_configure(w->cache, s);
@@ -521,6 +524,7 @@ int writer_start(struct writer *w, struct store *store, struct cache *cache, voi
 
 	w->store = store;
 	w->cache = cache;
+	tide_init(&w->tide, (uint64_t)store->now_us());
 	w->wake = wake;
 	w->data = data;
 	pthread_mutex_init(&w->lock, NULL);
@@ -578,6 +582,7 @@ void writer_stop(struct writer *w)
 	pthread_cond_signal(&w->cond);
 	pthread_join(w->thread, NULL);
 	w->running = false;
+	tide_done(&w->tide);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->cond);
 }

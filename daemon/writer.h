@@ -13,6 +13,7 @@
 #include "disk.h"
 #include "intake.h"
 #include "lane.h"
+#include "tide.h"
 
 /* Counted since the start; read from any thread. */
 struct writer_stats {
@@ -37,6 +38,7 @@ struct writer {
 	void (*wake)(void *data); /* called from the thread when there is something to take */
 	void *data;		  /* for wake */
 	struct writer_stats stats;
+	struct tide tide;	/* of the tables, as committed */
 	struct intake intake;	/* of spool files; the thread's */
 	struct reserve reserve; /* the thread's */
 

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "follow.h"
+
 #define DEFAULT_ROWS 10
 
 /* ?1: how many rows, ?2: the run. One of them is taken by [tail][of one run]. */
@@ -74,8 +76,19 @@ static int cmd_head(struct ctl *ctl)
 	return show(ctl, false);
 }
 
+struct tail_options {
+	bool follow; /* go on with what comes */
+};
+
 static int cmd_tail(struct ctl *ctl)
 {
+	const struct tail_options *o = ctl->own;
+	struct follow_options follow = {.last = ctl->options.n >= 0 ? ctl->options.n : DEFAULT_ROWS};
+
+	if (o->follow)
+		return follow_run(ctl, &follow);
+	if (ctl->options.filter.n > 0)
+		return ctl_usage(ctl, "--where belongs to --follow; sql has conditions of every kind");
 	return show(ctl, true);
 }
 
@@ -89,11 +102,19 @@ const struct command head_command = {
 	.run = cmd_head,
 };
 
+static const struct option_def tail_own[] = {{"follow", NULL, OPTION_FLAG,
+					      offsetof(struct tail_options, follow),
+					      "then go on with each row as it is stored; also -f", 0, 0},
+					     {0}};
+
 const struct command tail_command = {
 	.name = "tail",
 	.summary = "last rows of a table, in the order they were logged",
-	.help = "10 of them unless told otherwise, the last one at the end.",
+	.help = "10 of them unless told otherwise, the last one at the end. With --follow it goes on as "
+		"'watch' does, until Ctrl-C.",
 	.examples = (const struct example[]){{"what came last", "tail demo.db -n 5"}, {NULL, NULL}},
-	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID,
+	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER,
+	.own = tail_own,
+	.own_size = sizeof(struct tail_options),
 	.run = cmd_tail,
 };

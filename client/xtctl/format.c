@@ -255,6 +255,14 @@ int format_row(struct format *f, const xt_value *row)
 	return 0;
 }
 
+int format_flush(struct format *f)
+{
+	int r = f->table ? table_flush(f->table) : 0;
+
+	fflush(f->out->file);
+	return r;
+}
+
 int format_end(struct format *f, bool whole)
 {
 	if (f->table)

@@ -39,6 +39,9 @@ void format_free(struct format *f);
 /* One row of n values. 0, or -1 when out of memory; write errors show in out->error. */
 int format_row(struct format *f, const xt_value *row) __attribute__((warn_unused_result));
 
+/* Shows what came so far, when nothing more may come for a while. 0, or -1 when out of memory. */
+int format_flush(struct format *f) __attribute__((warn_unused_result));
+
 /* The end. whole: that was all; else what came so far is shown, and JSON is left open, so that
  * nobody takes it for the whole. 0, or -1 when out of memory. */
 int format_end(struct format *f, bool whole) __attribute__((warn_unused_result));

@@ -10,7 +10,7 @@
 #include "near.h"
 
 #define MOST_OPTIONS 80
-#define LETTERS	     "-:hn:" /* -: other arguments come in their order; : a missing value is told apart */
+#define LETTERS	     "-:fhn:" /* -: other arguments come in their order; : a missing value is told apart */
 
 static const struct shared {
 	uint64_t bit;
@@ -260,7 +260,7 @@ static void list_long(const struct known *known, size_t n, struct option *ret)
 
 static size_t by_letter(int letter, const struct known *known, size_t n)
 {
-	const char *name = letter == 'n' ? "n" : "help";
+	const char *name = letter == 'n' ? "n" : letter == 'f' ? "follow" : "help";
 	size_t i = 0;
 
 	while (i < n && strcmp(known[i].def->name, name) != 0)

@@ -316,6 +316,11 @@ static int print_page(struct table *t)
 	return fseeko(t->text, 0, SEEK_SET) == 0 ? 0 : -1;
 }
 
+int table_flush(struct table *t)
+{
+	return t->rows > 0 ? print_page(t) : 0;
+}
+
 int table_end(struct table *t)
 {
 	return t->rows > 0 || !t->began ? print_page(t) : 0;

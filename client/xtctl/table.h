@@ -28,6 +28,9 @@ void table_free(struct table *t);
 /* Adds a row of n values, copying them; prints a page when it is full. 0, or -1 when out of memory. */
 int table_row(struct table *t, const xt_value *row) __attribute__((warn_unused_result));
 
+/* Prints the rows that came so far. 0, or -1 when out of memory. */
+int table_flush(struct table *t) __attribute__((warn_unused_result));
+
 /* Prints what is left, and the head if nothing was printed yet. 0, or -1 when out of memory. */
 int table_end(struct table *t) __attribute__((warn_unused_result));
 

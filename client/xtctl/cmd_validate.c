@@ -1,0 +1,470 @@
+/*
+ * What makes a benchmark worth less than it seems: the same input evaluated again, parameters that are not
+ * there, executions that failed, rows that were lost.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "failed.h"
+#include "findings.h"
+#include "runs.h"
+#include "say.h"
+#include "sql.h"
+#include "text.h"
+#include "where.h"
+
+#define LONG_MS	  86400000
+#define MOST_KEYS 64 /* columns that tell executions apart */
+
+struct validate_options {
+	const char *input;
+	const char *params;
+	double max_failed;
+};
+
+struct validation {
+	struct ctl *ctl;
+	xt_client *client;
+	const struct validate_options *opt;
+	struct relation rel;
+	struct findings found;
+	const char *prefix;		       /* of statements over our own tables */
+	const struct relation_column *input;   /* NULL: there is none */
+	const struct relation_column **params; /* owned: those whose values must be there, n_params of them */
+	size_t n_params;
+	const struct relation_column *keys[MOST_KEYS]; /* what tells executions of one input apart */
+	size_t n_keys;
+	char *failed,
+		*once; /* owned SQL: true of failed executions; of those that were computed and went well */
+	char *where;   /* owned SQL: true of the rows that are looked at */
+	bool failures_known;
+	int64_t rows;
+};
+
+/* ---- which columns ---------------------------------------------------- */
+
+static void add_key(struct validation *v, const struct relation_column *c)
+{
+	if (c && v->n_keys < MOST_KEYS)
+		v->keys[v->n_keys++] = c;
+}
+
+/* Parameters are params_…, or those that were named. What else tells executions apart is what a tracked
+ * function was called with. */
+static int find_columns(struct validation *v)
+{
+	static const char *const calls[] = {"function_name", "args", "kwargs"};
+	const char *input = v->opt->input ? v->opt->input : "input_id";
+	int status = CTL_OK;
+
+	v->input = v->opt->input ? relation_column(&v->rel, input) : relation_find(&v->rel, input);
+	if (v->opt->input && !v->input)
+		return CTL_FAILED;
+	if (v->opt->params) {
+		status = relation_columns(&v->rel, v->opt->params, &v->params, &v->n_params);
+	} else if (!(v->params = calloc(v->rel.n + 1, sizeof(struct relation_column *)))) {
+		status = ctl_no_memory(v->ctl);
+	} else {
+		for (size_t i = 0; i < v->rel.n; i++)
+			if (strncasecmp(v->rel.columns[i].name, "params_", 7) == 0)
+				v->params[v->n_params++] = &v->rel.columns[i];
+		for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+			add_key(v, relation_find(&v->rel, calls[i]));
+	}
+	for (size_t i = 0; i < v->n_params; i++) {
+		assert(v->params);
+		add_key(v, v->params[i]);
+	}
+	return status;
+}
+
+static int make_conditions(struct validation *v)
+{
+	int status = where_make(&v->rel, NULL, &v->ctl->options.filter, &v->where);
+
+	if (status != CTL_OK)
+		return status;
+	v->failed = failed_condition(&v->rel, &v->failures_known);
+	if (v->failed)
+		v->once = sql_format("%s AND NOT coalesce(%s, 0)%s", v->where, v->failed,
+				     failed_cache(&v->rel) ? " AND coalesce(\"cache\", '') = ''" : "");
+	return v->once ? CTL_OK : ctl_no_memory(v->ctl);
+}
+
+/* ---- asking ----------------------------------------------------------- */
+
+/* Asks for one row, whose values are handed over; frees the statement. CTL_OK, or the failure is reported. */
+static int ask(struct validation *v, char *sql, void take(struct validation *v, const xt_value *row))
+{
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+
+	int r = sql ? ctl_query(v->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
+	free(sql);
+	if (r == XT_OK)
+		r = ctl_next(cursor, &row);
+	if (r == XT_OK)
+		take(v, row);
+	xt_cursor_close(cursor);
+	return r == XT_OK ? CTL_OK : r == XT_ENOMEM ? ctl_no_memory(v->ctl) : ctl_fail(v->ctl, v->client, r);
+}
+
+/* ---- counts over all rows --------------------------------------------- */
+
+static void take_cache(struct validation *v, int64_t hits, int64_t computed, int64_t neither)
+{
+	char text[SAY_BYTES], a[COUNT_BYTES], b[COUNT_BYTES];
+
+	findings_add(&v->found, false, "cache", v->rel.name, "cache", (uint64_t)hits,
+		     "the result came from the cache in %s; %s were computed, of %s nothing is said (NULL, "
+		     "which is no hit)",
+		     say_share(text, hits, v->rows), text_count(a, (uint64_t)computed),
+		     text_count(b, (uint64_t)neither));
+}
+
+/* rows, failed, hits, computed, neither, inputs that are NULL, then of each parameter how often it is NULL.
+ */
+static void take_counts(struct validation *v, const xt_value *row)
+{
+	int64_t failed = say_integer(&row[1]), no_input = say_integer(&row[5]);
+	char text[SAY_BYTES];
+
+	v->rows = say_integer(&row[0]);
+	if (v->rows == 0) {
+		findings_add(&v->found, true, "no_rows", v->rel.name, NULL, 0,
+			     v->ctl->options.filter.n ? "table '%s' has no such rows"
+						      : "table '%s' has no rows: did anything log to it?",
+			     v->rel.name);
+		return;
+	}
+	if (failed > 0)
+		findings_add(&v->found, 100.0 * (double)failed > v->opt->max_failed * (double)v->rows,
+			     "failed_executions", v->rel.name, NULL, (uint64_t)failed,
+			     "the execution failed in %s; '%s errors DB' tells more",
+			     say_share(text, failed, v->rows), v->ctl->program);
+	if (!v->failures_known)
+		findings_add(&v->found, false, "no_error_column", v->rel.name, NULL, 0,
+			     "there is no column 'error' or 'error_type', so nobody can tell what failed");
+	if (v->input && no_input > 0)
+		findings_add(&v->found, true, "null_input", v->rel.name, v->input->name, (uint64_t)no_input,
+			     "'%s' is NULL in %s: they belong to no input", v->input->name,
+			     say_share(text, no_input, v->rows));
+	for (size_t i = 0; i < v->n_params; i++) {
+		int64_t nulls = say_integer(&row[6 + i]);
+		if (nulls > 0)
+			findings_add(&v->found, true, "null_parameter", v->rel.name, v->params[i]->name,
+				     (uint64_t)nulls,
+				     "parameter '%s' is NULL in %s: results by it leave them out",
+				     v->params[i]->name, say_share(text, nulls, v->rows));
+	}
+	if (failed_cache(&v->rel))
+		take_cache(v, say_integer(&row[2]), say_integer(&row[3]), say_integer(&row[4]));
+}
+
+static int count_rows(struct validation *v)
+{
+	bool cache = failed_cache(&v->rel);
+	char *sql = NULL;
+	size_t size;
+	FILE *f = open_memstream(&sql, &size);
+
+	if (!f)
+		return ctl_no_memory(v->ctl);
+	sql_print(f, "SELECT count(*), sum(coalesce(%s, 0)), %s, ", v->failed,
+		  cache ? "sum(\"cache\" <> ''), sum(\"cache\" = ''), sum(\"cache\" IS NULL)" : "0, 0, 0");
+	if (v->input)
+		sql_print(f, "sum(%n IS NULL AND NOT coalesce(%s, 0))", v->input->name, v->failed);
+	else
+		fputs("0", f);
+	for (size_t i = 0; i < v->n_params; i++)
+		sql_print(f, ", sum(%n IS NULL)", v->params[i]->name);
+	sql_print(f, " FROM %n WHERE %s", v->rel.name, v->where);
+	if (fclose(f) != 0) {
+		free(sql);
+		return ctl_no_memory(v->ctl);
+	}
+	return ask(v, sql, take_counts);
+}
+
+static void take_combinations(struct validation *v, const xt_value *row)
+{
+	char n[COUNT_BYTES];
+
+	findings_add(&v->found, false, "combinations", v->rel.name, NULL, (uint64_t)say_integer(&row[0]),
+		     "%s %s of parameters", text_count(n, (uint64_t)say_integer(&row[0])),
+		     say_integer(&row[0]) == 1 ? "combination" : "combinations");
+}
+
+static int count_combinations(struct validation *v)
+{
+	char *sql = NULL;
+	size_t size;
+	FILE *f = open_memstream(&sql, &size);
+
+	if (!f)
+		return ctl_no_memory(v->ctl);
+	fputs("SELECT count(*) FROM (SELECT DISTINCT 1", f);
+	for (size_t i = 0; i < v->n_params; i++)
+		sql_print(f, ", %n", v->params[i]->name);
+	sql_print(f, " FROM %n WHERE %s)", v->rel.name, v->where);
+	if (fclose(f) == 0)
+		return ask(v, sql, take_combinations);
+	free(sql);
+	return ctl_no_memory(v->ctl);
+}
+
+/* ---- inputs that were evaluated again --------------------------------- */
+
+/* A list of the keys, each with a comma behind it; where a table has none, the parameters of the run. */
+static char *list_keys(const struct validation *v)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	for (size_t i = 0; f && i < v->n_keys; i++)
+		sql_print(f, ", %n", v->keys[i]->name);
+	if (f && v->n_keys == 0)
+		fputs(", (SELECT params FROM xt_runs r WHERE r.track_id = t.track_id)", f);
+	if (f && fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* inputs, rows, one input, its first and last run */
+static void take_leaks(struct validation *v, const xt_value *row)
+{
+	char n[COUNT_BYTES], input[SAY_BYTES], first[SAY_BYTES], last[SAY_BYTES];
+	int64_t inputs = say_integer(&row[0]);
+
+	if (inputs > 0)
+		findings_add(&v->found, true, "leak", v->rel.name, v->input->name, (uint64_t)inputs,
+			     "%s %s evaluated by more than one run with the same parameters, such as %s by "
+			     "%s and %s: "
+			     "averages count them twice; use the cache, or delete a run",
+			     text_count(n, (uint64_t)inputs), inputs == 1 ? "input was" : "inputs were",
+			     say_value(input, &row[1]), say_value(first, &row[2]), say_value(last, &row[3]));
+}
+
+static void take_shared(struct validation *v, const xt_value *row)
+{
+	int64_t inputs = say_integer(&row[0]);
+	char n[COUNT_BYTES];
+
+	for (size_t i = 0; i < v->found.n; i++)
+		if (strcmp(v->found.list[i].code, "leak") == 0)
+			return;
+	if (inputs > 0)
+		findings_add(&v->found, false, "shared_inputs", v->rel.name, v->input->name, (uint64_t)inputs,
+			     "%s inputs were evaluated by more than one run, each with other parameters or "
+			     "from the cache",
+			     text_count(n, (uint64_t)inputs));
+}
+
+static void take_duplicates(struct validation *v, const xt_value *row)
+{
+	int64_t groups = say_integer(&row[0]), surplus = say_integer(&row[1]);
+	char n[COUNT_BYTES], m[COUNT_BYTES], input[SAY_BYTES], run[SAY_BYTES];
+
+	if (groups > 0)
+		findings_add(&v->found, true, "duplicate", v->rel.name, v->input->name, (uint64_t)surplus,
+			     "%s %s evaluated more than once by the same run with the same parameters, such "
+			     "as %s by %s: %s "
+			     "%s too many",
+			     text_count(n, (uint64_t)groups), groups == 1 ? "input was" : "inputs were",
+			     say_value(input, &row[2]), say_value(run, &row[3]),
+			     text_count(m, (uint64_t)surplus), surplus == 1 ? "row" : "rows");
+}
+
+static int look_at_inputs(struct validation *v)
+{
+	char *keys = list_keys(v);
+	const char *input = v->input->name, *table = v->rel.name;
+	int status = keys ? CTL_OK : ctl_no_memory(v->ctl);
+
+	if (status == CTL_OK)
+		status = ask(v,
+			     sql_format("%s SELECT count(*), min(input), min(first), max(last) FROM (SELECT "
+					"t.%n AS input, "
+					"min(track_id) AS first, max(track_id) AS last FROM %n t WHERE t.%n "
+					"IS NOT NULL "
+					"AND %s GROUP BY t.%n%s HAVING min(track_id) <> max(track_id))",
+					v->prefix, input, table, input, v->once, input, keys),
+			     take_leaks);
+	if (status == CTL_OK)
+		status = ask(v,
+			     sql_format("SELECT count(*) FROM (SELECT 1 FROM %n t WHERE t.%n IS NOT NULL AND "
+					"%s GROUP BY t.%n "
+					"HAVING min(track_id) <> max(track_id))",
+					table, input, v->where, input),
+			     take_shared);
+	if (status == CTL_OK)
+		status = ask(v,
+			     sql_format("%s SELECT count(*), sum(n) - count(*), min(input), min(run) FROM "
+					"(SELECT t.%n AS "
+					"input, track_id AS run, count(*) AS n FROM %n t WHERE t.%n IS NOT "
+					"NULL AND %s GROUP "
+					"BY track_id, t.%n%s HAVING count(*) > 1)",
+					v->prefix, input, table, input, v->once, input, keys),
+			     take_duplicates);
+	free(keys);
+	return status;
+}
+
+/* ---- the runs --------------------------------------------------------- */
+
+/* rejected rows, crashed runs, running runs */
+static void take_runs(struct validation *v, const xt_value *row)
+{
+	int64_t rejects = say_integer(&row[0]), crashed = say_integer(&row[1]),
+		running = say_integer(&row[2]);
+	char n[COUNT_BYTES];
+
+	if (rejects > 0)
+		findings_add(&v->found, true, "rejected_rows", v->rel.name, NULL, (uint64_t)rejects,
+			     "%s rows of runs of this table could not be stored; '%s runs DB' shows whose",
+			     text_count(n, (uint64_t)rejects), v->ctl->program);
+	if (crashed > 0)
+		findings_add(&v->found, false, "crashed_runs", v->rel.name, NULL, (uint64_t)crashed,
+			     "%s %s crashed, and may lack inputs; '%s runs DB --status crashed' names them",
+			     text_count(n, (uint64_t)crashed), crashed == 1 ? "run" : "runs",
+			     v->ctl->program);
+	if (running > 0)
+		findings_add(&v->found, false, "running_runs", v->rel.name, NULL, (uint64_t)running,
+			     "%s %s still running", text_count(n, (uint64_t)running),
+			     running == 1 ? "run is" : "runs are");
+}
+
+/* Results of different versions of code or data are hardly comparable. */
+static int look_at_versions(struct validation *v)
+{
+	static const char *const names[] = {"code_commit", "git_commit", "git_commit_hash", "data_commit"};
+	char n[COUNT_BYTES];
+	int status = CTL_OK;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && status == CTL_OK; i++) {
+		const struct relation_column *c = relation_find(&v->rel, names[i]);
+		xt_cursor *cursor = NULL;
+		const xt_value *row;
+		if (!c)
+			continue;
+		char *sql = sql_format("SELECT count(DISTINCT %n) FROM %n WHERE %s", c->name, v->rel.name,
+				       v->where);
+		int r = sql ? ctl_query(v->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
+		free(sql);
+		if (r == XT_OK)
+			r = ctl_next(cursor, &row);
+		if (r != XT_OK)
+			status = r == XT_ENOMEM ? ctl_no_memory(v->ctl) : ctl_fail(v->ctl, v->client, r);
+		else if (say_integer(&row[0]) > 1)
+			findings_add(&v->found, false, "mixed_versions", v->rel.name, c->name,
+				     (uint64_t)say_integer(&row[0]),
+				     "the rows come from %s different values of '%s': results may not be "
+				     "comparable",
+				     text_count(n, (uint64_t)say_integer(&row[0])), c->name);
+		xt_cursor_close(cursor);
+	}
+	return status;
+}
+
+/* ---- the command ------------------------------------------------------ */
+
+static int look(struct validation *v)
+{
+	int status = find_columns(v);
+
+	if (status == CTL_OK)
+		status = make_conditions(v);
+	if (status == CTL_OK)
+		status = count_rows(v);
+	if (status == CTL_OK && v->rows > 0 && v->n_params > 0)
+		status = count_combinations(v);
+	if (status != CTL_OK || v->rows == 0)
+		return status;
+	if (v->input)
+		status = look_at_inputs(v);
+	else
+		findings_add(&v->found, false, "no_input_column", v->rel.name, NULL, 0,
+			     "there is no column 'input_id', so inputs that were evaluated twice cannot be "
+			     "found; --input "
+			     "names another");
+	if (status == CTL_OK)
+		status = look_at_versions(v);
+	if (status == CTL_OK)
+		status = ask(
+			v,
+			sql_format(
+				"%s SELECT coalesce(sum(rejects), 0), coalesce(sum(status = 'crashed'), 0), "
+				"coalesce(sum(status = 'running'), 0) FROM xt_runs WHERE table_name = %t "
+				"COLLATE NOCASE "
+				"AND status <> 'deleted'",
+				v->prefix, v->rel.name),
+			take_runs);
+	return status;
+}
+
+static int validate(struct ctl *ctl, xt_client *client)
+{
+	struct validation v = {.ctl = ctl, .client = client, .opt = ctl->own, .found = {.ctl = ctl}};
+	char well[SAY_BYTES], count[COUNT_BYTES];
+
+	int status = relation_open(ctl, client, &v.rel);
+	if (status == CTL_OK)
+		status = runs_prefix(ctl, client, &v.prefix);
+	if (status == CTL_OK)
+		status = look(&v);
+	if (status == CTL_OK) {
+		snprintf(well, sizeof(well), "nothing is wrong in %s %s", text_count(count, (uint64_t)v.rows),
+			 v.rows == 1 ? "row" : "rows");
+		status = findings_print(&v.found, &ctl->out, well);
+	}
+	findings_done(&v.found);
+	free(v.failed);
+	free(v.once);
+	free(v.where);
+	free(v.params);
+	relation_done(&v.rel);
+	return status;
+}
+
+static int cmd_validate(struct ctl *ctl)
+{
+	return ctl_with_client(ctl, validate);
+}
+
+static const struct option_def own[] = {
+	{"input", "COLUMN", OPTION_TEXT, offsetof(struct validate_options, input),
+	 "what names an input (input_id)", 0, 0},
+	{"params", "COLUMN,…", OPTION_TEXT, offsetof(struct validate_options, params),
+	 "the parameters (all columns params_…)", 0, 0},
+	{"max-failed", "PERCENT", OPTION_REAL, offsetof(struct validate_options, max_failed),
+	 "failed executions are wrong only above this share (0)", 0, 100},
+	{0}};
+
+const struct command validate_command = {
+	.name = "validate",
+	.summary = "whether results can be trusted: inputs evaluated twice, missing parameters, failures",
+	.help = "Exit status 1 when something is wrong.\n"
+		"Wrong are: an input that more than one run evaluated with the same parameters (a leak), or "
+		"one run twice; inputs and "
+		"parameters that are NULL; failed executions; rejected rows. Executions that failed, and "
+		"results from the cache, are no "
+		"evaluation of their own. Parameters are the columns params_… and what a tracked function "
+		"was called with, else those of "
+		"the run.\n"
+		"Worth a note: combinations of parameters; how many results came from the cache, where NULL "
+		"is no hit; runs that crashed; "
+		"rows of different commits.\n"
+		"Groups all rows by input, which sorts them: the daemon does so in a temporary file.",
+	.examples = (const struct example[]){{"each file once by each run, whatever the codec",
+					      "validate demo.db --input file --params codec,level"},
+					     {0}},
+	.options = OPT_JSON | OPT_TABLE | OPT_FILTER,
+	.own = own,
+	.own_size = sizeof(struct validate_options),
+	.run = cmd_validate,
+};

@@ -1,0 +1,247 @@
+"""`runs`, `show` and `diff`."""
+import json
+import os
+import sqlite3
+
+import pytest
+from conftest import XTCTL
+from test_xtctl import ok, run
+
+pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+
+HOUR = 3600 * 1_000_000
+NOON = 1_700_000_000_000_000  # a moment of 2023
+
+
+def start(client, name, at, status=None, params=None, rows=(), **kw):
+    client.change("run_start", track_id=name, time=NOON + at, params=params or {}, **kw)
+    for row in rows:
+        client.store(row, track_id=name, **({"table": kw["table"]} if "table" in kw else {}))
+    if status:
+        client.change("run_finish", track_id=name, status=status, time=NOON + at + HOUR)
+
+
+@pytest.fixture
+def runs(served, client):
+    """Four runs: two alike, one that failed, one that goes on."""
+    values = [{"input_id": i, "loss": 0.5 + i / 10, "ok": True, "error": None, "cache": ""} for i in range(4)]
+    start(client, "able-ant-0001", 0, "finished", {"lr": 0.1, "model": "a", "quick": True}, values)
+    start(client, "able-bee-0002", HOUR, "finished", {"lr": 0.2, "model": "a", "quick": True},
+          [dict(v, loss=v["loss"] * 2, extra="x", cache="able-ant-0001") for v in values])
+    start(client, "calm-cat-0003", 2 * HOUR, "failed", {"lr": "0.1", "model": "b"},
+          [dict(values[0], error="no answer", error_type="Timeout"), dict(values[1], cache=None)])
+    start(client, "deep-dog-0004", 3 * HOUR, None, {"model": "b"})
+    client.store({"input_id": 2**63}, track_id="deep-dog-0004")  # rejected
+    return served.db
+
+
+def names(db, *args):
+    return [r["track_id"] for r in json.loads(ok("runs", db, "--json", *args))]
+
+
+ALL = ["able-ant-0001", "able-bee-0002", "calm-cat-0003", "deep-dog-0004"]
+
+
+# ---- runs -----------------------------------------------------------------------
+
+
+def test_runs_golden(runs):
+    out = ok("runs", runs, "--where", "model=a", env=dict(os.environ, LC_ALL="C.UTF-8"))
+    assert out == """\
+ track_id      │ status   │ start               │ duration │ table  │ rows │ rejects │ params
+───────────────┼──────────┼─────────────────────┼──────────┼────────┼──────┼─────────┼────────────────────────────────────
+ able-ant-0001 │ finished │ 2023-11-14 22:13:20 │   3600.0 │ events │    4 │       0 │ {"lr":0.1,"model":"a","quick":true}
+ able-bee-0002 │ finished │ 2023-11-14 23:13:20 │   3600.0 │ events │    4 │       0 │ {"lr":0.2,"model":"a","quick":true}
+"""
+
+
+@pytest.mark.parametrize("args, want", [
+    ([], ALL),
+    (["--reverse"], ALL[::-1]),
+    (["-n", "2"], ALL[2:]),
+    (["-n", "0"], []),
+    (["--status", "finished"], ALL[:2]),
+    (["--status", "running"], ALL[3:]),
+    (["--status", "deleted"], []),
+    (["--sort", "rows", "--reverse", "-n", "2"], ["able-bee-0002", "able-ant-0001"]),
+    (["--sort", "status"], ["calm-cat-0003", "able-ant-0001", "able-bee-0002", "deep-dog-0004"]),
+    (["--sort", "rejects", "--reverse", "-n", "1"], ALL[3:]),
+    (["--where", "lr=0.1"], ["able-ant-0001", "calm-cat-0003"]),  # also as text
+    (["--where", "lr=0.10"], ["able-ant-0001", "calm-cat-0003"]),
+    (["--where", "quick=true", "--where", "lr=0.2"], ["able-bee-0002"]),
+    (["--where", "model=zzz"], []),
+    (["--where", "lr>0.1"], ["able-bee-0002", "calm-cat-0003"]),  # SQLite: text is more than a number
+    (["--where", "lr<0.15", "--where", "model!=b"], ["able-ant-0001"]),
+    (["--where", "lr != 0.1"], ["able-bee-0002", "deep-dog-0004"]),
+    (["--since", "1d"], []),
+    (["--since", "100000d", "--sort", "track_id"], ALL),
+    (["--table", "events"], ALL[:3]),
+])
+def test_runs_are_chosen_and_ordered(runs, args, want):
+    assert names(runs, *args) == want
+
+
+def test_ls_runs_is_the_same_list(runs):
+    listed = json.loads(ok("ls", runs, "runs", "--json"))
+    assert [list(r) for r in listed] == [list(r) for r in json.loads(ok("runs", runs, "--json"))]
+    assert [r["track_id"] for r in listed] == ALL
+
+
+def test_deleted_runs(runs, client):
+    client.change("delete_run", track_id="able-ant-0001")
+    assert names(runs) == ALL[1:]
+    assert names(runs, "--status", "deleted") == ALL[:1]
+    assert json.loads(ok("show", runs, "able-ant-0001", "--json"))["status"] == "deleted"
+
+
+def test_runs_says_what_is_wrong(runs):
+    p = run("runs", runs, "--where", "learning_rate=1")
+    assert p.returncode == 1 and "no run has a parameter 'learning_rate'" in p.stderr
+    for args in (["--where", "x"], ["--status", "fine"], ["--sort", "loss"], ["--since", "soon"], ["-n", "-1"],
+                 ["--table", "events", "--sort", "table"]):
+        assert run("runs", runs, *args).returncode == 2, args
+    p = run("runs", runs, "--table", "nope")
+    assert p.returncode == 1 and "nope" in p.stderr
+
+
+def test_no_runs_yet(served):
+    assert ok("runs", served.db, "--json") == "[]\n"
+    for command in ("show", "diff"):
+        p = run(command, served.db, *["last"] * (2 if command == "diff" else 1))
+        assert p.returncode == 1 and "no run" in p.stderr
+
+
+def test_a_file_that_another_program_made(daemon, db):
+    with sqlite3.connect(db) as other:
+        other.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, n, PRIMARY KEY(track_id, timestamp))")
+        other.executemany("INSERT INTO events VALUES (?, ?, 1)", [("b", "2024-01-02 00:00:00"), ("a", "2024-01-03 00:00:00")])
+    other.close()
+    daemon(db, "--read-only")
+    assert names(db) == []
+    rows = json.loads(ok("runs", db, "--table", "events", "--json"))
+    assert [(r["track_id"], r["status"], r["start"], r["rows"]) for r in rows] == [
+        ("b", None, "2024-01-02 00:00:00", 1), ("a", None, "2024-01-03 00:00:00", 1)]
+    shown = json.loads(ok("show", db, "a", "--json"))
+    assert shown["rows by table"] == {"events": 1} and "another program" in shown["status"]
+    assert "n mean" in ok("diff", db, "a", "b", "--all")
+
+
+# ---- show -----------------------------------------------------------------------
+
+
+def test_show_tells_everything(runs):
+    shown = json.loads(ok("show", runs, "calm", "--json"))
+    assert shown["track_id"] == "calm-cat-0003" and shown["status"] == "failed"
+    assert shown["start"] == "2023-11-15 00:13:20.000000" and shown["duration_s"] == 3600
+    assert (shown["rows"], shown["rejects"], shown["table"]) == (2, 0, "events")
+    assert shown["parameters"] == {"lr": "0.1", "model": "b"}
+    assert shown["rows by table"] == {"events": 2}
+    assert shown["failures by type"] == {"Timeout": 1}
+    assert shown["cache"] == {"computed": 1, "neither": 1}  # NULL is no hit
+    assert "client" not in shown and "params" not in shown
+    assert json.loads(ok("show", runs, "able-ant", "--json"))["parameters"]["quick"] is True
+    assert json.loads(ok("show", runs, "able-bee", "--json"))["cache"] == {"hit": 4}
+
+
+def test_show_for_people(runs):
+    lines = ok("show", runs, "last").splitlines()
+    assert lines[:2] == ["track_id             deep-dog-0004", "status               running"]
+    assert "  rejected rows      1 row could not be stored" in lines
+    assert json.loads(ok("show", runs, "--json"))["track_id"] == "deep-dog-0004"
+    csv = ok("show", runs, "calm", "--format", "csv").splitlines()
+    assert csv[0] == "section,name,value" and "parameters,model,b" in csv
+
+
+def test_show_counts_workers_and_assets(runs, client, served):
+    with served.client() as worker:
+        worker.change("run_join", track_id="deep-dog-0004")
+        worker.notify("bye")
+        worker.call("flush")
+    put = client.request("asset_put")
+    client.response(put)
+    hash = client.call("asset_chunk", cursor=put, data=b"model", last=True)["hash"]
+    client.change("asset_add", hash=hash, track_id="deep-dog-0004", name="weights")
+    shown = json.loads(ok("show", runs, "deep", "--json"))
+    assert shown["assets"] == {"weights": hash.hex()}
+    assert sum(shown["workers"].values()) == 1
+
+
+def test_rows_in_several_tables(runs, client):
+    client.store({"accuracy": 1.0, "error_type": "Odd"}, track_id="able-ant-0001", table="metrics")
+    shown = json.loads(ok("show", runs, "able-ant", "--json"))
+    assert shown["rows by table"] == {"events": 4, "metrics": 1}
+    assert shown["failures by type"] == {"metrics: Odd": 1}
+    assert shown["cache"] == {"events: computed": 4}
+    assert json.loads(ok("show", runs, "able-ant", "--table", "metrics", "--json"))["rows by table"] == {"metrics": 1}
+
+
+def test_which_run_is_meant(runs, client):
+    p = run("show", runs, "able")
+    assert p.returncode == 1 and "'able-ant-0001'" in p.stderr and "'able-bee-0002'" in p.stderr
+    p = run("show", runs, "nobody")
+    assert p.returncode == 1 and "no run 'nobody'" in p.stderr and "runs" in p.stderr
+    start(client, "able", 5 * HOUR, "finished")  # a whole name is no prefix
+    assert json.loads(ok("show", runs, "able", "--json"))["track_id"] == "able"
+    start(client, "läuft %_ \"3\" 🐍", 6 * HOUR, "finished", {"ключ \"x\"": "é", "n": None, "list": [1, 2]},
+          [{"größe": 1}])
+    shown = json.loads(ok("show", runs, "läuft %", "--json"))
+    assert shown["parameters"] == {"ключ \"x\"": "é", "n": None, "list": "[1,2]"}
+
+
+# ---- diff -----------------------------------------------------------------------
+
+
+def test_diff_golden(runs):
+    out = ok("diff", runs, "able-ant", "able-bee", env=dict(os.environ, LC_ALL="C.UTF-8"))
+    assert [line.rstrip() for line in out.splitlines()] == """\
+ what       │ name        │ able-ant-0001 │ able-bee-0002 │ change
+────────────┼─────────────┼───────────────┼───────────────┼──────────
+ parameters │ lr          │           0.1 │           0.2 │ +100.00 %
+ cache      │ computed    │             4 │          NULL │
+ cache      │ hit         │          NULL │             4 │
+ columns    │ extra       │          NULL │             4 │
+ values     │ loss mean   │          0.65 │           1.3 │ +100.00 %
+ values     │ loss median │          0.65 │           1.3 │ +100.00 %""".splitlines()
+
+
+def test_diff_for_programs(runs):
+    rows = json.loads(ok("diff", runs, "able-ant", "calm", "--json"))
+    found = {(r["what"], r["name"]): (r["a"], r["b"], r["change"]) for r in rows}
+    assert found["parameters", "model"] == ("a", "b", None)
+    assert found["run", "status"] == ("finished", "failed", None)
+    assert found["values", "loss mean"][2] == "-15.38 %"
+    assert ("run", "start") not in found and ("run", "pid") not in found
+    everything = json.loads(ok("diff", runs, "able-ant", "calm", "--json", "--all"))
+    assert {("run", "start"), ("values", "input_id mean")} <= {(r["what"], r["name"]) for r in everything}
+
+
+def test_runs_that_do_not_differ(runs):
+    assert ok("diff", runs, "calm", "calm") == "no difference between calm-cat-0003 and calm-cat-0003\n"
+    assert ok("diff", runs, "calm", "calm", "--json") == "[]\n"
+
+
+def test_values_that_are_no_numbers(served, client):
+    start(client, "a", 0, "finished", rows=[{"v": float("inf"), "n": None, "t": "x", "m": 1, "b": b"1", "big": "x" * 300000},
+                                            {"v": 1.0, "m": "2"}])
+    start(client, "b", HOUR, "finished", rows=[{"v": 0.0, "n": float("nan"), "t": "x", "m": 3, "b": b"2"}])
+    rows = {r["name"]: r for r in json.loads(ok("diff", served.db, "a", "b", "--json"))}
+    assert rows["v mean"]["a"] == float("inf") and rows["v mean"]["b"] == 0
+    assert rows["m mean"]["a"] == 1 and "n" not in rows and "t mean" not in rows
+    assert rows["big"]["a"] == 1 and rows["big"]["b"] is None
+
+
+def test_wide_tables(served, client):
+    for name in ("a", "b"):
+        start(client, name, 0, "finished", rows=[{f"c{i}": i + (name == "b") for i in range(450)}])
+    rows = json.loads(ok("diff", served.db, "a", "b", "--json"))
+    assert len([r for r in rows if r["what"] == "values"]) == 900
+
+
+def test_a_closed_pipe_and_a_narrow_terminal(runs):
+    import subprocess
+    p = subprocess.Popen([XTCTL, "diff", runs, "able-ant", "able-bee", "--all"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.close()
+    assert p.wait(60) == 0 and p.stderr.read() == b""
+    p.stderr.close()
+    p = run("show", runs, "one", "two")
+    assert p.returncode == 2

@@ -1,0 +1,306 @@
+"""`wait`, and the statements of docs/storage.md that follow a table: every row once, in the order of the commits, whatever
+is deleted meanwhile and whoever writes."""
+import random
+import sqlite3
+
+import pytest
+from conftest import fails
+
+HEAD = """SELECT (SELECT coalesce(max(epoch), 0) FROM xt_epochs WHERE table_name = ?1) AS epoch,
+  min(?3, coalesce((SELECT min(top) FROM xt_epochs WHERE table_name = ?1 AND epoch > ?2), ?3), top) AS seen, top
+  FROM (SELECT coalesce(max(_rowid_), 0) AS top FROM events)"""
+ROWS = """SELECT (SELECT coalesce(max(epoch), 0) FROM xt_epochs WHERE table_name = ?1) AS epoch, _rowid_, n FROM events
+  WHERE _rowid_ > ?2 ORDER BY _rowid_"""
+
+
+class Follower:
+    """What a program does that shows a table's rows as they come."""
+
+    def __init__(self, client):
+        self.client = client
+        self.epoch = self.seen = 0
+        self.level = None
+        self.shown = []
+
+    def look(self):
+        """The rows that came since the last look."""
+        while True:
+            self.epoch, self.seen, _ = self.client.rows(HEAD, args=["events", self.epoch, self.seen])[0]
+            rows = self.client.rows(ROWS, args=["events", self.seen])
+            if all(epoch == self.epoch for epoch, _, _ in rows):
+                break
+        new = [n for _, _, n in rows]
+        self.seen = max([self.seen] + [rowid for _, rowid, _ in rows])
+        self.shown += new
+        return new
+
+    def wait(self, **kw):
+        kw.update({"level": self.level} if self.level is not None else {})
+        self.level = self.client.call("wait", **kw)["level"]
+        return self.level
+
+
+@pytest.fixture
+def follower(served, client):
+    client.store({"n": 0}, track_id="first")
+    with served.client() as c:
+        f = Follower(c)
+        f.wait()
+        assert f.look() == [0]
+        yield f
+
+
+# ---- waiting --------------------------------------------------------------------
+
+
+def test_a_level_is_told_at_once(client):
+    level = client.call("wait")["level"]
+    assert client.call("wait", level=level + 1)["level"] == level
+    assert client.call("wait", level=level, wait_ms=0)["level"] == level
+    assert client.call("wait", level=level, wait_ms=1)["level"] == level
+
+
+def test_rows_end_a_wait(served, client):
+    level = client.call("wait", table="t")["level"]
+    with served.client() as other:
+        waits = client.request("wait", table="t", level=level)
+        other.store({"a": 1}, table="u")
+        assert client.call("wait", table="t")["level"] == level  # of another table
+        other.store({"a": 1}, table="T")
+        assert client.response(waits)["level"] != level
+
+
+def test_a_wait_that_comes_late_ends_at_once(client):
+    level = client.call("wait")["level"]
+    client.store({"a": 1})
+    assert client.call("wait", level=level)["level"] != level
+
+
+def test_a_rejected_row_ends_no_wait(client):
+    client.store({"a": 1})
+    level = client.call("wait")["level"]
+    assert client.store({"a": 2**63}) == (0, 1)
+    assert client.call("wait")["level"] == level
+
+
+def test_a_wait_can_be_cancelled(client):
+    level = client.call("wait")["level"]
+    waits = client.request("wait", level=level)
+    assert client.call("cancel", cursor=waits)["found"] is True
+    assert client.response(waits)["level"] == level
+    assert client.call("cancel", cursor=waits)["found"] is False
+
+
+def test_waits_of_a_connection_are_bounded_and_end_with_it(served):
+    with served.client() as c:
+        level = c.call("wait")["level"]
+        for _ in range(64):
+            c.request("wait", level=level)
+        fails("busy", c.call, "wait", level=level)
+    with served.client() as c:
+        c.store({"a": 1})  # wakes nobody that has gone
+        assert c.call("wait", level=level)["level"] != level
+
+
+def test_a_daemon_stops_while_clients_wait(daemon, db):
+    d = daemon(db)
+    with d.client() as c:
+        c.request("wait", level=c.call("wait")["level"])
+        d.stop()
+        c.until_closed()
+
+
+def test_another_daemon_has_another_level(daemon, db):
+    d = daemon(db)
+    with d.client() as c:
+        level = c.call("wait")["level"]
+    d.kill()
+    with daemon(db).client() as c:
+        assert c.call("wait", level=level)["level"] != level
+
+
+def test_another_programs_rows_end_a_wait(served, client):
+    client.store({"n": 1})
+    other = sqlite3.connect(served.db)
+    level = client.call("wait")["level"]
+    for n in range(3):
+        waits = client.request("wait", level=level)
+        with other:
+            other.execute("INSERT INTO events(track_id, timestamp, n) VALUES ('x', '2024', ?)", (n,))
+        answer = client.response(waits)["level"]
+        assert answer != level
+        level = answer
+    other.close()
+
+
+def test_who_only_reads_is_told_of_others_rows(daemon, db):
+    with sqlite3.connect(db) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, n)")
+    with daemon(db, "--read-only").client() as c:
+        level = c.call("wait")["level"]
+        waits = c.request("wait", level=level)
+        with other:
+            other.execute("INSERT INTO events VALUES ('x', '2024', 1)")
+        assert c.response(waits)["level"] != level
+    other.close()
+
+
+# ---- following ------------------------------------------------------------------
+
+
+def epochs(client, table="events"):
+    return client.rows("SELECT epoch, top FROM xt_epochs WHERE table_name = ? ORDER BY epoch", args=[table])
+
+
+def test_rows_are_shown_once_though_the_last_ones_were_deleted(client, follower):
+    client.store([{"n": 1}, {"n": 2}], track_id="second")
+    assert follower.look() == [1, 2]
+    client.change("delete_run", track_id="second", force=True)
+    assert epochs(client) == [[1, 1]]
+    client.store([{"n": 3}], track_id="third")
+    client.store([{"n": 4}, {"n": 5}], track_id="third")
+    assert client.rows("SELECT max(_rowid_) FROM events") == [[4]]  # the numbers of the second run are used again
+    assert follower.look() == [3, 4, 5]
+    assert follower.look() == []
+
+
+def test_rows_from_the_middle_begin_no_epoch(client, follower):
+    client.store([{"n": 1}], track_id="second")
+    client.store([{"n": 2}], track_id="third")
+    client.change("delete_run", track_id="second", force=True)
+    assert epochs(client) == []
+    assert follower.look() == [2]
+
+
+def test_an_older_epoch_that_tells_no_more_goes(client):
+    client.store([{"n": n} for n in range(10)], track_id="first")
+    for top in (8, 9, 5):
+        client.change("exec", sql=f"DELETE FROM events WHERE _rowid_ > {top}")
+        client.store([{"n": n} for n in range(4)], track_id="more")
+    assert epochs(client) == [[3, 5]]
+    client.change("exec", sql="DELETE FROM events WHERE _rowid_ > 7")
+    assert epochs(client) == [[3, 5], [4, 7]]
+
+
+@pytest.mark.parametrize("statement, top, left", [
+    ("DELETE FROM events", 0, []),
+    ("DELETE FROM events WHERE n = 2", 2, [0, 1]),
+    ("DROP TABLE events", 0, []),
+    ("UPDATE events SET _rowid_ = 2 WHERE n = 1", None, [0, 1, 2]),
+    ("INSERT INTO events(_rowid_, track_id, timestamp, n) VALUES (-5, 'x', '2024', 9)", None, [9, 0, 1, 2]),
+])
+def test_statements_of_users_begin_epochs(client, follower, statement, top, left):
+    client.store([{"n": 1}, {"n": 2}], track_id="second")
+    assert follower.look() == [1, 2]
+    client.change("exec", sql=statement)
+    assert epochs(client) == ([] if top is None else [[1, top]])
+    client.store([{"n": 7}], track_id="third")
+    assert follower.look() == [7]
+    assert client.rows("SELECT n FROM events ORDER BY _rowid_") == [[n] for n in left + [7]]
+
+
+def test_a_trigger_that_uses_numbers_again(client, follower):
+    client.change("exec", sql="CREATE TRIGGER again AFTER DELETE ON events BEGIN "
+                              "INSERT INTO events(track_id, timestamp, n) VALUES ('x', '2024', 100 + old.n); END")
+    client.store([{"n": 1}], track_id="second")
+    assert follower.look() == [1]
+    client.change("exec", sql="DELETE FROM events WHERE n = 1")
+    assert follower.look() == [101]
+
+
+def test_an_exec_that_fails_begins_no_epoch(client, follower):
+    client.store([{"n": 1}], track_id="second")
+    fails("sql_error", client.change, "exec", sql="DELETE FROM events WHERE n = 1 AND json_extract('[', '$') IS NULL")
+    assert epochs(client) == []
+
+
+def test_another_program_deletes_the_last_rows(served, client, follower):
+    client.store([{"n": 1}, {"n": 2}], track_id="second")
+    assert follower.look() == [1, 2]
+    with sqlite3.connect(served.db) as other:
+        other.execute("DELETE FROM events WHERE n > 0")
+    other.close()
+    client.store([{"n": n} for n in (3, 4, 5)], track_id="third")
+    assert follower.look() == [3, 4, 5]
+
+
+def test_another_program_deletes_and_nothing_comes_for_a_while(served, client, follower):
+    client.store([{"n": 1}, {"n": 2}], track_id="second")
+    assert follower.look() == [1, 2]
+    with sqlite3.connect(served.db) as other:
+        other.execute("DELETE FROM events WHERE n > 0")
+    other.close()
+    assert follower.look() == []
+    client.store([{"n": 3}], track_id="third")
+    assert follower.look() == [3]
+
+
+def test_a_database_that_is_made_smaller(daemon, db):
+    with sqlite3.connect(db) as other:  # without an index SQLite numbers its rows anew
+        other.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, n)")
+        other.executemany("INSERT INTO events VALUES ('x', '2024', ?)", [(n,) for n in range(10)])
+        other.execute("DELETE FROM events WHERE n < 5")
+    other.close()
+    with daemon(db).client() as c:
+        f = Follower(c)
+        assert f.look() == [5, 6, 7, 8, 9]
+        c.call("compact")
+        assert f.look() == []
+        c.store({"n": 10})
+        assert f.look() == [10]
+
+
+def test_a_daemon_that_is_started_anew(daemon, db):
+    d = daemon(db)
+    with d.client() as c:
+        f = Follower(c)
+        c.store([{"n": 1}, {"n": 2}], track_id="a")
+        assert f.look() == [1, 2]
+        c.change("delete_run", track_id="a", force=True)
+    d.kill()
+    with daemon(db).client() as c:
+        f.client = c
+        c.store([{"n": 3}, {"n": 4}, {"n": 5}], track_id="b")
+        assert f.look() == [3, 4, 5]
+
+
+def test_whatever_happens_each_row_is_shown_once(served, client, follower):
+    """Random changes; what is logged and stays long enough to be seen is shown once and in order."""
+    rng = random.Random(7)
+    other = sqlite3.connect(served.db, isolation_level=None)
+    other.execute("PRAGMA busy_timeout = 10000")
+    logged, runs, n = [0], [], 0
+    for step in range(300):
+        what = rng.random()
+        if what < 0.5:
+            rows = [{"n": n + k + 1} for k in range(rng.randint(1, 5))]
+            n += len(rows)
+            logged += [r["n"] for r in rows]
+            runs.append(f"run-{step}")
+            client.store(rows, track_id=runs[-1])
+        elif what < 0.65 and runs:
+            follower.look()
+            client.change("delete_run", track_id=runs.pop(-1 if rng.random() < 0.7 else 0), force=True)
+        elif what < 0.75:
+            follower.look()
+            client.change("exec", sql=f"DELETE FROM events WHERE n > {n - rng.randint(0, 10)}")
+        elif what < 0.85:
+            follower.look()
+            other.execute("DELETE FROM events WHERE n > ?", (n - rng.randint(0, 10),))
+            n += 1  # before the other puts rows there, somebody has to notice: the follower, or the daemon
+            logged.append(n)
+            if rng.random() < 0.5:
+                follower.look()
+                other.execute("INSERT INTO events(track_id, timestamp, n) VALUES ('x', '2024', ?)", (n,))
+            else:
+                client.store({"n": n}, track_id="y")
+        else:
+            n += 1
+            logged.append(n)
+            other.execute("INSERT INTO events(track_id, timestamp, n) VALUES ('x', '2024', ?)", (n,))
+        if rng.random() < 0.3:
+            follower.look()
+    other.close()
+    follower.look()
+    assert follower.shown == logged
