@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "distinct.h"
 #include "moments.h"
 #include "quantile.h"
 
@@ -323,6 +324,54 @@ static void quantiles_final(sqlite3_context *ctx)
 		bag_done(&s->bag);
 }
 
+/* ---- different values ------------------------------------------------- */
+
+/* Values that are equal must have one hash: 1 and 1.0 are, 1 and '1' are not. */
+static uint64_t hash_of(sqlite3_value *v)
+{
+	int64_t i = sqlite3_value_int64(v);
+	double d;
+
+	switch (sqlite3_value_type(v)) {
+	case SQLITE_INTEGER:
+		return distinct_hash(&i, sizeof(i));
+	case SQLITE_FLOAT:
+		d = sqlite3_value_double(v);
+		if (d == (double)i)
+			return distinct_hash(&i, sizeof(i));
+		return distinct_hash(&d, sizeof(d));
+	case SQLITE_TEXT: {
+		const void *text = sqlite3_value_text(v);
+		return distinct_hash(text, text ? (size_t)sqlite3_value_bytes(v) : 0) ^ 1;
+	}
+	default: {
+		const void *blob = sqlite3_value_blob(v);
+		return distinct_hash(blob, blob ? (size_t)sqlite3_value_bytes(v) : 0) ^ 2;
+	}
+	}
+}
+
+static void distinct_step(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+	struct distinct *d;
+
+	(void)argc;
+	if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
+		return;
+	d = sqlite3_aggregate_context(ctx, sizeof(*d));
+	if (!d || distinct_add(d, hash_of(argv[0])) < 0)
+		sqlite3_result_error_nomem(ctx);
+}
+
+static void distinct_final(sqlite3_context *ctx)
+{
+	struct distinct *d = sqlite3_aggregate_context(ctx, 0);
+
+	sqlite3_result_int64(ctx, d ? distinct_count(d) : 0);
+	if (d)
+		distinct_done(d);
+}
+
 /* ---- all -------------------------------------------------------------- */
 
 #define OF_SUMS \
@@ -353,6 +402,7 @@ static const struct aggregate all[] = {
 	{"quantile_disc", 2, .scale = 1, .discrete = true, OF_ALL},
 	{"percentile_disc", 2, .scale = 1, .discrete = true, OF_ALL},
 	{"approx_quantile", 2, .scale = 1, .thin = true, .step = quantiles_step, .final = quantiles_final},
+	{"approx_count_distinct", 1, .step = distinct_step, .final = distinct_final},
 };
 
 int aggregates_install(sqlite3 *db)

@@ -1,7 +1,7 @@
 /*
- * SQL aggregates that SQLite has not: deviation and variance, correlation and regression, and quantiles,
- * by the names that DuckDB and the SQL standard give them. All but approx_quantile() are window functions
- * too. docs/sql.md describes them.
+ * SQL aggregates that SQLite has not: deviation and variance, correlation and regression, quantiles and
+ * the number of different values, by the names that DuckDB and the SQL standard give them. All but those
+ * that begin with approx_ are window functions too. docs/sql.md describes them.
  */
 #ifndef XT_AGGREGATES_H
 #define XT_AGGREGATES_H

@@ -173,3 +173,17 @@ def test_a_view_may_use_them(client):
     client.store({"x": 1.0})
     client.change("exec", sql="CREATE VIEW middle AS SELECT median(x) AS m FROM events")
     assert client.rows("SELECT m FROM middle", after=client.seq) == [[1.0]]
+
+
+@pytest.mark.parametrize("n", [0, 1, 8192, 8193, 20_000, 60_000, 1_000_000])
+def test_different_values(client, n):
+    """Exact while there are few, then within five standard errors, at any count."""
+    for value in ("i * 7", "i / 7.0", "'value ' || i"):
+        got = client.value(f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {n}) "
+                           f"SELECT approx_count_distinct(CASE WHEN i < {n} THEN {value} END) FROM n")
+        assert got == n if n <= 8192 else abs(got / n - 1) < 0.04, (value, got)
+
+
+def test_what_is_different(client):
+    assert client.value("SELECT approx_count_distinct(column1) FROM (VALUES (1), (1.0), ('1'), (x'31'), (NULL), (0.5), (0), (-0.0),"
+                        " (''), (x''))") == 7
