@@ -8,7 +8,8 @@
 extern const struct command assets_command, audit_command, backup_command, cache_command, check_command,
 	columns_command, compact_command, compare_command, completion_command, config_command, delete_command,
 	down_command, head_command, log_command, ls_command, restart_command, schema_command, set_command,
-	snapshot_command, spool_command, sql_command, stats_command, status_command, tail_command, up_command;
+	snapshot_command, spool_command, sql_command, stats_command, plot_command, status_command,
+	tail_command, up_command;
 
 static const struct command *const look[] = {
 	&ls_command, &columns_command, &head_command, &tail_command, &sql_command, NULL,
@@ -16,6 +17,7 @@ static const struct command *const look[] = {
 
 static const struct command *const judge[] = {
 	&stats_command,
+	&plot_command,
 	&compare_command,
 	NULL,
 };

@@ -187,3 +187,26 @@ def test_different_values(client, n):
 def test_what_is_different(client):
     assert client.value("SELECT approx_count_distinct(column1) FROM (VALUES (1), (1.0), ('1'), (x'31'), (NULL), (0.5), (0), (-0.0),"
                         " (''), (x''))") == 7
+
+
+@pytest.mark.parametrize("low, high, bins", [(0, 1, 10), (0, 0.7, 7), (-3, 103, 1), (1e6, 1e6 + 1, 3), (20, 60, 10000)])
+def test_histogram(client, sample, low, high, bins):
+    x = SAMPLES["many"] + [low + (high - low) * i / bins for i in range(min(bins, 50) + 1)] + [low - 1.0, high + 1.0]
+    sample([*x, None])
+    counts, edges = numpy.histogram(x, bins=bins, range=(low, high))
+    assert json.loads(client.value("SELECT histogram(x, ?, ?, ?) FROM events", args=[low, high, bins])) == counts.tolist()
+    assert sum(counts) == sum(low <= v <= high for v in x)
+
+
+def test_histogram_by_group(client):
+    sql = "SELECT column1, histogram(column2, 0, 4, 2) FROM (VALUES ('a', 1), ('b', 4), ('a', 2), ('a', NULL), ('c', NULL)) GROUP BY 1"
+    assert client.rows(sql) == [["a", "[1,1]"], ["b", "[0,1]"], ["c", "[0,0]"]]
+    assert client.value("SELECT histogram(1, 0, 1, 1) WHERE 0") is None
+
+
+@pytest.mark.parametrize("args", ["1, 1, 1, 5", "1, 2, 1, 5", "1, NULL, 1, 5", "1, 'a', 1, 5", "1, 0, 9e999, 5", "1, 0, 1, 0", "1, 0, 1, 10001",
+                                  "1, 0, 1, NULL", "1, 0, 1, 2.5", "1, -1e308, 1e308, 5", "'x', 0, 1, 5", "x'00', 0, 1, 5",
+                                  "1, 0, column1, 5", "1, column1, 9, 5", "1, 0, 1, column1"])
+def test_wrong_histograms(client, args):
+    e = fails("sql_error", client.call, "query", sql=f"SELECT histogram({args}) FROM (VALUES (1), (2))")
+    assert e.message.startswith("histogram(): ")
