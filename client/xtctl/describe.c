@@ -400,14 +400,14 @@ static int print_all(struct summaries *s, const bool *number)
 		has[number[i]] = true;
 	if (!tables || s->d->n == 0)
 		status = begin(s, (struct layout){true, true, false});
-	for (int kind = 1; kind >= 0 && status == CTL_OK; kind--) {
+	for (int kind = 1; kind >= 0 && status == CTL_OK && ctl->out.error == 0; kind--) {
 		if (!has[kind])
 			continue;
 		if (tables)
 			status = begin(s, (struct layout){kind == 1, kind == 0, narrow && kind == 1});
 		if (status == CTL_OK)
 			status = describe_kind(s, number, kind == 1);
-		if (tables && (end(s, status == CTL_OK) != CTL_OK || ctl->out.error))
+		if (tables && end(s, status == CTL_OK) != CTL_OK)
 			status = CTL_FAILED;
 		if (tables && kind == 1 && has[0] && status == CTL_OK)
 			fputc('\n', ctl->out.file);
