@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FARTHEST      8e307 /* so that a difference stays finite */
-#define MOST_DECIMALS 5	    /* more, or … */
-#define LARGE	      1e6   /* … this and more is written with an exponent */
-#define HAIR	      1e-9  /* that rounding may move a tick */
+#define FARTHEST      4e307  /* so that a difference stays finite */
+#define NEAREST	      1e-300 /* below, doubles lose their digits */
+#define MOST_DECIMALS 5	     /* more, or … */
+#define LARGE	      1e6    /* … this and more is written with an exponent */
+#define HAIR	      1e-9   /* that rounding may move a tick */
 
 double axis_round_step(double x)
 {
@@ -20,7 +21,7 @@ double axis_round_step(double x)
 
 static void add_tick(struct axis *a, double value)
 {
-	if (a->n < AXIS_TICKS)
+	if (a->n < AXIS_TICKS && isfinite(value))
 		a->ticks[a->n++] = value + 0.0; /* no -0 */
 }
 
@@ -51,8 +52,9 @@ static void log_ticks(struct axis *a, size_t most)
 	for (double power = floor(a->low / every) * every; power <= a->high + HAIR; power += every)
 		for (size_t i = 0; i < n_digits; i++) {
 			double at = power + log10(digits[i]);
-			if (at >= a->low - HAIR && at <= a->high + HAIR)
-				add_tick(a, digits[i] * pow(10, power));
+			double value = digits[i] * pow(10, power);
+			if (at >= a->low - HAIR && at <= a->high + HAIR && value > 0)
+				add_tick(a, value);
 		}
 }
 
@@ -89,11 +91,11 @@ void axis_init(struct axis *a, double min, double max, size_t most, unsigned fla
 	}
 	min = fmax(fmin(min, FARTHEST), -FARTHEST);
 	max = fmax(fmin(max, FARTHEST), -FARTHEST);
-	double room = flags & AXIS_WHOLE ? 1 : min == 0 ? 1 : fabs(min) / 10;
+	double room = flags & AXIS_WHOLE ? fmax(1, fabs(min) * 1e-9) : min == 0 ? 1 : fabs(min) / 10;
 	/* Closer than what a double can tell of numbers between is equal. */
-	if (max - min <= fabs(max) * 1e-13) {
-		min -= room;
-		max += room;
+	if (max - min <= fabs(max) * 1e-13 || max - min < NEAREST) {
+		min -= fmax(room, NEAREST);
+		max += fmax(room, NEAREST);
 	}
 	a->low = min;
 	a->high = max;

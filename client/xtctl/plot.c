@@ -14,7 +14,7 @@
 #define MOST_ROWS      20 /* inside of a picture, unless told otherwise */
 #define LEAST_ROWS     4
 #define AROUND	       6       /* lines around it */
-#define LARGEST	       "8e307" /* so that a difference stays finite */
+#define LARGEST	       "4e307" /* so that a difference stays finite */
 
 /* ---- how it looks ----------------------------------------------------- */
 
