@@ -35,6 +35,10 @@ static void linear_ticks(struct axis *a, double low, double high, size_t most)
 	if (a->flags & AXIS_ROUND) {
 		a->low = floor(low / step + HAIR) * step;
 		a->high = ceil(high / step - HAIR) * step;
+		if (a->low >= a->high) { /* all lies within a hair of one tick */
+			a->low -= step;
+			a->high += step;
+		}
 	}
 	double first = ceil(a->low / step - HAIR);
 	for (int i = 0; i < AXIS_TICKS && (first + i) * step <= a->high + step * HAIR; i++)
