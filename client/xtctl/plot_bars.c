@@ -131,8 +131,9 @@ static char *box_sql(const struct plot *p, const char *usable)
 			  p->by ? " GROUP BY 2" : "");
 }
 
-static void read_box(struct line *line, const xt_value *row)
+static void read_box(const struct lines *l, struct line *line, const xt_value *row)
 {
+	(void)l;
 	const xt_value *list = &row[0];
 	const char *at = list->type == XT_T_TEXT && list->n > 0 ? list->as.text + 1 : NULL;
 
@@ -146,7 +147,8 @@ static void read_box(struct line *line, const xt_value *row)
 }
 
 /* Reads a row for each group: its answer first, the group second. */
-static int read_lines(struct lines *l, char *sql, void take(struct line *line, const xt_value *row))
+static int read_lines(struct lines *l, char *sql,
+		      void take(const struct lines *l, struct line *line, const xt_value *row))
 {
 	struct plot *p = l->p;
 	xt_cursor *cursor = NULL;
@@ -158,7 +160,7 @@ static int read_lines(struct lines *l, char *sql, void take(struct line *line, c
 	while (status == CTL_OK && plot_next(p, cursor, &row, &status)) {
 		size_t group = p->by ? plot_group_of(p, &row[1]) : 0;
 		if (group < p->n_groups)
-			take(&l->all[group], row);
+			take(l, &l->all[group], row);
 	}
 	xt_cursor_close(cursor);
 	return status;
@@ -238,7 +240,7 @@ static char *bar_sql(const struct plot *p, const struct stat *stat, const char *
 	return sql;
 }
 
-static void read_bar(struct line *line, const xt_value *row)
+static void read_bar(const struct lines *l, struct line *line, const xt_value *row)
 {
 	double error = plot_real(&row[2]) * ERRORS;
 	char value[REAL_BYTES], text[REAL_BYTES];
@@ -249,7 +251,8 @@ static void read_bar(struct line *line, const xt_value *row)
 	if (row[2].type == XT_T_NULL)
 		snprintf(line->right, RIGHT, "%s", value);
 	else
-		snprintf(line->right, RIGHT, "%s ± %s", value, text_digits(text, error, 2));
+		snprintf(line->right, RIGHT, "%s %s %s", value, l->p->style.utf8 ? "±" : "+-",
+			 text_digits(text, error, 2));
 }
 
 static void draw_bar(struct lines *l, size_t group)

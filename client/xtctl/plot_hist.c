@@ -50,10 +50,10 @@ static void choose_bins(struct hist *h, size_t columns)
 	}
 	step = whole && step <= 1 ? 1 : axis_round_step(step);
 	for (;; step = axis_round_step(step * 1.5)) {
-		/* Single whole numbers stand in the middle of their bins. */
-		double shift = whole && step == 1 ? 0.5 : 0;
-		h->low = floor(low / step + 1e-9) * step - shift;
-		h->high = ceil(high / step - 1e-9) * step + shift;
+		/* Edges lie between whole numbers: none of them is on one, and single ones are in the middle.
+		 */
+		h->low = floor(low / step + 1e-9) * step - (whole ? 0.5 : 0);
+		h->high = whole ? (floor(high / step) + 1) * step - 0.5 : ceil(high / step - 1e-9) * step;
 		h->bins = (size_t)lround((h->high - h->low) / step);
 		if (h->bins <= columns)
 			break;
@@ -257,7 +257,7 @@ int plot_hist(struct plot *p)
 		/* The labels of counts are not known yet, but none is wider than that of all. */
 		h.most = h.range.used;
 		set_y(&h);
-		size_t columns = p->width > h.left + 3 + 10 ? p->width - h.left - 3 : 10;
+		size_t columns = p->width > h.left + 2 + 10 ? p->width - h.left - 2 : 10;
 		h.most = 0;
 		status = set_bins(&h, columns);
 	}

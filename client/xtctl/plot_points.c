@@ -37,7 +37,7 @@ static void set_axes(struct points *s)
 
 	axis_init(&s->y, r->y_min, r->y_max, frame_ticks_up(p->height), y_flags);
 	s->left = frame_label_width(&s->y);
-	size_t columns = p->width > s->left + 3 + 10 ? p->width - s->left - 3 : 10;
+	size_t columns = p->width > s->left + 2 + 10 ? p->width - s->left - 2 : 10;
 	axis_init(&s->x, r->x_min, r->x_max, frame_ticks_across(columns), x_flags);
 	s->canvas.columns = columns;
 }
