@@ -53,10 +53,11 @@ static void log_ticks(struct axis *a, size_t most)
 	size_t n_digits = decades * 3 <= (double)most ? 3 : 1;
 	double every = decades > (double)most ? ceil(decades / (double)(most > 1 ? most : 1)) : 1;
 
-	for (double power = floor(a->low / every) * every; power <= a->high + HAIR; power += every)
-		for (size_t i = 0; i < n_digits; i++) {
-			double at = power + log10(digits[i]);
-			double value = digits[i] * pow(10, power);
+	double first = floor(a->low / every);
+	for (int i = 0; (first + i) * every <= a->high + HAIR; i++)
+		for (size_t d = 0; d < n_digits; d++) {
+			double power = (first + i) * every, at = power + log10(digits[d]);
+			double value = digits[d] * pow(10, power);
 			if (at >= a->low - HAIR && at <= a->high + HAIR && value > 0)
 				add_tick(a, value);
 		}

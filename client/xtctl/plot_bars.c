@@ -65,7 +65,7 @@ static size_t column_of(const struct lines *l, double value)
 {
 	double at = axis_at(&l->x, value) * (double)(l->columns - 1);
 
-	return at <= 0 ? 0 : at >= (double)(l->columns - 1) ? l->columns - 1 : (size_t)lround(at);
+	return !(at > 0) ? 0 : at >= (double)(l->columns - 1) ? l->columns - 1 : (size_t)lround(at);
 }
 
 static void clear(struct lines *l)
@@ -155,7 +155,11 @@ static int read_lines(struct lines *l, char *sql,
 	const xt_value *row;
 
 	l->all = calloc(p->n_groups + 1, sizeof(*l->all));
-	int status = l->all ? plot_query(p, sql, &cursor) : ctl_no_memory(p->ctl);
+	if (!l->all) {
+		free(sql);
+		return ctl_no_memory(p->ctl);
+	}
+	int status = plot_query(p, sql, &cursor);
 	free(sql);
 	while (status == CTL_OK && plot_next(p, cursor, &row, &status)) {
 		size_t group = p->by ? plot_group_of(p, &row[1]) : 0;
@@ -261,7 +265,7 @@ static void draw_bar(struct lines *l, size_t group)
 	const struct glyphs *g = glyphs_of(l);
 	double value = l->all[group].figures[0], error = l->all[group].figures[1];
 	double zero = floor(axis_at(&l->x, 0) * (double)l->columns + 1e-9);
-	double end = axis_at(&l->x, value) * (double)l->columns;
+	double end = fmin(fmax(axis_at(&l->x, value), 0), 1) * (double)l->columns;
 	size_t from = (size_t)fmin(zero, floor(end)), to = (size_t)fmax(zero, floor(end));
 
 	for (size_t i = from; i < to && i < l->columns; i++)

@@ -35,8 +35,9 @@ static void choose_bins(struct hist *h, size_t columns)
 	double target = fmin(fmax(2 * cbrt((double)h->range.used), LEAST_BINS), (double)columns);
 	double step = (high - low) / target;
 
-	if (high - low <= fabs(high) * 1e-13) { /* one value, as far as can be told */
-		double room = whole ? 0.5 : high == 0 ? 0.5 : fabs(high) / 20;
+	if (high - low <= fabs(high) * 1e-13 ||
+	    high - low < 1 / VAST) { /* one value, as far as can be told */
+		double room = whole || fabs(high) < 1 / VAST ? 0.5 : fabs(high) / 20;
 		h->low = low - room;
 		h->high = low + room;
 		h->bins = 1;
@@ -49,15 +50,14 @@ static void choose_bins(struct hist *h, size_t columns)
 		return;
 	}
 	step = whole && step <= 1 ? 1 : axis_round_step(step);
-	for (;; step = axis_round_step(step * 1.5)) {
+	do {
 		/* Edges lie between whole numbers: none of them is on one, and single ones are in the middle.
 		 */
 		h->low = floor(low / step + 1e-9) * step - (whole ? 0.5 : 0);
 		h->high = whole ? (floor(high / step) + 1) * step - 0.5 : ceil(high / step - 1e-9) * step;
 		h->bins = (size_t)lround((h->high - h->low) / step);
-		if (h->bins <= columns)
-			break;
-	}
+		step = axis_round_step(step * 1.5);
+	} while (h->bins > columns);
 }
 
 static int set_bins(struct hist *h, size_t columns)
