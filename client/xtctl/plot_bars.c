@@ -157,7 +157,8 @@ static int read_lines(struct lines *l, char *sql,
 	l->all = calloc(p->n_groups + 1, sizeof(*l->all));
 	if (!l->all) {
 		free(sql);
-		return ctl_no_memory(p->ctl);
+		ctl_no_memory(p->ctl);
+		return CTL_FAILED;
 	}
 	int status = plot_query(p, sql, &cursor);
 	free(sql);

@@ -153,13 +153,13 @@ void plot_legend(const struct plot *p)
 
 	for (size_t i = 0; p->by && i < p->n_groups; i++) {
 		const struct plot_group *g = &p->groups[i];
-		const char *mark = s->marks[i % FRAME_SERIES];
+		const char *mark = s->marks[s->marked ? i % FRAME_SERIES : 0];
 		if (at > 0 && at + 4 + g->label_width > p->width) {
 			putc('\n', f);
 			at = 0;
 		}
-		fprintf(f, "%s%s%s%s %s", at ? "  " : "  ", s->colours[i % FRAME_SERIES], mark,
-			s->colour ? "\033[0m" : "", g->label);
+		fprintf(f, "  %s%s%s %s", s->colours[i % FRAME_SERIES], mark, s->colour ? "\033[0m" : "",
+			g->label);
 		at += 4 + g->label_width;
 	}
 	if (at > 0)
