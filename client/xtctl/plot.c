@@ -195,21 +195,12 @@ int64_t plot_integer(const xt_value *v)
 
 /* ---- the range -------------------------------------------------------- */
 
+/* Text and blobs are larger than any number. */
 char *plot_usable(const struct relation_column *c, bool log)
 {
-	return sql_format(log ? "(typeof(%n) IN ('integer', 'real') AND %n > 0 AND %n <= " LARGEST ")"
-			      : "(typeof(%n) IN ('integer', 'real') AND %n BETWEEN -" LARGEST " AND " LARGEST
-				")",
-			  c->name, c->name, c->name);
-}
-
-char *plot_number(const struct relation_column *c, bool log)
-{
-	char *usable = plot_usable(c, log);
-	char *sql = usable ? sql_format("CASE WHEN %s THEN %n END", usable, c->name) : NULL;
-
-	free(usable);
-	return sql;
+	return sql_format(log ? "(%n > 0 AND %n <= " LARGEST ")"
+			      : "(%n BETWEEN -" LARGEST " AND " LARGEST ")",
+			  c->name, c->name);
 }
 
 bool plot_is_number(const struct plot *p, const struct relation_column *c)
@@ -241,19 +232,36 @@ static int judge(const struct plot *p, const struct plot_range *range)
 	return CTL_OK;
 }
 
+/* One row: all rows, those used; of x the least, the largest, whether one has a fraction; the same of y; the
+ * mean, deviation and median of x. */
 static char *range_sql(const struct plot *p)
 {
-	const struct relation_column *y = p->y ? p->y : p->x;
-	bool log_y = p->y ? p->o->log_y : p->o->log_x;
-	char *x_usable = plot_usable(p->x, p->o->log_x), *y_usable = plot_usable(y, log_y), *sql = NULL;
+	const char *x = p->x->name, *y = p->y ? p->y->name : x;
+	char *x_usable = plot_usable(p->x, p->o->log_x),
+	     *y_usable = p->y ? plot_usable(p->y, p->o->log_y) : strdup("1");
+	char *sql = NULL;
+	size_t size = 0;
+	FILE *f = x_usable && y_usable ? open_memstream(&sql, &size) : NULL;
 
-	if (x_usable && y_usable)
-		sql = sql_format(
-			"SELECT count(*), count(x), min(x), max(x), min(y), max(y), max(typeof(x) = 'real'),"
-			" max(typeof(y) = 'real')%s FROM (SELECT CASE WHEN %s AND %s THEN %n END AS x,"
-			" CASE WHEN %s AND %s THEN %n END AS y FROM %n WHERE %s)",
-			p->o->summary ? ", avg(x), stddev(x), approx_quantile(x, 0.5)" : "", x_usable,
-			y_usable, p->x->name, x_usable, y_usable, y->name, p->rel.name, p->sel.where);
+	if (f) {
+		sql_print(f, "SELECT (SELECT count(*) FROM %n WHERE %s), count(*)", p->rel.name,
+			  p->sel.where);
+		sql_print(f, ", min(%n), max(%n), max(typeof(%n) = 'real')", x, x, x);
+		if (p->y)
+			sql_print(f, ", min(%n), max(%n), max(typeof(%n) = 'real')", y, y, y);
+		else
+			fputs(", NULL, NULL, NULL", f);
+		if (p->o->summary)
+			sql_print(f, ", avg(%n), stddev(%n), approx_quantile(%n, 0.5)", x, x, x);
+		else
+			fputs(", NULL, NULL, NULL", f);
+		sql_print(f, " FROM %n WHERE %s AND %s AND %s", p->rel.name, p->sel.where, x_usable,
+			  y_usable);
+		if (fclose(f) != 0) {
+			free(sql);
+			sql = NULL;
+		}
+	}
 	free(x_usable);
 	free(y_usable);
 	return sql;
@@ -270,21 +278,18 @@ int plot_range(struct plot *p, struct plot_range *ret)
 	char *sql = range_sql(p);
 	int status = plot_query(p, sql, &cursor);
 	free(sql);
-	if (status == CTL_OK && plot_next(p, cursor, &row, &status)) {
+	if (status == CTL_OK && plot_next(p, cursor, &row, &status))
 		*ret = (struct plot_range){.rows = plot_integer(&row[0]),
 					   .used = plot_integer(&row[1]),
 					   .x_min = plot_real(&row[2]),
 					   .x_max = plot_real(&row[3]),
-					   .y_min = plot_real(&row[4]),
-					   .y_max = plot_real(&row[5]),
-					   .x_whole = plot_integer(&row[6]) == 0,
-					   .y_whole = plot_integer(&row[7]) == 0};
-		if (p->o->summary) {
-			ret->mean = plot_real(&row[8]);
-			ret->std = plot_real(&row[9]);
-			ret->median = plot_real(&row[10]);
-		}
-	}
+					   .x_whole = plot_integer(&row[4]) == 0,
+					   .y_min = plot_real(&row[5]),
+					   .y_max = plot_real(&row[6]),
+					   .y_whole = plot_integer(&row[7]) == 0,
+					   .mean = plot_real(&row[8]),
+					   .std = plot_real(&row[9]),
+					   .median = plot_real(&row[10])};
 	xt_cursor_close(cursor);
 	if (status == CTL_OK)
 		status = judge(p, ret);

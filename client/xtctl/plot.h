@@ -48,10 +48,9 @@ struct plot_range {
 /* Opens everything, has it drawn, closes it: the whole of a command. */
 int plot_run(struct ctl *ctl, int draw(struct plot *p));
 
-/* A condition of SQL that is true for a finite number of the column, above 0 for a logarithmic axis; an SQL
- * expression that is the number then and else NULL. Owned by the caller; NULL: out of memory. */
+/* A condition of SQL that is true for a finite number of a column that plot_is_number(), above 0 for a
+ * logarithmic axis. Owned by the caller; NULL: out of memory. */
 char *plot_usable(const struct relation_column *c, bool log);
-char *plot_number(const struct relation_column *c, bool log);
 
 /* Whether the column can have numbers; else that is reported. */
 bool plot_is_number(const struct plot *p, const struct relation_column *c);
