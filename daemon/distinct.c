@@ -28,7 +28,8 @@ uint64_t distinct_hash(const void *data, size_t n)
 		hash = mix(hash ^ word) + 0x9e3779b97f4a7c15u;
 	}
 	word = 0;
-	memcpy(&word, p, n);
+	if (n > 0)
+		memcpy(&word, p, n);
 	return mix(hash ^ word);
 }
 
