@@ -7,7 +7,7 @@
 #define COMMON                                                                                             \
 	{"title", "TEXT", OPTION_TEXT, AT(title), .help = "stands above the picture"},                     \
 		{"width",                                                                                  \
-		 "COLUMNS",                                                                                \
+		 "CHARACTERS",                                                                             \
 		 OPTION_INT,                                                                               \
 		 AT(width),                                                                                \
 		 .help = "of the whole picture (the terminal's, or 80)",                                   \
@@ -125,7 +125,7 @@ static const struct command hist_command = {
 
 static const struct command scatter_command = {
 	.name = "plot scatter",
-	.usage = "X Y",
+	.usage = "COLUMN_X COLUMN_Y",
 	.summary = "a dot for each row",
 	.help = "Rows stream by; memory stays constant.",
 	.examples = (const struct example[]){{"does what compresses well take long?",
@@ -141,9 +141,10 @@ static const struct command scatter_command = {
 
 static const struct command line_command = {
 	.name = "plot line",
-	.usage = "[X] Y",
-	.summary = "the mean of Y at each X, or Y row by row, joined by lines",
-	.help = "With X the rows must be sorted. Without it rows are taken as they are stored, those of each "
+	.usage = "[COLUMN_X] COLUMN_Y",
+	.summary = "the mean of one column at each value of another, or one row by row",
+	.help = "With COLUMN_X the rows must be sorted. Without it rows are taken as they are stored, those "
+		"of each "
 		"group on their own.",
 	.examples = (const struct example[]){{"how the ratio grows with the level",
 					      "plot line demo.db level ratio --by codec"},

@@ -56,15 +56,17 @@ static int begin(struct summaries *s, struct layout layout)
 	static const char *const all[] = {"column", "count"}, *const nulls[] = {"nulls"};
 	static const char *const numbers[] = {"mean", "std", "min"}, *const most[] = {"max"};
 	static const char *const others[] = {"distinct", "top", "freq", "shortest", "longest"};
-	static const char *const types[MOST_FIELDS] = {[0 ... MOST_FIELDS - 1] = ""};
+	const char *types[MOST_FIELDS];
 	const struct describe *d = s->d;
 	struct format_options how = ctl_how_to_print(d->ctl);
 
 	how.digits = layout.narrow ? DIGITS - 1 : DIGITS;
 	s->layout = layout;
 	s->n = 0;
+	for (size_t i = 0; i < MOST_FIELDS; i++)
+		types[i] = i == 0 && d->by ? d->by->type : "";
 	if (d->by)
-		add_names(s, (const char *const *)&d->by->name, 1);
+		s->names[s->n++] = d->by->name;
 	add_names(s, all, 2);
 	if (!layout.narrow)
 		add_names(s, nulls, 1);

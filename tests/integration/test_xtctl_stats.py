@@ -7,6 +7,7 @@ import os
 import pty
 import random
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -115,7 +116,7 @@ def test_by(filled):
     for r in rows:
         check(r, [v for v, m in zip(LATENCY if r["column"] == "latency" else ACCURACY, MODEL) if m == r["model"]])
     texts = json.loads(ok("stats", "describe", filled, "--by", "ok", "--columns", "model", "--json"))
-    assert [(r["ok"], r["count"], r["distinct"]) for r in texts] == [(0, 125, 1), (1, 250, 2)]
+    assert [(r["ok"], r["count"], r["distinct"]) for r in texts] == [(False, 125, 1), (True, 250, 2)]
 
 
 def test_quantiles(filled):
@@ -215,3 +216,44 @@ def test_top_of_mixed_values_is_a_number(served, client):
     client.store([[v] for v in (1, 2.5, "three", None, 2)], columns=["x"])
     assert [r["x"] for r in json.loads(ok("stats", "top", served.db, "x", "--json"))] == [2.5]
     assert [r["x"] for r in json.loads(ok("stats", "bottom", served.db, "x", "--json", "-n", "9"))] == [1, 2, 2.5, "three"]
+
+
+# ---- in the middle of it ----------------------------------------------------
+
+LONG = [("stats", "describe", "--columns", "v"), ("stats", "top", "v"), ("plot", "hist", "v"), ("plot", "scatter", "v", "w"),
+        ("plot", "line", "v"), ("plot", "box", "v"), ("plot", "bar", "v", "--by", "w")]
+
+
+@pytest.fixture
+def endless(served, client):
+    """A table that takes hours; started(args): a command that is in the middle of it."""
+    client.change("exec", sql="CREATE TABLE few AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) "
+                              "SELECT i AS v, i AS w FROM n")
+    client.change("exec", sql="CREATE VIEW endless AS SELECT a.v + b.v AS v, a.w AS w FROM few a, few b, few c, few d")
+
+    def started(args):
+        p = subprocess.Popen([XTCTL, *args[:2], served.db, *args[2:], "--table", "endless"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, env={**os.environ, "LC_ALL": "C.UTF-8", "XETRACK_AUTOSTART": "0"})
+        while p.poll() is None and client.call("status")["cursors"] == 0:
+            pass
+        assert p.poll() is None, p.communicate()
+        return p
+    return started
+
+
+@pytest.mark.parametrize("args", LONG, ids=map(" ".join, LONG))
+def test_interrupted(endless, client, args):
+    p = endless(args)
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 130, err
+    while client.call("status")["cursors"]:
+        pass
+
+
+@pytest.mark.parametrize("args", LONG, ids=map(" ".join, LONG))
+def test_the_daemon_dies(endless, served, args):
+    p = endless(args)
+    served.kill()
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 1 and err.decode().startswith("xtctl: ") and b"no daemon" in err, err
