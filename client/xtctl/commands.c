@@ -7,8 +7,8 @@
 /* Each stands at the end of the file that is named for it. */
 extern const struct command assets_command, audit_command, backup_command, cache_command, check_command,
 	columns_command, compact_command, compare_command, completion_command, config_command, delete_command,
-	down_command, head_command, log_command, ls_command, restart_command, schema_command, set_command,
-	snapshot_command, spool_command, sql_command, stats_command, plot_command, status_command,
+	down_command, head_command, log_command, ls_command, plot_command, restart_command, schema_command,
+	set_command, snapshot_command, spool_command, sql_command, stats_command, status_command,
 	tail_command, up_command;
 
 static const struct command *const look[] = {
