@@ -5,9 +5,11 @@
 #include <strings.h>
 #include <time.h>
 
+#include "aggregates.h"
 #include "bind.h"
 #include "functions.h"
 #include "hint.h"
+#include "histogram.h"
 #include "mem.h"
 #include "store.h"
 #include "wire.h"
@@ -221,6 +223,8 @@ void guard_install(struct guard *g, sqlite3 *db)
 {
 	*g = (struct guard){.account = mem_open()};
 	functions_install(db);
+	aggregates_install(db);
+	histogram_install(db);
 	/* It takes a pointer as an argument; Debian's SQLite has it on. */
 	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0, NULL);
 	sqlite3_set_authorizer(db, authorize, g);

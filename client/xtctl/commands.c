@@ -8,30 +8,31 @@
 extern const struct command assets_command, audit_command, backup_command, cache_command, check_command,
 	columns_command, compact_command, compare_command, completion_command, config_command, delete_command,
 	diff_command, down_command, errors_command, head_command, inspect_command, log_command, ls_command,
-	restart_command, runs_command, schema_command, set_command, show_command, snapshot_command,
-	spool_command, sql_command, status_command, tail_command, up_command, validate_command, watch_command;
+	plot_command, restart_command, runs_command, schema_command, set_command, show_command,
+	snapshot_command, spool_command, sql_command, stats_command, status_command, tail_command, up_command,
+	validate_command, watch_command;
 
-static const struct command *const look[] = {
-	&ls_command,   &runs_command, &show_command,  &diff_command, &columns_command,
-	&head_command, &tail_command, &watch_command, &sql_command,  NULL,
-};
+static const struct command *const look[] = {&ls_command,      &runs_command, &show_command, &diff_command,
+					     &columns_command, &head_command, &tail_command, &watch_command,
+					     &sql_command,     NULL};
 
-static const struct command *const judge[] = {
-	&inspect_command, &validate_command, &errors_command, &compare_command, NULL,
-};
+static const struct command *const judge[] = {&inspect_command,
+					      &validate_command,
+					      &errors_command,
+					      &stats_command,
+					      &plot_command,
+					      &compare_command,
+					      NULL};
 
 static const struct command *const change[] = {
-	&log_command, &set_command, &delete_command, &schema_command, &assets_command, &cache_command, NULL,
-};
+	&log_command, &set_command, &delete_command, &schema_command, &assets_command, &cache_command, NULL};
 
-static const struct command *const keep[] = {
-	&backup_command, &snapshot_command, &check_command, &audit_command, &compact_command, NULL,
-};
+static const struct command *const keep[] = {&backup_command, &snapshot_command, &check_command,
+					     &audit_command,  &compact_command,	 NULL};
 
 static const struct command *const serve[] = {
 	&up_command,	 &down_command,	 &restart_command,    &status_command,
-	&config_command, &spool_command, &completion_command, NULL,
-};
+	&config_command, &spool_command, &completion_command, NULL};
 
 const struct section sections[] = {
 	{"look", look},	     {"judge", judge},	    {"log and change", change},

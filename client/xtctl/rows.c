@@ -11,7 +11,7 @@ int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n
 
 	*ret = NULL;
 	do
-		r = xt_query(ret, client, sql, args, n, timeout_ms);
+		r = ctl_interrupted() ? XT_EINTR : xt_query(ret, client, sql, args, n, timeout_ms);
 	while (ctl_again(r));
 	return r;
 }

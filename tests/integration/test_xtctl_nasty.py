@@ -20,12 +20,17 @@ ROWS = [
     "compare --metric {n} --by {x} --resamples 200",
     "sql 'SELECT * FROM \"{table}\"'", "sql 'SELECT count(*) FROM \"{table}\"'",
     "schema show", "schema diff", "schema diff {run} {run}", "schema alias", "schema require",
+    "stats describe", "stats describe --columns {n},{x}", "stats describe --columns {n} --by {x} --where {x}=a", "stats top {n}",
+    "stats bottom {n} -n 2",
 ]
 # Answers of other shapes, which are JSON for --json.
 OTHERS = ["status", "check", "audit", "cache stats", "schema check", "inspect", "inspect --track-id {run}", "validate",
           "validate --input {x} --params {n}"]
 # Text only.
-TEXTS = []
+TEXTS = [
+    "plot hist {n}", "plot hist {n} --by {x} --log-x --log-y --ascii", "plot scatter {n} {n} --by {x}", "plot line {n} {n}", "plot line {n}",
+    "plot box {n} --by {x}", "plot bar {x}", "plot bar {n} --by {x} --stat sum", "plot bar {n} --by {x} --width 40",
+]
 
 COMMANDS = [(line, "rows") for line in ROWS] + [(line, "json") for line in OTHERS] + [(line, "text") for line in TEXTS]
 ODD = "select"  # a reserved word; as a table

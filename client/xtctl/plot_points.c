@@ -1,0 +1,234 @@
+/* Scatter plots and lines: rows pass by and leave their dots on a canvas, so that memory stays the same
+ * however many there are. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plot.h"
+#include "sql.h"
+
+struct points {
+	struct plot *p;
+	struct plot_range range;
+	struct axis x, y;
+	struct canvas canvas;
+	size_t left;
+	bool numbered;	 /* x is the number of the row in its group */
+	bool joined;	 /* by lines */
+	bool means;	 /* y is the mean of several rows */
+	int64_t longest; /* rows of the largest group */
+};
+
+/* The last point of each group, where they are joined. */
+struct pen {
+	bool down;
+	double x, y;
+	int64_t n; /* points so far */
+};
+
+/* ---- axes ------------------------------------------------------------- */
+
+static void set_axes(struct points *s)
+{
+	const struct plot *p = s->p;
+	const struct plot_range *r = &s->range;
+	unsigned x_flags = (p->o->log_x ? AXIS_LOG : 0u) | (r->x_whole ? AXIS_WHOLE : 0u);
+	unsigned y_flags = (p->o->log_y ? AXIS_LOG : 0u) | (r->y_whole && !s->means ? AXIS_WHOLE : 0u);
+
+	axis_init(&s->y, r->y_min, r->y_max, frame_ticks_up(p->height), y_flags);
+	s->left = frame_label_width(&s->y);
+	size_t columns = p->width > s->left + 2 + 10 ? p->width - s->left - 2 : 10;
+	axis_init(&s->x, r->x_min, r->x_max, frame_ticks_across(columns), x_flags);
+	s->canvas.columns = columns;
+}
+
+/* ---- rows ------------------------------------------------------------- */
+
+static void put_point(struct points *s, struct pen *pen, size_t group, double x, double y)
+{
+	double at_x = axis_at(&s->x, x), at_y = axis_at(&s->y, y);
+
+	if (s->joined && pen->down)
+		canvas_line(&s->canvas, pen->x, pen->y, at_x, at_y, (uint8_t)group);
+	else
+		canvas_dot(&s->canvas, at_x, at_y, (uint8_t)group);
+	*pen = (struct pen){true, at_x, at_y, pen->n};
+}
+
+/* Rows of y, x where it is not numbered, and the group where there are several. */
+static int read_points(struct points *s, const char *sql)
+{
+	struct pen pens[FRAME_SERIES] = {0};
+	struct plot *p = s->p;
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+
+	int status = plot_query(p, sql, &cursor);
+	while (status == CTL_OK && plot_next(p, cursor, &row, &status)) {
+		size_t group = p->by ? plot_group_of(p, &row[2]) : 0;
+		if (group >= p->n_groups)
+			continue;
+		double x = s->numbered ? (double)++pens[group].n : plot_real(&row[1]);
+		put_point(s, &pens[group], group, x, plot_real(&row[0]));
+	}
+	xt_cursor_close(cursor);
+	return status;
+}
+
+/* ---- drawing ---------------------------------------------------------- */
+
+static void draw(struct points *s, const char *x_name, const char *y_name)
+{
+	const struct plot *p = s->p;
+	const struct frame_style *style = &p->style;
+	const struct canvas_style how = {.marks = style->marked ? style->marks : NULL,
+					 .colours = style->colour ? style->colours : NULL,
+					 .n = FRAME_SERIES};
+	struct frame f = {.out = p->ctl->out.file,
+			  .style = style,
+			  .x = &s->x,
+			  .y = &s->y,
+			  .x_name = x_name,
+			  .y_name = y_name,
+			  .columns = s->canvas.columns,
+			  .rows = s->canvas.rows,
+			  .left = s->left};
+
+	plot_legend(p);
+	frame_top(&f);
+	for (size_t row = 0; row < s->canvas.rows; row++) {
+		frame_left(&f, row);
+		canvas_put(&s->canvas, f.out, row, &how);
+		putc('\n', f.out);
+	}
+	frame_bottom(&f);
+}
+
+/* The condition that both columns can be drawn. Owned by the caller; NULL: out of memory. */
+static char *usable_of(const struct plot *p, const struct relation_column *x)
+{
+	char *a = plot_usable(x, p->o->log_x && x != p->y), *b = plot_usable(p->y, p->o->log_y), *both = NULL;
+
+	if (a && b)
+		both = sql_format("%s AND %s", a, b);
+	free(a);
+	free(b);
+	return both;
+}
+
+static int draw_points(struct points *s, const char *sql, const char *x_name, const char *y_name)
+{
+	size_t columns;
+
+	set_axes(s);
+	columns = s->canvas.columns;
+	int status = sql && canvas_init(&s->canvas, columns, s->p->height) == 0 ? CTL_OK
+										: ctl_no_memory(s->p->ctl);
+	if (status == CTL_OK)
+		status = read_points(s, sql);
+	if (status == CTL_OK)
+		draw(s, x_name, y_name);
+	canvas_done(&s->canvas);
+	return status;
+}
+
+/* ---- scatter ---------------------------------------------------------- */
+
+int plot_scatter(struct plot *p)
+{
+	struct points s = {.p = p};
+	char *usable = usable_of(p, p->x), *sql = NULL;
+
+	int status = usable ? plot_range(p, &s.range) : ctl_no_memory(p->ctl);
+	if (status == CTL_OK)
+		status = plot_groups_read(p, usable, FRAME_SERIES);
+	if (status == CTL_OK) {
+		const char *by = p->by ? p->by->name : p->x->name;
+		sql = sql_format("SELECT %n, %n, %n FROM %n WHERE %s AND %s", p->y->name, p->x->name, by,
+				 p->rel.name, p->sel.where, usable);
+		status = draw_points(&s, sql, p->x->name, p->y->name);
+	}
+	free(sql);
+	free(usable);
+	return status;
+}
+
+/* ---- line ------------------------------------------------------------- */
+
+/* One column, in the order of its rows. */
+static int numbered_line(struct points *s, const char *usable)
+{
+	struct plot *p = s->p;
+	const char *by = p->by ? p->by->name : p->y->name;
+
+	s->numbered = true;
+	s->longest = s->range.used;
+	for (size_t i = 0; p->by && i < p->n_groups; i++)
+		s->longest = i == 0 || p->groups[i].rows > s->longest ? p->groups[i].rows : s->longest;
+	s->range.x_min = 1;
+	s->range.x_max = (double)s->longest;
+	s->range.x_whole = true;
+	char *sql = sql_format("SELECT %n, NULL, %n FROM %n WHERE %s AND %s", p->y->name, by, p->rel.name,
+			       p->sel.where, usable);
+	int status = draw_points(s, sql, p->by ? "row of the group" : "row", p->y->name);
+	free(sql);
+	return status;
+}
+
+/* The mean of y at each x; whether it is one of several, and its range. */
+static int mean_range(struct points *s, const char *means)
+{
+	struct plot *p = s->p;
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+
+	char *sql = sql_format("SELECT min(y), max(y), count(*) FROM (%s)", means);
+	int status = plot_query(p, sql, &cursor);
+	free(sql);
+	if (status == CTL_OK && plot_next(p, cursor, &row, &status)) {
+		s->range.y_min = plot_real(&row[0]);
+		s->range.y_max = plot_real(&row[1]);
+		s->means = plot_integer(&row[2]) < s->range.used;
+	}
+	xt_cursor_close(cursor);
+	return status;
+}
+
+static int mean_line(struct points *s, const char *usable)
+{
+	struct plot *p = s->p;
+	char *name = NULL,
+	     *sql = sql_format("SELECT avg(%n) AS y, %n AS x, %n AS g FROM %n WHERE %s AND %s GROUP BY 3, 2",
+			       p->y->name, p->x->name, p->by ? p->by->name : p->x->name, p->rel.name,
+			       p->sel.where, usable);
+
+	int status = sql ? mean_range(s, sql) : ctl_no_memory(p->ctl);
+	if (status == CTL_OK && s->means && asprintf(&name, "mean of %s", p->y->name) < 0)
+		name = NULL;
+	char *ordered = status == CTL_OK ? sql_format("%s ORDER BY 3, 2", sql) : NULL;
+	if (status == CTL_OK)
+		status = draw_points(s, ordered, p->x->name, name ? name : p->y->name);
+	free(ordered);
+	free(name);
+	free(sql);
+	return status;
+}
+
+int plot_line(struct plot *p)
+{
+	struct points s = {.p = p, .joined = true};
+	bool one = !p->y;
+
+	if (one && p->o->log_x)
+		return ctl_usage(p->ctl, "--log-x needs a column for x before the one for y");
+	if (one)
+		p->y = p->x;
+	char *usable = usable_of(p, p->x);
+	int status = usable ? plot_range(p, &s.range) : ctl_no_memory(p->ctl);
+	if (status == CTL_OK)
+		status = plot_groups_read(p, usable, FRAME_SERIES);
+	if (status == CTL_OK)
+		status = one ? numbered_line(&s, usable) : mean_line(&s, usable);
+	free(usable);
+	return status;
+}

@@ -1,0 +1,13 @@
+/*
+ * The SQL aggregate histogram(x, low, high, bins): how many values lie in each of so many equal parts of the
+ * range, as a JSON list, in one pass and the memory of the list.
+ */
+#ifndef XT_HISTOGRAM_H
+#define XT_HISTOGRAM_H
+
+#include <sqlite3.h>
+
+/* A SQLite code. */
+int histogram_install(sqlite3 *db);
+
+#endif

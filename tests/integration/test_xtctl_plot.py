@@ -1,0 +1,291 @@
+"""xtctl plot: what is drawn, where, and what is said of values that cannot be."""
+import os
+import re
+import subprocess
+
+import pytest
+from conftest import TIMEOUT, XTCTL
+from test_xtctl_stats import on_terminal
+
+pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+
+
+def run(*args, **env):
+    return subprocess.run([XTCTL, "plot", *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT,
+                          env={**os.environ, "LC_ALL": "C.UTF-8", **env})
+
+
+def ok(*args, **env):
+    p = run(*args, **env)
+    assert p.returncode == 0, (args, p.returncode, p.stderr)
+    return p.stdout
+
+
+def picture(*args, **env):
+    """Its lines, without blanks at their ends."""
+    return "\n" + "\n".join(line.rstrip() for line in ok(*args, **env).splitlines()) + "\n"
+
+
+@pytest.fixture
+def filled(served, client):
+    client.store([[x, x * x, "even" if x % 2 == 0 else "odd"] for x in range(1, 11)], columns=["x", "square", "kind"])
+    return served.db
+
+
+def test_hist(filled):
+    assert picture("hist", filled, "square", "--width", "40", "--height", "4", "--bins", "5") == """
+4 ┤███████
+  │███████
+2 ┤██████████████              ███████
+0 ┤███████████████████████████████████
+  └─────────────────┬────────────────┬
+                   50              100
+                 square
+"""
+
+
+def test_hist_of_whole_numbers(filled, client):
+    """Each is in one bin, the largest one like the others."""
+    assert picture("hist", filled, "x", "--width", "35", "--height", "3", "--title", "ten of them") == """
+            ten of them
+2 ┤     ████████████████████
+1 ┤▄▄▄▄▄████████████████████▄▄▄▄▄
+0 ┤██████████████████████████████
+  └─┬───────────┬────────────┬───
+    0           5           10
+                 x
+"""
+    client.store([[v] for v in (0, 1, 1, 3)], columns=["v"], table="few")
+    assert picture("hist", filled, "v", "--table", "few", "--width", "30", "--height", "3", "--ascii") == """
+2 +      oooooo
+1 +oooooooooooo      oooooo
+0 +oooooooooooo      oooooo
+  +---+-----------+--------
+      0           2
+              v
+"""
+
+
+def test_scatter(filled):
+    assert picture("scatter", filled, "x", "square", "--width", "30", "--height", "5") == """
+square
+100 ┤                        ⠈
+    │                   ⡀  ⠁
+ 50 ┤                ⠠
+    │           ⠄ ⠈
+    │⡀ ⠠  ⠐  ⠁
+    └───────────┬────────────┬
+                5           10
+                 x
+"""
+
+
+def test_scatter_by(filled):
+    """Without colours series differ by their marks, in ASCII too."""
+    assert picture("scatter", filled, "x", "square", "--width", "30", "--height", "5", "--by", "kind", "--ascii") == """
+  o even  x odd
+square
+100 +                        o
+    |                   o  x
+ 50 +                x
+    |           x o
+    |x o  x  o
+    +-----------+------------+
+                5           10
+                 x
+"""
+
+
+def test_line(filled):
+    assert picture("line", filled, "x", "square", "--width", "30", "--height", "5") == """
+square
+100 ┤                      ⢀⠤⠊
+    │                   ⣀⠤⠒⠁
+ 50 ┤              ⢀⣀⠤⠒⠉
+    │         ⣀⡠⠤⠒⠉⠁
+    │⣀⡠⠤⠤⠔⠒⠒⠉⠉
+    └───────────┬────────────┬
+                5           10
+                 x
+"""
+
+
+def test_box(filled):
+    assert picture("box", filled, "square", "--width", "50", "--by", "kind") == """
+                                            median
+even ┤ ·├───████████┃███████████──────────┤  ·  36
+ odd ┤·├─██████┃██████████─────────┤  ·         25
+     └───────────────────┬───────────────────┬
+                        50                 100
+                       square
+"""
+
+
+def test_bar(filled):
+    assert picture("bar", filled, "square", "--width", "50", "--by", "kind", "--stat", "sum") == """
+even ┤████████████████████████████▌            220
+ odd ┤█████████████████████▍                   165
+     └┬────────────┬───────────┬────────────┬
+      0           100         200         300
+                   sum of square
+"""
+    assert picture("bar", filled, "kind", "--width", "40", "--ascii") == """
+even +=========================        5
+ odd +=========================        5
+     ++---------+---------+---------+
+      0         2         4         6
+                   kind
+"""
+
+
+# ---- what is left out, and what cannot be drawn ----------------------------
+
+
+@pytest.fixture
+def odd(served, client):
+    values = [1.0, 10.0, 100.0, 0.0, -5.0, float("inf"), float("nan"), None]
+    client.store([[v, "text", None] for v in values], columns=["v", "name", "never"])
+    client.store([[7.0, "g"]], columns=["v", "name"], table="one")
+    client.change("exec", sql="CREATE TABLE none(v REAL, name TEXT)")
+    return served.db
+
+
+@pytest.mark.parametrize("args, says", [
+    (["hist", "v"], "3 of 8 rows are left out, without a finite number in 'v'"),
+    (["hist", "v", "--log-x"], "5 of 8 rows are left out, without a finite number, above 0 where the axis is logarithmic, in 'v'"),
+    (["scatter", "v", "v", "--log-y"], "5 of 8 rows are left out"),
+    (["line", "v"], "3 of 8 rows are left out"),
+    (["box", "v"], "3 of 8 rows are left out"),
+    (["bar", "v", "--by", "name"], "3 of 8 rows are left out"),
+])
+def test_left_out(odd, args, says):
+    p = run(args[0], odd, *args[1:])
+    assert p.returncode == 0 and p.stdout and says in p.stderr, p.stderr
+    assert "nan" not in p.stdout and "inf" not in p.stdout
+
+
+@pytest.mark.parametrize("args, status, says", [
+    (["hist", "nothing"], 1, "no column 'nothing' in table 'events'"),
+    (["hist", "nmae"], 1, "did you mean 'name'?"),
+    (["hist", "name"], 1, "'name' is no column of numbers but of TEXT; 'xtctl plot bar' counts its values"),
+    (["scatter", "v", "name"], 1, "'name' is no column of numbers"),
+    (["hist", "never"], 1, "there is nothing to draw: none of 8 rows has a finite number in 'never'"),
+    (["hist", "v", "--table", "none"], 1, "there is nothing to draw: no row of 'none' is selected"),
+    (["bar", "name", "--table", "none"], 1, "there is nothing to draw: no row of 'none' is selected"),
+    (["hist", "v", "--by", "nmae"], 1, "did you mean 'name'?"),
+    (["hist", "v", "--where", "name=other"], 1, "no row of 'events' is selected"),
+    (["hist", "v", "--bins", "900"], 2, "900 bins do not fit"),
+    (["hist", "v", "--bins", "0"], 2, "--bins needs a whole number from 1 to 1000"),
+    (["hist", "v", "--width", "5"], 2, "--width needs a whole number from 20 to 1000"),
+    (["hist", "v", "--pch", "ab"], 2, "--pch needs one character"),
+    (["hist", "v", "--pch", "\n"], 2, "--pch needs one character"),
+    (["hist", "v", "--colour", "mauve"], 2, "no colour 'mauve'"),
+    (["bar", "v", "--stat", "mean"], 2, "--stat mean needs --by"),
+    (["bar", "v", "--stat", "mode", "--by", "name"], 2, "mean|median|sum|min|max|count"),
+    (["line", "v", "--log-x"], 2, "--log-x needs a column for x"),
+    (["scatter", "v"], 2, "is missing"),
+    (["pie", "v"], 2, "no command 'plot pie'"),
+])
+def test_mistakes(odd, args, status, says):
+    p = run(args[0], odd, *args[1:])
+    assert p.returncode == status and says in p.stderr, p.stderr
+    assert status == 2 or not p.stdout
+
+
+@pytest.mark.parametrize("line", ["hist v", "hist v --log-x", "scatter v v", "line v", "line v v", "box v", "bar v --by name", "bar name"])
+@pytest.mark.parametrize("width", [20, 40, 80, 133])
+def test_one_value_at_any_width(odd, line, width):
+    kind, *args = line.split()
+    out = ok(kind, odd, *args, "--table", "one", "--width", width)
+    assert out and max(map(len, out.splitlines())) <= width
+
+
+def test_the_seeds_options(filled):
+    """As xt plot has them, of bashplotlib."""
+    out = ok("hist", filled, "square", "--bins", "4", "--width", "40", "--height", "5", "--pch", "o", "--colour", "white", "--xlab", "--summary",
+             "--title", "squares")
+    assert "o" in out and "█" not in out and "squares" in out
+    assert "10 values: mean 38.5, std 34.174, median 30.5, from 1 to 100" in out
+    out = ok("scatter", filled, "x", "square", "--pch", "x", "--size", "20", "--title", "t", "--colour", "red")
+    assert "\033" not in out and out.count("x") >= 10 and len(out.splitlines()) == 25
+
+
+def test_groups_without_end(served, client):
+    client.store([[i % 50, i] for i in range(200)], columns=["g", "v"])
+    for kind, most in (("scatter", 8), ("hist", 12), ("box", 30), ("bar", 30)):
+        p = run(kind, served.db, *(["v", "v"] if kind == "scatter" else ["v"]), "--by", "g")
+        assert p.returncode == 0 and f"the {most} values of 'g' with the most rows are shown, of 50" in p.stderr, p.stderr
+
+
+def test_labels_of_groups(served, client):
+    labels = [None, 3, 0.5, "", "a\tb", "‮abc", "日本語" * 20, True]
+    client.store([[g, 1] for g in labels], columns=["g", "v"])
+    client.store([[True, 1], [False, 3]], columns=["g", "v"], table="flags")
+    lines = ok("bar", served.db, "g", "--width", "60").splitlines()[:len(labels)]
+    shown = {line.split("┤")[0].strip() for line in lines}
+    assert {"NULL", "3.0", "0.5", "1", '""', "a\\tb", "\\u202eabc"} <= shown and any(s.endswith("…") for s in shown)
+    assert re.findall("true|false", ok("bar", served.db, "v", "--by", "g", "--table", "flags")) == ["false", "true"]
+
+
+def test_line_goes_through_means_in_order(served, client):
+    client.store([[x, y] for x, y in [(2, 0), (0, 0), (1, 10), (1, 30), (2, 0)]], columns=["x", "y"])
+    assert picture("line", served.db, "x", "y", "--width", "24", "--height", "4") == """
+mean of y
+20 ┤        ⡠⠔⠑⠤⡀
+   │     ⢀⠔⠊    ⠈⠢⢄
+10 ┤  ⢀⡠⠊⠁         ⠑⠢⡀
+ 0 ┤⡠⠔⠁              ⠈⠒⢄
+   └┬─────────┬────────┬
+    0         1        2
+             x
+"""
+
+
+def test_line_of_rows(served, client):
+    client.store([[y, g] for y, g in [(0, "a"), (3, "b"), (4, "a"), (3, "b"), (0, "a")]], columns=["y", "g"])
+    assert picture("line", served.db, "y", "--width", "24", "--height", "4", "--by", "g", "--ascii") == """
+  o a  x b
+y
+4 +        ooooo
+  |xxxxxxxxxxx  ooo
+2 +  oooo         oooo
+0 +ooo               ooo
+  ++---------+---------+
+   1         2         3
+     row of the group
+"""
+
+
+# ---- terminals --------------------------------------------------------------
+
+
+def test_colours_on_a_terminal_only(filled):
+    args = ("plot", "scatter", filled, "x", "square", "--by", "kind", "--height", "6")
+    out, _ = on_terminal(60, *args)
+    assert "\033[36m" in out and "\033[33m" in out and "⠁" in out
+    assert all(re.findall("\033\\[[0-9;]*m", line)[-1:] in ([], ["\033[0m"]) for line in out.splitlines())
+    assert max(len(re.sub("\033\\[[0-9;]*m", "", line)) for line in out.splitlines()) == 60
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        out, _ = on_terminal(60, *args, **env)
+        assert "\033" not in out and "●" in out and "▲" in out
+
+
+def test_a_low_terminal(filled):
+    out, _ = on_terminal(40, "plot", "hist", filled, "x", rows=12)
+    assert len(out.splitlines()) <= 12
+
+
+@pytest.mark.parametrize("kind", ["hist", "scatter", "line", "box", "bar"])
+def test_ascii_is_ascii(filled, kind):
+    args = (kind, filled, *(["x", "square"] if kind in ("scatter", "line") else ["x"]), "--by", "kind")
+    assert ok(*args, "--ascii").isascii()
+    assert ok(*args, LC_ALL="C").isascii()
+
+
+def test_many_rows(served, client):
+    """They pass by; what is drawn is all of them."""
+    client.change("exec", sql="CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 100000) "
+                              "SELECT i AS x, i % 1000 AS y, i % 2 AS g FROM n")
+    assert ok("scatter", served.db, "x", "y", "--table", "t", "--width", "40", "--height", "5").count("⣿") > 100
+    heights = ok("hist", served.db, "y", "--table", "t", "--by", "g", "--bins", "10", "--width", "40").count("50,000")
+    assert heights == 2
