@@ -9,7 +9,6 @@
 #include "runs.h"
 #include "sql.h"
 
-#define LONG_MS	     86400000
 #define MOST_ASSETS  50	 /* that are named */
 #define BEFORE_BYTES 300 /* of a table's name and what follows it */
 #define AT_ONCE	     100 /* columns that one statement looks at */
@@ -29,7 +28,7 @@ static int ask(const struct about *a, char *sql, xt_cursor **ret)
 	xt_value run = xt_text(a->run);
 
 	*ret = NULL;
-	int r = sql ? ctl_query(a->client, sql, &run, 1, LONG_MS, ret) : XT_ENOMEM;
+	int r = sql ? ctl_query(a->client, sql, &run, 1, CTL_LONG_MS, ret) : XT_ENOMEM;
 	free(sql);
 	return r;
 }

@@ -13,8 +13,7 @@
 #include "spool.h"
 #include "text.h"
 
-#define LONG_MS	     86400000 /* what a statement may take: tables are counted */
-#define MAX_FINDINGS 100      /* that are told one by one */
+#define MAX_FINDINGS 100 /* that are told one by one */
 
 /* Sums over the clients. */
 static const char totals_sql[] =
@@ -84,7 +83,7 @@ static int read_totals(struct audit *a, uint64_t *ret_counted)
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = ctl_query(a->client, totals_sql, NULL, 0, LONG_MS, &cursor);
+	int r = ctl_query(a->client, totals_sql, NULL, 0, CTL_LONG_MS, &cursor);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
 	for (size_t i = 0; r == XT_OK && i < sizeof(into) / sizeof(into[0]); i++)
@@ -143,7 +142,7 @@ static int check_clients(struct audit *a)
 		find(a, "clients have %" PRIu64 " rows stored, runs count %" PRIu64,
 		     a->stored + a->forgotten_stored, counted);
 	if (r == XT_OK)
-		r = ctl_query(a->client, clients_sql, NULL, 0, LONG_MS, &cursor);
+		r = ctl_query(a->client, clients_sql, NULL, 0, CTL_LONG_MS, &cursor);
 	while (r == XT_OK && (r = ctl_next(cursor, &row)) == XT_OK)
 		check_client(a, row);
 	xt_cursor_close(cursor);
@@ -217,7 +216,7 @@ static int check_runs(struct audit *a)
 
 	if (!sql)
 		return XT_ENOMEM;
-	int r = ctl_query(a->client, sql, NULL, 0, LONG_MS, &cursor);
+	int r = ctl_query(a->client, sql, NULL, 0, CTL_LONG_MS, &cursor);
 	free(sql);
 	while (r == XT_OK && (r = ctl_next(cursor, &row)) == XT_OK) {
 		if (row[0].type == XT_T_NULL) {
@@ -248,7 +247,7 @@ static int check_integrity(struct audit *a)
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = ctl_query(a->client, sql, NULL, 0, LONG_MS, &cursor);
+	int r = ctl_query(a->client, sql, NULL, 0, CTL_LONG_MS, &cursor);
 	while (r == XT_OK && (r = ctl_next(cursor, &row)) == XT_OK)
 		if (row[0].type == XT_T_TEXT && !(row[0].n == 2 && memcmp(row[0].as.text, "ok", 2) == 0))
 			find(a, "SQLite: %.*s", (int)row[0].n, row[0].as.text);

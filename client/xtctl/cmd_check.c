@@ -4,8 +4,6 @@
 #include "progress.h"
 #include "text.h"
 
-#define LONGEST_MS 86400000
-
 static const struct check {
 	const char *what; /* for the terminal */
 	bool slow;	  /* not with --quick */
@@ -67,7 +65,7 @@ static int run_check(struct ctl *ctl, xt_client *client, const struct check *che
 
 	snprintf(say, sizeof(say), "checking %s ...", check->what);
 	progress_say(progress, say);
-	int r = ctl_query(client, check->sql, NULL, 0, LONGEST_MS, &cursor);
+	int r = ctl_query(client, check->sql, NULL, 0, CTL_LONG_MS, &cursor);
 	while (r == XT_OK && (r = ctl_next(cursor, &row)) == XT_OK) {
 		progress_hide(progress);
 		put_finding(ctl, row[0].type == XT_T_TEXT ? row[0].as.text : "?",

@@ -7,8 +7,7 @@
 #include "text.h"
 #include "where.h"
 
-#define LONG_MS 86400000
-#define DIGITS	4
+#define DIGITS 4
 
 struct errors_options {
 	const char *by;
@@ -102,7 +101,7 @@ static int ask_one(struct errors *e, char *sql, int64_t *ret, bool *ret_any)
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = sql ? ctl_query(e->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
+	int r = sql ? ctl_query(e->client, sql, NULL, 0, CTL_LONG_MS, &cursor) : XT_ENOMEM;
 	free(sql);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
@@ -147,7 +146,7 @@ static int list(struct errors *e)
 	if (status != CTL_OK)
 		return status;
 	char *sql = o->by ? by_columns(e, by, n) : by_type(e);
-	int r = sql ? ctl_query(e->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
+	int r = sql ? ctl_query(e->client, sql, NULL, 0, CTL_LONG_MS, &cursor) : XT_ENOMEM;
 	free(sql);
 	free(by);
 	if (r != XT_OK)

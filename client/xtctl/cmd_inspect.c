@@ -15,7 +15,6 @@
 #include "text.h"
 #include "where.h"
 
-#define LONG_MS	 86400000
 #define AT_ONCE	 60 /* columns that one statement looks at */
 #define FEW_ROWS 10 /* below that a column that never changes tells nothing */
 
@@ -128,7 +127,7 @@ static bool all_are_numbers(struct inspection *s, const struct relation_column *
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = sql ? ctl_query(s->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
+	int r = sql ? ctl_query(s->client, sql, NULL, 0, CTL_LONG_MS, &cursor) : XT_ENOMEM;
 	free(sql);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
@@ -271,7 +270,7 @@ static int look_at_columns(struct inspection *s, size_t from, size_t to)
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = sql ? ctl_query(s->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
+	int r = sql ? ctl_query(s->client, sql, NULL, 0, CTL_LONG_MS, &cursor) : XT_ENOMEM;
 	free(sql);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);

@@ -103,7 +103,7 @@ static int run_bar(struct ctl *ctl)
 	return plot_run(ctl, plot_bar);
 }
 
-#define ROWS_OPTIONS (OPT_TABLE | OPT_TRACK_ID | OPT_WHERE)
+#define ROWS_OPTIONS (OPT_TABLE | OPT_TRACK_ID | OPT_FILTER)
 
 static const struct command hist_command = {
 	.name = "plot hist",
@@ -144,8 +144,7 @@ static const struct command line_command = {
 	.usage = "[COLUMN_X] COLUMN_Y",
 	.summary = "the mean of one column at each value of another, or one row by row",
 	.help = "With COLUMN_X the rows must be sorted. Without it rows are taken as they are stored, those "
-		"of each "
-		"group on their own.",
+		"of each group on their own.",
 	.examples = (const struct example[]){{"how the ratio grows with the level",
 					      "plot line demo.db level ratio --by codec"},
 					     {0}},
@@ -162,8 +161,7 @@ static const struct command box_command = {
 	.usage = "COLUMN",
 	.summary = "quartiles and tails of groups, a line each",
 	.help = "The box reaches from the first to the third quartile, with the median in it; the lines out "
-		"of it to the\n"
-		"5th and the 95th percentile; the dots are the least and the largest value.",
+		"of it to the 5th and the 95th percentile; the dots are the least and the largest value.",
 	.examples = (const struct example[]){{"the speeds of the codecs side by side",
 					      "plot box demo.db compress_mb_s --log-x --by codec"},
 					     {0}},

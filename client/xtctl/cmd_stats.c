@@ -6,6 +6,7 @@
 
 #include "describe.h"
 #include "sql.h"
+#include "where.h"
 
 /* ---- describe --------------------------------------------------------- */
 
@@ -61,20 +62,21 @@ static int describe(struct ctl *ctl, xt_client *client)
 {
 	const struct describe_options *o = ctl->own;
 	struct relation rel = {0};
-	struct selection sel = {0};
-	struct describe d = {.ctl = ctl, .client = client, .rel = &rel, .sel = &sel};
+	char *where = NULL;
+	struct describe d = {.ctl = ctl, .client = client, .rel = &rel};
 
 	int status = read_quantiles(ctl, o->quantiles, &d);
 	if (status == CTL_OK)
 		status = relation_open(ctl, client, &rel);
 	if (status == CTL_OK)
-		status = selection_open(ctl, &rel, &sel);
+		status = where_make(&rel, ctl->options.track_id, &ctl->options.filter, &where);
 	if (status == CTL_OK)
 		status = find_columns(&d, o);
+	d.where = where;
 	if (status == CTL_OK)
 		status = describe_columns(&d);
 	free(d.columns);
-	selection_done(&sel);
+	free(where);
 	relation_done(&rel);
 	return status;
 }
@@ -107,24 +109,24 @@ static char *ends_sql(const struct ctl *ctl, const struct relation *rel, const c
 static int print_ends(struct ctl *ctl, xt_client *client, const char *order)
 {
 	struct relation rel = {0};
-	struct selection sel = {0};
+	char *where = NULL;
 	xt_cursor *cursor = NULL;
 	const struct relation_column *column = NULL;
 	char *sql = NULL;
 
 	int status = relation_open(ctl, client, &rel);
 	if (status == CTL_OK)
-		status = selection_open(ctl, &rel, &sel);
+		status = where_make(&rel, ctl->options.track_id, &ctl->options.filter, &where);
 	if (status == CTL_OK && !(column = relation_column(&rel, ctl->args[0])))
 		status = CTL_FAILED;
 	if (status == CTL_OK) {
-		sql = ends_sql(ctl, &rel, sel.where, column->name, order);
-		int r = selection_query(&sel, client, sql, &cursor);
+		sql = ends_sql(ctl, &rel, where, column->name, order);
+		int r = ctl_summarise(client, sql, &cursor);
 		status = r == XT_OK ? ctl_print(ctl, client, cursor) : ctl_fail(ctl, client, r);
 	}
 	xt_cursor_close(cursor);
 	free(sql);
-	selection_done(&sel);
+	free(where);
 	relation_done(&rel);
 	return status;
 }
@@ -171,8 +173,8 @@ static const struct command describe_command = {
 		"Other columns: how many different values, the most frequent one, and the lengths in "
 		"characters.\n"
 		"One pass in constant memory: of more than 262,144 values quantiles are approximate, off by "
-		"less\n"
-		"than 0.03 % in rank; of more than 8,192 different values their number is, off by 1 % or so.",
+		"less than 0.03 % in rank; of more than 8,192 different values their number is, off by 1 % "
+		"or so.",
 	.examples =
 		(const struct example[]){
 			{"the figures of two columns",
@@ -182,7 +184,7 @@ static const struct command describe_command = {
 			 "0.05,0.5,0.95"},
 			{0},
 		},
-	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_WHERE,
+	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER,
 	.own = describe_own,
 	.own_size = sizeof(struct describe_options),
 	.own_preset = &describe_preset,
@@ -197,7 +199,7 @@ static const struct command top_command = {
 	.examples =
 		(const struct example[]){{"the three best compressed files", "stats top demo.db ratio -n 3"},
 					 {0}},
-	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID | OPT_WHERE,
+	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER,
 	.least = 1,
 	.most = 1,
 	.run = stats_top,
@@ -211,7 +213,7 @@ static const struct command bottom_command = {
 	.examples =
 		(const struct example[]){{"the slowest compression", "stats bottom demo.db compress_mb_s"},
 					 {0}},
-	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID | OPT_WHERE,
+	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER,
 	.least = 1,
 	.most = 1,
 	.run = stats_bottom,

@@ -16,7 +16,6 @@
 #include "text.h"
 #include "where.h"
 
-#define LONG_MS	  86400000
 #define MOST_KEYS 64 /* columns that tell executions apart */
 
 struct validate_options {
@@ -102,7 +101,7 @@ static int ask(struct validation *v, char *sql, void take(struct validation *v, 
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = sql ? ctl_query(v->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
+	int r = sql ? ctl_query(v->client, sql, NULL, 0, CTL_LONG_MS, &cursor) : XT_ENOMEM;
 	free(sql);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
@@ -354,7 +353,7 @@ static int look_at_versions(struct validation *v)
 			continue;
 		char *sql = sql_format("SELECT count(DISTINCT %n) FROM %n WHERE %s", c->name, v->rel.name,
 				       v->where);
-		int r = sql ? ctl_query(v->client, sql, NULL, 0, LONG_MS, &cursor) : XT_ENOMEM;
+		int r = sql ? ctl_query(v->client, sql, NULL, 0, CTL_LONG_MS, &cursor) : XT_ENOMEM;
 		free(sql);
 		if (r == XT_OK)
 			r = ctl_next(cursor, &row);

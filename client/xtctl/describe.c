@@ -193,7 +193,7 @@ static char *batch_sql(const struct describe *d, const struct batch *b,
 		fputs("SELECT NULL", f);
 	for (size_t i = 0; i < b->n; i++)
 		put(f, d, b->columns[i], b->exact);
-	sql_print(f, " FROM %n WHERE %s", d->rel->name, d->sel->where);
+	sql_print(f, " FROM %n WHERE %s", d->rel->name, d->where);
 	if (d->by)
 		fputs(" GROUP BY 1", f);
 	if (fclose(f) == 0)
@@ -233,7 +233,7 @@ static int each_row(struct summaries *s, const struct batch *b, char *sql,
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = selection_query(s->d->sel, s->d->client, sql, &cursor);
+	int r = ctl_summarise(s->d->client, sql, &cursor);
 	free(sql);
 	while (r == XT_OK && *ret_status == CTL_OK && s->d->ctl->out.error == 0 &&
 	       (r = ctl_next(cursor, &row)) == XT_OK)
@@ -282,8 +282,8 @@ static int print_with_top(struct summaries *s, const struct relation_column *c, 
 	char *sql = sql_format("SELECT CASE typeof(%n) WHEN 'text' THEN substr(%n, 1, " TOP_CHARS
 			       ") ELSE %n END, count(*)"
 			       " FROM %n WHERE %n IS NOT NULL AND %s GROUP BY %n ORDER BY 2 DESC, 1 LIMIT 1",
-			       c->name, c->name, c->name, d->rel->name, c->name, d->sel->where, c->name);
-	int r = selection_query(d->sel, d->client, sql, &cursor);
+			       c->name, c->name, c->name, d->rel->name, c->name, d->where, c->name);
+	int r = ctl_summarise(d->client, sql, &cursor);
 	free(sql);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
@@ -346,8 +346,8 @@ static int look_for_numbers(const struct describe *d, bool *number)
 			fputs(", NULL", f);
 		else
 			sql_print(f, ", max(typeof(%n) IN ('integer', 'real'))", d->columns[i]->name);
-	sql_print(f, " FROM %n WHERE %s", d->rel->name, d->sel->where);
-	int r = fclose(f) == 0 ? selection_query(d->sel, d->client, sql, &cursor) : XT_ENOMEM;
+	sql_print(f, " FROM %n WHERE %s", d->rel->name, d->where);
+	int r = fclose(f) == 0 ? ctl_summarise(d->client, sql, &cursor) : XT_ENOMEM;
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
 	for (size_t i = 0; i < d->n && r == XT_OK; i++)

@@ -5,7 +5,7 @@
 #ifndef XTCTL_DESCRIBE_H
 #define XTCTL_DESCRIBE_H
 
-#include "selection.h"
+#include "relation.h"
 
 #define DESCRIBE_QUANTILES 16 /* most of them */
 
@@ -13,7 +13,7 @@ struct describe {
 	struct ctl *ctl;
 	xt_client *client;
 	const struct relation *rel;
-	const struct selection *sel;
+	const char *where;			/* of SQL: the rows that are looked at */
 	const struct relation_column **columns; /* borrowed: n of them */
 	size_t n;
 	const struct relation_column *by; /* a summary for each of its values; NULL: one of all rows */

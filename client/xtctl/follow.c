@@ -9,8 +9,7 @@
 #include "sql.h"
 #include "where.h"
 
-#define LONG_MS	   86400000 /* what a page may take: rows that are looked for can be rare */
-#define MOST_TRIES 20	    /* to go on after a failure that may pass, without a row in between */
+#define MOST_TRIES 20 /* to go on after a failure that may pass, without a row in between */
 
 /* The table's epoch, up to which row it is known, its highest row, and which database it is. ?1: the table,
  * ?2, ?3: the epoch and row up to which it was known. */
@@ -152,7 +151,7 @@ static int ask(struct follow *f, const char *sql, int64_t second, int64_t third,
 {
 	const xt_value args[] = {xt_text(f->table), xt_int(second), xt_int(third)};
 
-	return ctl_query(f->client, sql, args, 3, LONG_MS, ret);
+	return ctl_query(f->client, sql, args, 3, CTL_LONG_MS, ret);
 }
 
 /* ---- printing --------------------------------------------------------- */

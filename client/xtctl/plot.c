@@ -123,7 +123,7 @@ static int draw_it(struct ctl *ctl, xt_client *client, int draw(struct plot *p))
 
 	int status = relation_open(ctl, client, &p.rel);
 	if (status == CTL_OK)
-		status = selection_open(ctl, &p.rel, &p.sel);
+		status = where_make(&p.rel, ctl->options.track_id, &ctl->options.filter, &p.where);
 	if (status == CTL_OK)
 		status = find_columns(&p);
 	if (status == CTL_OK)
@@ -133,7 +133,7 @@ static int draw_it(struct ctl *ctl, xt_client *client, int draw(struct plot *p))
 		status = draw(&p);
 	}
 	plot_groups_done(&p);
-	selection_done(&p.sel);
+	free(p.where);
 	relation_done(&p.rel);
 	return status;
 }
@@ -151,7 +151,7 @@ int plot_run(struct ctl *ctl, int draw(struct plot *p))
 
 int plot_query(const struct plot *p, const char *sql, xt_cursor **ret)
 {
-	int r = selection_query(&p->sel, p->client, sql, ret);
+	int r = ctl_summarise(p->client, sql, ret);
 
 	return r == XT_OK ? CTL_OK : ctl_fail(p->ctl, p->client, r);
 }
@@ -244,8 +244,7 @@ static char *range_sql(const struct plot *p)
 	FILE *f = x_usable && y_usable ? open_memstream(&sql, &size) : NULL;
 
 	if (f) {
-		sql_print(f, "SELECT (SELECT count(*) FROM %n WHERE %s), count(*)", p->rel.name,
-			  p->sel.where);
+		sql_print(f, "SELECT (SELECT count(*) FROM %n WHERE %s), count(*)", p->rel.name, p->where);
 		sql_print(f, ", min(%n), max(%n), max(typeof(%n) = 'real')", x, x, x);
 		if (p->y)
 			sql_print(f, ", min(%n), max(%n), max(typeof(%n) = 'real')", y, y, y);
@@ -255,8 +254,7 @@ static char *range_sql(const struct plot *p)
 			sql_print(f, ", avg(%n), stddev(%n), approx_quantile(%n, 0.5)", x, x, x);
 		else
 			fputs(", NULL, NULL, NULL", f);
-		sql_print(f, " FROM %n WHERE %s AND %s AND %s", p->rel.name, p->sel.where, x_usable,
-			  y_usable);
+		sql_print(f, " FROM %n WHERE %s AND %s AND %s", p->rel.name, p->where, x_usable, y_usable);
 		if (fclose(f) != 0) {
 			free(sql);
 			sql = NULL;

@@ -6,7 +6,7 @@
 
 #include "canvas.h"
 #include "frame.h"
-#include "selection.h"
+#include "where.h"
 
 struct plot_options {
 	const char *by, *stat, *title, *pch, *colour; /* NULL: not given */
@@ -28,7 +28,7 @@ struct plot {
 	xt_client *client;
 	const struct plot_options *o;
 	struct relation rel;
-	struct selection sel;
+	char *where;			     /* owned: of SQL: the rows that are looked at */
 	const struct relation_column *x, *y; /* y NULL: one column is drawn */
 	const struct relation_column *by;    /* NULL: all rows together */
 	size_t width, height; /* characters of the whole picture, and of what is inside of it */

@@ -127,7 +127,7 @@ static char *box_sql(const struct plot *p, const char *usable)
 
 	return sql_format("SELECT approx_quantile(%n, '[0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]'), %n FROM %n "
 			  "WHERE %s AND %s%s",
-			  x, p->by ? p->by->name : x, p->rel.name, p->sel.where, usable,
+			  x, p->by ? p->by->name : x, p->rel.name, p->where, usable,
 			  p->by ? " GROUP BY 2" : "");
 }
 
@@ -239,7 +239,7 @@ static char *bar_sql(const struct plot *p, const struct stat *stat, const char *
 
 	if (value && error)
 		sql = sql_format("SELECT %s, %n, %s FROM %n WHERE %s AND %s GROUP BY 2", value, p->by->name,
-				 error, p->rel.name, p->sel.where, usable);
+				 error, p->rel.name, p->where, usable);
 	free(value);
 	free(error);
 	return sql;

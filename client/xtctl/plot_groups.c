@@ -90,7 +90,7 @@ int plot_groups_read(struct plot *p, const char *usable, size_t most)
 	char *sql = sql_format(
 		"SELECT * FROM (SELECT %n, count(*), count(*) OVER () FROM %n WHERE %s AND %s GROUP BY 1"
 		" ORDER BY 2 DESC, 1 LIMIT %s) ORDER BY 1",
-		p->by->name, p->rel.name, p->sel.where, usable, limit);
+		p->by->name, p->rel.name, p->where, usable, limit);
 	int status = plot_query(p, sql, &cursor);
 	free(sql);
 	while (status == CTL_OK && plot_next(p, cursor, &row, &status)) {

@@ -110,10 +110,10 @@ static char *counts_sql(const struct hist *h)
 	snprintf(bins, sizeof(bins), "%.17g, %.17g, %zu", h->low, h->high, h->bins);
 	if (usable && p->by)
 		sql = sql_format("SELECT histogram(%s(%n), %s), %n FROM %n WHERE %s AND %s GROUP BY 2", log,
-				 p->x->name, bins, p->by->name, p->rel.name, p->sel.where, usable);
+				 p->x->name, bins, p->by->name, p->rel.name, p->where, usable);
 	else if (usable)
 		sql = sql_format("SELECT histogram(%s(%n), %s) FROM %n WHERE %s AND %s", log, p->x->name,
-				 bins, p->rel.name, p->sel.where, usable);
+				 bins, p->rel.name, p->where, usable);
 	free(usable);
 	return sql;
 }

@@ -145,7 +145,7 @@ int plot_scatter(struct plot *p)
 	if (status == CTL_OK) {
 		const char *by = p->by ? p->by->name : p->x->name;
 		sql = sql_format("SELECT %n, %n, %n FROM %n WHERE %s AND %s", p->y->name, p->x->name, by,
-				 p->rel.name, p->sel.where, usable);
+				 p->rel.name, p->where, usable);
 		status = draw_points(&s, sql, p->x->name, p->y->name);
 	}
 	free(sql);
@@ -169,7 +169,7 @@ static int numbered_line(struct points *s, const char *usable)
 	s->range.x_max = (double)s->longest;
 	s->range.x_whole = true;
 	char *sql = sql_format("SELECT %n, NULL, %n FROM %n WHERE %s AND %s", p->y->name, by, p->rel.name,
-			       p->sel.where, usable);
+			       p->where, usable);
 	int status = draw_points(s, sql, p->by ? "row of the group" : "row", p->y->name);
 	free(sql);
 	return status;
@@ -200,7 +200,7 @@ static int mean_line(struct points *s, const char *usable)
 	char *name = NULL,
 	     *sql = sql_format("SELECT avg(%n) AS y, %n AS x, %n AS g FROM %n WHERE %s AND %s GROUP BY 3, 2",
 			       p->y->name, p->x->name, p->by ? p->by->name : p->x->name, p->rel.name,
-			       p->sel.where, usable);
+			       p->where, usable);
 
 	int status = sql ? mean_range(s, sql) : ctl_no_memory(p->ctl);
 	if (status == CTL_OK && s->means && asprintf(&name, "mean of %s", p->y->name) < 0)

@@ -16,6 +16,12 @@ int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n
 	return r;
 }
 
+int ctl_summarise(xt_client *client, const char *sql, xt_cursor **ret)
+{
+	*ret = NULL;
+	return sql ? ctl_query(client, sql, NULL, 0, CTL_LONG_MS, ret) : XT_ENOMEM;
+}
+
 int ctl_next(xt_cursor *cursor, const xt_value **ret_row)
 {
 	int r;

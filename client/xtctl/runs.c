@@ -7,7 +7,6 @@
 #include "sql.h"
 #include "where.h"
 
-#define LONG_MS	   86400000 /* rows of a table may be counted */
 #define MOST_WHERE 32
 #define MOST_NAMES 5 /* of runs that a word could mean, that are told */
 
@@ -53,7 +52,7 @@ static int collect(const struct ctl *ctl, xt_client *client, char *sql, const xt
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = sql ? ctl_query(client, sql, args, n, LONG_MS, &cursor) : XT_ENOMEM;
+	int r = sql ? ctl_query(client, sql, args, n, CTL_LONG_MS, &cursor) : XT_ENOMEM;
 	while (r == XT_OK && ret->n <= MOST_NAMES && (r = ctl_next(cursor, &row)) == XT_OK)
 		if (row[0].type == XT_T_TEXT && (ret->names[ret->n] = strndup(row[0].as.text, row[0].n)))
 			ret->n++;
@@ -192,7 +191,7 @@ static int check_key(const struct ctl *ctl, xt_client *client, const char *prefi
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	int r = sql ? ctl_query(client, sql, &arg, 1, LONG_MS, &cursor) : XT_ENOMEM;
+	int r = sql ? ctl_query(client, sql, &arg, 1, CTL_LONG_MS, &cursor) : XT_ENOMEM;
 	free(sql);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
@@ -292,7 +291,7 @@ int runs_list(struct ctl *ctl, xt_client *client, const struct runs_filter *filt
 		status = ctl_no_memory(ctl);
 	if (status == CTL_OK) {
 		sql = make_list(ctl, prefix, filter, conditions);
-		int r = sql ? ctl_query(client, sql, c.args, c.n_args, LONG_MS, &cursor) : XT_ENOMEM;
+		int r = sql ? ctl_query(client, sql, c.args, c.n_args, CTL_LONG_MS, &cursor) : XT_ENOMEM;
 		status = r == XT_OK	  ? ctl_print(ctl, client, cursor)
 			 : r == XT_ENOMEM ? ctl_no_memory(ctl)
 					  : ctl_fail(ctl, client, r);

@@ -117,6 +117,12 @@ int ctl_no_memory(const struct ctl *ctl);
 int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n, int timeout_ms,
 	      xt_cursor **ret) __attribute__((warn_unused_result));
 
+/* What a statement that goes through whole tables may take: Ctrl-C ends it. */
+#define CTL_LONG_MS 86400000
+
+/* The same without arguments and in as much time as it takes; sql NULL: out of memory. */
+int ctl_summarise(xt_client *client, const char *sql, xt_cursor **ret) __attribute__((warn_unused_result));
+
 /* xt_cursor_next(), made again where ctl_again(). */
 int ctl_next(xt_cursor *cursor, const xt_value **ret_row) __attribute__((warn_unused_result));
 
