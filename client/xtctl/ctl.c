@@ -123,6 +123,10 @@ int ctl_fail(const struct ctl *ctl, const xt_client *client, int status)
 		if (strcmp(remedies[i].code, xt_error_code(client)) == 0)
 			return ctl_error(ctl, "%s; '%s %s' %s", message, ctl->program, remedies[i].command,
 					 remedies[i].does);
+	if (strstr(message, "no such function"))
+		return ctl_error(ctl,
+				 "%s; where this program is newer than the daemon, '%s restart DB' helps",
+				 message, ctl->program);
 	if (ctl_no_table(client) && !asks)
 		return ctl_error(ctl, "%s; '%s ls DB' lists the tables", message, ctl->program);
 	return ctl_error(ctl, "%s", message);
