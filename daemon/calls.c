@@ -27,7 +27,7 @@ int calls_begin(struct work *w, const struct params_call_begin *p, struct xt_err
 		return -1;
 	sqlite3_bind_int64(st, 3, (int64_t)p->call);
 	store_bind(st, 4, p->track_id);
-	store_bind(st, 5, HAS_PARAM(p, call_begin, table) ? p->table : span_str("events"));
+	store_bind(st, 5, table_or_events(HAS_PARAM(p, call_begin, table), p->table));
 	sqlite3_bind_int64(st, 6, HAS_PARAM(p, call_begin, time) ? p->time : w->store->now_us());
 	sqlite3_bind_blob64(st, 7, p->row.data, p->row.len, SQLITE_STATIC);
 	if (HAS_PARAM(p, call_begin, key) && HAS_PARAM(p, call_begin, token)) {

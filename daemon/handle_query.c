@@ -266,7 +266,7 @@ static const char plain_columns_sql[] = "SELECT name, type, name FROM pragma_tab
 int handle_columns(struct cursor *c, const struct params_columns *p, struct result_columns *ret,
 		   struct xt_err *err)
 {
-	struct span table = HAS_PARAM(p, columns, table) ? p->table : span_str("events");
+	struct span table = table_or_events(HAS_PARAM(p, columns, table), p->table);
 	static const char *const keys[] = {"name", "type", "key"};
 	sqlite3_stmt *st = NULL;
 	char hint[HINT_SIZE];

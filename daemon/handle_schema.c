@@ -6,19 +6,8 @@
 #include "rules.h"
 #include "suspects.h"
 
-#define TABLE_OF(p, method) (HAS_PARAM(p, method, table) ? (p)->table : span_str("events"))
+#define TABLE_OF(p, method) table_or_events(HAS_PARAM(p, method, table), (p)->table)
 #define SHOWN(s)	    (int)((s).len < 100 ? (s).len : 100), (const char *)(s).data
-
-static struct table *there(struct work *w, struct span name, struct xt_err *err)
-{
-	struct table *t = table_find(w->store, name, err);
-
-	if (t && t->absent) {
-		xt_err_set(err, XT_E_no_such_table, "table", "there is no table '%.100s'", t->name);
-		return NULL;
-	}
-	return t;
-}
 
 /* The column of that name, or else of that key; -1. */
 static long find(const struct table *t, struct span name)
@@ -94,7 +83,7 @@ int handle_schema_rename(struct work *w, const struct params_schema_rename *p,
 			 struct result_schema_rename *ret, struct xt_err *err)
 {
 	struct warnings warnings = {w->events};
-	struct table *t = there(w, TABLE_OF(p, schema_rename), err);
+	struct table *t = table_existing(w->store, TABLE_OF(p, schema_rename), err);
 	struct rename_report report;
 
 	if (!t)
@@ -120,7 +109,7 @@ int handle_schema_rename(struct work *w, const struct params_schema_rename *p,
 int handle_schema_alias(struct work *w, const struct params_schema_alias *p, struct result_schema_alias *ret,
 			struct xt_err *err)
 {
-	struct table *t = there(w, TABLE_OF(p, schema_alias), err);
+	struct table *t = table_existing(w->store, TABLE_OF(p, schema_alias), err);
 	bool add = HAS_PARAM(p, schema_alias, column);
 	char name[IDENT_SIZE];
 
@@ -181,7 +170,7 @@ static int accept_beforehand(struct work *w, const struct table *t, const char *
 int handle_schema_accept(struct work *w, const struct params_schema_accept *p,
 			 struct result_schema_accept *ret, struct xt_err *err)
 {
-	struct table *t = there(w, TABLE_OF(p, schema_accept), err);
+	struct table *t = table_existing(w->store, TABLE_OF(p, schema_accept), err);
 	const char *other = NULL;
 
 	if (!t)
@@ -207,7 +196,7 @@ int handle_schema_freeze(struct work *w, const struct params_schema_freeze *p,
 			 struct result_schema_freeze *ret, struct xt_err *err)
 {
 	bool thaw = HAS_PARAM(p, schema_freeze, thaw) && p->thaw;
-	struct table *t = there(w, TABLE_OF(p, schema_freeze), err);
+	struct table *t = table_existing(w->store, TABLE_OF(p, schema_freeze), err);
 
 	if (!t)
 		return -1;

@@ -4,7 +4,7 @@
 
 int handle_wait(struct loop_call *c, const struct params_wait *p, struct result_wait *ret, struct xt_err *err)
 {
-	struct span table = HAS_PARAM(p, wait, table) ? p->table : span_str("events");
+	struct span table = table_or_events(HAS_PARAM(p, wait, table), p->table);
 	bool timed = HAS_PARAM(p, wait, wait_ms);
 	uint64_t until = timed ? server_now_ms(c->server) + p->wait_ms : SERVER_NEVER;
 

@@ -28,4 +28,10 @@ void ident_quote(struct buf *out, const char *name);
 /* A random run name of two words and four digits, at most 64 bytes. */
 void ident_run_name(char ret[64]);
 
+/* The table that a message means: `events` where it names none. */
+static inline struct span table_or_events(bool has, struct span name)
+{
+	return has ? name : span_str("events");
+}
+
 #endif

@@ -92,6 +92,17 @@ struct run *runs_find(struct store *s, struct span track_id, struct xt_err *err)
 	return run;
 }
 
+struct run *runs_known(struct store *s, struct span track_id, struct xt_err *err)
+{
+	struct run *run = runs_find(s, track_id, err);
+
+	if (run && !run->known) {
+		xt_err_set(err, XT_E_no_such_run, "track_id", "there is no run '%.100s'", run->track_id);
+		return NULL;
+	}
+	return run;
+}
+
 static void bind_text_or_null(sqlite3_stmt *st, int i, const char *text)
 {
 	if (text && text[0])

@@ -28,6 +28,9 @@ void runs_trim(struct run_cache *c);
 /* The run, looked up in xt_runs at the first time. NULL with the error set. */
 struct run *runs_find(struct store *s, struct span track_id, struct xt_err *err);
 
+/* The same; that there is none is an error too. */
+struct run *runs_known(struct store *s, struct span track_id, struct xt_err *err);
+
 /* What a new run's row says besides its name. */
 struct run_start {
 	int64_t time_us;		 /* when it started */

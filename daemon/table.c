@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "hint.h"
 #include "rules.h"
 
 #define MAX_TABLES 256
@@ -398,5 +399,18 @@ struct table *table_find(struct store *s, struct span name, struct xt_err *err)
 	memmove(s->tables + 1, s->tables, s->n_tables * sizeof(struct table *));
 	s->tables[0] = t;
 	s->n_tables++;
+	return t;
+}
+
+struct table *table_existing(struct store *s, struct span name, struct xt_err *err)
+{
+	struct table *t = table_find(s, name, err);
+	char hint[HINT_SIZE];
+
+	if (t && t->absent) {
+		xt_err_set(err, XT_E_no_such_table, "table", "there is no table '%.100s'%s", t->name,
+			   hint_for_table(s->db, span_str(t->name), hint));
+		return NULL;
+	}
 	return t;
 }

@@ -80,6 +80,9 @@ struct warnings {
  * refused, a view, or trouble. */
 struct table *table_find(struct store *s, struct span name, struct xt_err *err);
 
+/* The same; that there is none is an error too, which says what may be meant. */
+struct table *table_existing(struct store *s, struct span name, struct xt_err *err);
+
 /* Forgets all tables; statements with them. */
 void tables_drop(struct store *s);
 
