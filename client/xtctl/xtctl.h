@@ -38,6 +38,7 @@ struct command {
 	const void *own_preset;		    /* such a struct to begin with; NULL: zeroed */
 	int least, most;		    /* arguments after the database; most -1: any number */
 	bool apart;			    /* works on no database */
+	bool engines;			    /* --engine means something to it */
 	const struct command *const *parts; /* of a group: its commands, ended by NULL, of which the first is
 					       meant when none is named; it has no options itself then */
 	bool (*is_arg)(
