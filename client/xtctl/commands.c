@@ -6,7 +6,8 @@
 
 /* Each stands at the end of the file that is named for it. */
 extern const struct command assets_command, audit_command, backup_command, cache_command, check_command,
-	columns_command, compact_command, compare_command, completion_command, config_command, delete_command, diff_command, down_command, errors_command, export_command, head_command,
+	columns_command, compact_command, compare_command, completion_command, config_command, copy_command,
+	delete_command, diff_command, down_command, errors_command, export_command, head_command,
 	import_command, inspect_command, log_command, ls_command, plot_command, restart_command, runs_command,
 	schema_command, set_command, show_command, snapshot_command, spool_command, sql_command,
 	stats_command, status_command, tail_command, up_command, validate_command, watch_command;
@@ -26,7 +27,7 @@ static const struct command *const judge[] = {&inspect_command,
 static const struct command *const change[] = {
 	&log_command, &set_command, &delete_command, &schema_command, &assets_command, &cache_command, NULL};
 
-static const struct command *const files[] = {&export_command, &import_command, NULL};
+static const struct command *const files[] = {&export_command, &import_command, &copy_command, NULL};
 
 static const struct command *const keep[] = {&backup_command, &snapshot_command, &check_command,
 					     &audit_command,  &compact_command,	 NULL};
