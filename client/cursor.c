@@ -293,6 +293,13 @@ static int lost(struct xt_cursor *cur)
 			   "ask it again");
 }
 
+static int send_fetch(struct xt_cursor *cur)
+{
+	struct params_fetch p = {.cursor = cur->id};
+
+	return call_send(cur->client, METHOD_fetch, &p, &cur->fetching);
+}
+
 static int take_page(struct xt_cursor *cur)
 {
 	struct xt_client *c = cur->client;
@@ -305,13 +312,17 @@ static int take_page(struct xt_cursor *cur)
 	if (wire_decode(&proto_method(METHOD_fetch)->result, buf_span(&cur->page), &f, &err) < 0)
 		return client_fail(c, XT_EPROTOCOL, "the daemon's answer: %s", err.message);
 	cur->open = !f.done;
-	return cursor_rows(cur, f.rows);
+	int r = cursor_rows(cur, f.rows);
+	/* Who took a second page takes a third: the daemon makes it while this one is read. Not to get it
+	 * sent is no failure yet. */
+	if (r == XT_OK && cur->open)
+		cur->waiting = send_fetch(cur) == XT_OK;
+	return r;
 }
 
 /* XT_EINTR leaves the request listed, so that the next call goes on waiting for the same page. */
 static int next_page(struct xt_cursor *cur)
 {
-	struct params_fetch p = {.cursor = cur->id};
 	struct xt_client *c = cur->client;
 	int r = XT_OK;
 
@@ -321,7 +332,7 @@ static int next_page(struct xt_cursor *cur)
 	if (!answered && (c->epoch != cur->epoch || c->fd < 0))
 		return lost(cur);
 	if (!cur->waiting) {
-		r = call_send(c, METHOD_fetch, &p, &cur->fetching);
+		r = send_fetch(cur);
 		if (r != XT_OK)
 			return r;
 		cur->waiting = true;

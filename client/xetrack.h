@@ -641,9 +641,10 @@ XT_API size_t xt_cursor_columns(const xt_cursor *cursor);
 XT_API const char *xt_cursor_name(const xt_cursor *cursor, size_t column);
 XT_API const char *xt_cursor_type(const xt_cursor *cursor, size_t column);
 
-/* Steps to the next row: XT_OK, XT_DONE or an error. *ret_row has xt_cursor_columns() values that
- * live until the next call on the cursor; text is not NUL-terminated. XT_EINTR: a signal came
- * while waiting; call again, or close the cursor, which cancels the statement in the daemon. */
+/* Steps to the next row: XT_OK, XT_DONE or an error. Rows come in pages; from the second page on, the next
+ * one is on its way while a page is read. *ret_row has xt_cursor_columns() values that live until the next
+ * call on the cursor; text is not NUL-terminated. XT_EINTR: a signal came while waiting; call again, or close
+ * the cursor, which cancels the statement in the daemon. */
 XT_API int xt_cursor_next(xt_cursor *cursor, const xt_value **ret_row);
 
 /* Ends the query, cancelling it when rows are left, and frees the cursor. NULL is allowed. */

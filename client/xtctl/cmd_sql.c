@@ -1,12 +1,13 @@
 #include "xtctl.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "copy.h"
 #include "lines.h"
+#include "newfile.h"
+#include "sql_duck.h"
 #include "value.h"
 
 #define MOST_BYTES 1000000 /* of a statement: the protocol's MAX_SQL */
@@ -87,27 +88,27 @@ static int timeout_ms(const struct ctl *ctl)
 static int run_copy(const struct ctl *ctl, const struct copy *copy, const xt_client *client,
 		    xt_cursor *cursor)
 {
-	struct out file;
+	struct newfile file;
+	struct out out;
+	char why[NEWFILE_ERROR_BYTES];
 
-	int fd = open(copy->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return ctl_error(ctl, "cannot write '%s': %s", copy->file, strerror(errno));
-	if (out_open(&file, fd, ctl_stop_flag()) < 0) {
-		close(fd);
+	/* As DuckDB does: a file that is there is replaced. */
+	if (newfile_begin(&file, copy->file, true, why, sizeof(why)) < 0)
+		return ctl_error(ctl, "%s", why);
+	if (out_open(&out, file.fd, ctl_stop_flag()) < 0) {
+		(void)!newfile_end(&file, false, why, sizeof(why));
 		return ctl_no_memory(ctl);
 	}
-	int status = ctl_print_to(ctl, &file, &copy->how, client, cursor);
-	int error = out_close(&file);
-	if (close(fd) < 0 && error == 0)
-		error = errno;
+	int status = ctl_print_to(ctl, &out, &copy->how, client, cursor);
+	int error = out_close(&out);
 	if (error == EINTR)
 		status = CTL_INTERRUPTED;
 	else if (error && status == CTL_OK)
 		status = ctl_error(ctl, "cannot write '%s': %s", copy->file, strerror(error));
+	if (newfile_end(&file, status == CTL_OK, why, sizeof(why)) < 0)
+		status = ctl_error(ctl, "%s", why);
 	if (status == CTL_OK)
 		ctl_note(ctl, "written to '%s'", copy->file);
-	else
-		ctl_note(ctl, "'%s' is incomplete", copy->file);
 	return status;
 }
 
@@ -149,27 +150,87 @@ static int run(struct ctl *ctl, xt_client *client, const struct statement *s, co
 	return status;
 }
 
-static int cmd_sql(struct ctl *ctl)
+/* ---- by which engine -------------------------------------------------- */
+
+enum engine { ENGINE_SQLITE, ENGINE_DUCKDB };
+
+static int find_engine(const struct ctl *ctl, enum engine *ret)
+{
+	const char *named = ctl->options.engine;
+
+	*ret = ENGINE_SQLITE;
+	if (named && strcmp(named, "duckdb") == 0)
+		*ret = ENGINE_DUCKDB;
+	else if (named && strcmp(named, "sqlite") != 0)
+		return ctl_usage(ctl, "no engine '%s'; there are sqlite and duckdb", named);
+	return CTL_OK;
+}
+
+static int run_duck(struct ctl *ctl, struct duck *duck, const struct statement *s)
 {
 	xt_options options = ctl_reading();
-	struct statement s = {0};
-	struct copy copy = {0};
-	char why[WHY_BYTES];
 	xt_client *client;
 
-	int status = read_args(ctl, &s);
+	int status = ctl_open(ctl, &options, &client);
+	if (status == CTL_OK)
+		status = ctl_close(ctl, client, sql_duck(ctl, client, duck, s->sql, s->args, s->n));
+	return status;
+}
+
+static int run_sqlite(struct ctl *ctl, const struct statement *s, const struct copy *copy)
+{
+	xt_options options = ctl_reading();
+	xt_client *client;
+
+	int status = ctl_open(ctl, &options, &client);
+	return status == CTL_OK ? ctl_close(ctl, client, run(ctl, client, s, copy)) : status;
+}
+
+/* A COPY that is beyond us, DuckDB does where it is found, though nobody named it. */
+static int run_by(struct ctl *ctl, enum engine engine, const struct statement *s)
+{
+	struct copy copy = {0};
+	struct duck duck = {0};
+	char why[WHY_BYTES];
+	bool found = false;
+	int status;
+
+	int known = copy_parse(&copy, s->sql, why, sizeof(why));
+	if (engine == ENGINE_DUCKDB || (known < 0 && !ctl->options.engine))
+		found = duck_open(&duck, ctl_stop_flag()) == 0;
+	if (found)
+		status = run_duck(ctl, &duck, s);
+	else if (known < 0)
+		status =
+			duck.error[0] ? ctl_error(ctl, "%s; %s", why, duck.error) : ctl_error(ctl, "%s", why);
+	else if (engine == ENGINE_DUCKDB && !ctl->xt)
+		status = ctl_error(ctl, "%s", duck.error);
+	else {
+		/* The seed's users write --engine=duckdb wherever they go. */
+		if (engine == ENGINE_DUCKDB)
+			ctl_note(ctl, "%s; SQLite runs the statement", duck.error);
+		status = run_sqlite(ctl, s, &copy);
+	}
+	duck_close(&duck);
+	copy_done(&copy);
+	return status;
+}
+
+static int cmd_sql(struct ctl *ctl)
+{
+	struct statement s = {0};
+	enum engine engine;
+
+	int status = find_engine(ctl, &engine);
+	if (status == CTL_OK)
+		status = read_args(ctl, &s);
 	if (status == CTL_OK)
 		status = read_sql(ctl, &s.sql);
 	if (status == CTL_OK && s.sql[strspn(s.sql, " \t\r\n")] == '\0')
 		status = ctl_usage(ctl, "the statement is empty");
-	if (status == CTL_OK && copy_parse(&copy, s.sql, why, sizeof(why)) < 0)
-		status = ctl_error(ctl, "%s", why);
 	if (status == CTL_OK)
-		status = ctl_open(ctl, &options, &client);
-	if (status == CTL_OK)
-		status = ctl_close(ctl, client, run(ctl, client, &s, &copy));
+		status = run_by(ctl, engine, &s);
 	statement_done(&s);
-	copy_done(&copy);
 	return status;
 }
 
@@ -181,7 +242,11 @@ const struct command sql_command = {
 		"db.predictions.\n"
 		"--arg gives the value of the next ? and is typed as by 'log'. A statement that writes needs "
 		"--write, or to be called as xt. COPY (SELECT ...) TO 'FILE' (HEADER, DELIMITER ',', FORMAT "
-		"CSV) writes a file as DuckDB would, in CSV or, for FORMAT JSON, as one object a line.",
+		"CSV) writes a file as DuckDB would, in CSV or, for FORMAT JSON, as one object a line.\n"
+		"--engine duckdb has DuckDB's library run the statement, over the same rows, which it only "
+		"reads: its functions, its joins, COPY (SELECT ...) TO 'FILE.parquet', which needs no "
+		"--engine. "
+		"The library is libduckdb.so where the loader finds it, or where XETRACK_DUCKDB says.",
 	.examples =
 		(const struct example[]){
 			{"an average for each codec, as Markdown",
@@ -190,6 +255,7 @@ const struct command sql_command = {
 			 "sql demo.db 'SELECT count(*) FROM predictions WHERE size > ?' --arg 100000"},
 			{NULL, NULL}},
 	.options = OPT_ROWS | OPT_ARG | OPT_WRITE | OPT_TIMEOUT,
+	.engines = true,
 	.least = 1,
 	.most = 1,
 	.run = cmd_sql,

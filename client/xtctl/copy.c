@@ -210,12 +210,12 @@ int copy_parse(struct copy *ret, const char *statement, char *error, size_t size
 	if (ends_with(c.file, ".json") || ends_with(c.file, ".jsonl") || ends_with(c.file, ".ndjson"))
 		c.how.kind = FORMAT_JSONL;
 	const char *from = w.at;
-	if (sign(&w, '(') && options(&c, &w) < 0) {
+	/* Its name says Parquet, whatever comes: only DuckDB can do that. */
+	if (ends_with(c.file, ".parquet") || (sign(&w, '(') && options(&c, &w) < 0)) {
 		snprintf(error, size,
-			 "cannot do COPY's '%.100s': FORMAT CSV or JSON, HEADER and DELIMITER are known; "
-			 "another program "
-			 "can make other formats from those",
-			 from);
+			 "COPY TO '%.100s'%.100s is beyond SQLite, for which FORMAT CSV or JSON, HEADER and "
+			 "DELIMITER are known",
+			 c.file, from);
 		goto fail;
 	}
 	(void)sign(&w, ';');

@@ -89,6 +89,13 @@ static void csv_put(struct format *f, const xt_value *v)
 	}
 }
 
+static void csv_end(const struct format *f)
+{
+	if (f->options.crlf)
+		putc_unlocked('\r', f->out->file);
+	putc_unlocked('\n', f->out->file);
+}
+
 static void csv_head(struct format *f)
 {
 	for (size_t i = 0; i < f->n; i++) {
@@ -96,7 +103,7 @@ static void csv_head(struct format *f)
 			putc_unlocked(f->options.delimiter, f->out->file);
 		csv_put_text(f, f->names[i], strlen(f->names[i]));
 	}
-	putc_unlocked('\n', f->out->file);
+	csv_end(f);
 }
 
 static void csv_row(struct format *f, const xt_value *row)
@@ -106,7 +113,7 @@ static void csv_row(struct format *f, const xt_value *row)
 			putc_unlocked(f->options.delimiter, f->out->file);
 		csv_put(f, &row[i]);
 	}
-	putc_unlocked('\n', f->out->file);
+	csv_end(f);
 }
 
 /* ---- json ------------------------------------------------------------- */

@@ -21,6 +21,7 @@ bool format_find(const char *name, enum format_kind *ret_kind);
 struct format_options {
 	enum format_kind kind;
 	bool no_header; /* csv without its first line */
+	bool crlf;	/* csv ends its lines as RFC 4180 has it */
 	char delimiter; /* of csv; 0: a comma */
 	bool utf8;	/* tables may use more than ASCII */
 	int digits;	/* significant digits of reals in tables; 0: all. The other forms always have all */

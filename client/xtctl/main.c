@@ -206,7 +206,7 @@ static int run_command(struct ctl *ctl, int argc, char **argv)
 	if (status == CTL_OK && ctl->options.help)
 		help_command(&ctl->out, ctl->program, c);
 	else if (status == CTL_OK) {
-		if (ctl->options.engine)
+		if (ctl->options.engine && !c->engines)
 			ctl_note(ctl, "--engine=%s is ignored: xetrackd has one engine, SQLite",
 				 ctl->options.engine);
 		status = c->run(ctl);

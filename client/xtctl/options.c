@@ -74,7 +74,8 @@ static const struct shared {
 	{OPT_NO_HEADER,
 	 {"no-header", NULL, OPTION_FLAG, AT(no_header), "csv without the line of names", 0, 0}},
 	{OPT_ENGINE,
-	 {"engine", "NAME", OPTION_TEXT, AT(engine), "accepted and ignored: there is one engine", 0, 0}},
+	 {"engine", "NAME", OPTION_TEXT, AT(engine),
+	  "sql: duckdb or sqlite (sqlite); elsewhere accepted and ignored", 0, 0}},
 	{OPT_HELP, {"help", NULL, OPTION_FLAG, AT(help), "this text", 0, 0}},
 #undef AT
 };

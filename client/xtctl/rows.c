@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 
+#include "progress.h"
 #include "text.h"
+
+#define SHOW_EVERY 1000 /* rows between looks at the clock */
 
 int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n, int timeout_ms,
 	      xt_cursor **ret)
@@ -35,16 +38,22 @@ int ctl_next(xt_cursor *cursor, const xt_value **ret_row)
 /* ---- printing --------------------------------------------------------- */
 
 /* Rows until the end, a failure, or nobody reads them any more. The library's status. */
-static int copy_rows(struct format *f, struct out *out, xt_cursor *cursor)
+static int copy_rows(struct format *f, struct out *out, xt_cursor *cursor, struct progress *progress,
+		     uint64_t *ret_rows)
 {
 	const xt_value *row;
+	uint64_t rows = 0;
 	int r = XT_OK;
 
 	while (r == XT_OK && out->error == 0) {
 		r = ctl_next(cursor, &row);
 		if (r == XT_OK && format_row(f, row) < 0)
 			r = XT_ENOMEM;
+		rows += r == XT_OK;
+		if (progress && rows % SHOW_EVERY == 0)
+			progress_show(progress, rows, 0);
 	}
+	*ret_rows = rows;
 	return r;
 }
 
@@ -80,18 +89,19 @@ int ctl_format_end(const struct ctl *ctl, struct out *out, struct format *f, siz
 	return r;
 }
 
-int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how,
-		 const xt_client *client, xt_cursor *cursor)
+int ctl_print_rows(const struct ctl *ctl, struct out *out, const struct format_options *how,
+		   const xt_client *client, xt_cursor *cursor, struct progress *progress, uint64_t *ret_rows)
 {
 	size_t n = xt_cursor_columns(cursor);
 	const char **names, **types;
 	int r = XT_ENOMEM;
 
+	*ret_rows = 0;
 	if (columns_of(cursor, n, &names, &types) < 0)
 		return ctl_no_memory(ctl);
 	struct format *f = format_new(out, how, n, names, types);
 	if (f) {
-		r = copy_rows(f, out, cursor);
+		r = copy_rows(f, out, cursor, progress, ret_rows);
 		if (ctl_format_end(ctl, out, f, n, r == XT_DONE) < 0)
 			r = XT_ENOMEM;
 	}
@@ -101,6 +111,14 @@ int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_opt
 	if (r == XT_ENOMEM)
 		return ctl_no_memory(ctl);
 	return r == XT_DONE || r == XT_OK ? CTL_OK : ctl_fail(ctl, client, r);
+}
+
+int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how,
+		 const xt_client *client, xt_cursor *cursor)
+{
+	uint64_t rows;
+
+	return ctl_print_rows(ctl, out, how, client, cursor, NULL, &rows);
 }
 
 struct format_options ctl_how_to_print(const struct ctl *ctl)

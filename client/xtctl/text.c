@@ -7,10 +7,14 @@
 #include <time.h>
 #include <utf8proc.h>
 
+#include "real.h"
+
 int text_real(char ret[REAL_BYTES], double d)
 {
-	int n = 0;
+	int n = real_text(ret, d);
 
+	if (n > 0)
+		return n;
 	if (isnan(d))
 		return snprintf(ret, REAL_BYTES, "nan");
 	if (isinf(d))
@@ -46,6 +50,21 @@ const char *text_digits(char ret[REAL_BYTES], double d, int digits)
 			break;
 	}
 	return ret;
+}
+
+int text_int(char ret[INT_BYTES], int64_t i)
+{
+	uint64_t left = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
+	char digits[INT_BYTES];
+	int at = INT_BYTES;
+
+	do
+		digits[--at] = (char)('0' + left % 10);
+	while ((left /= 10) > 0);
+	if (i < 0)
+		digits[--at] = '-';
+	memcpy(ret, digits + at, (size_t)(INT_BYTES - at));
+	return INT_BYTES - at;
 }
 
 const char *text_count(char ret[COUNT_BYTES], uint64_t n)
@@ -287,9 +306,11 @@ void json_print(FILE *f, const xt_value *v)
 	case XT_T_BOOL:
 		fputs_unlocked(v->as.boolean ? "true" : "false", f);
 		break;
-	case XT_T_INT:
-		fprintf(f, "%" PRId64, v->as.integer);
+	case XT_T_INT: {
+		char digits[INT_BYTES];
+		fwrite_unlocked(digits, 1, (size_t)text_int(digits, v->as.integer), f);
 		break;
+	}
 	case XT_T_UINT:
 		fprintf(f, "%" PRIu64, v->as.uinteger);
 		break;

@@ -19,6 +19,10 @@ int text_real(char ret[REAL_BYTES], double d);
  * Returns ret. */
 const char *text_digits(char ret[REAL_BYTES], double d, int digits);
 
+/* A whole number; not NUL-terminated. Returns its length. */
+#define INT_BYTES 20
+int text_int(char ret[INT_BYTES], int64_t i);
+
 /* 1234567 as "1,234,567"; returns ret. */
 #define COUNT_BYTES 32
 const char *text_count(char ret[COUNT_BYTES], uint64_t n);

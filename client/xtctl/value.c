@@ -155,7 +155,7 @@ static const struct {
 	{"-inf", {XT_T_REAL, {.real = -INFINITY}, 0}},
 };
 
-static int word_parse(xt_value *ret, const char *text, char *error, size_t size)
+int value_word(xt_value *ret, const char *text, char *error, size_t size)
 {
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(text, words[i].word) == 0) {
@@ -184,7 +184,7 @@ int value_parse(struct value *ret, const char *text, char *error, size_t size)
 	char why[200];
 
 	if (strncmp(text, ":=", 2) != 0)
-		return word_parse(&ret->is, text, error, size);
+		return value_word(&ret->is, text, error, size);
 	if (json_read(&ret->json, text + 2, strlen(text + 2), &ret->is, why, sizeof(why)) == 0)
 		return 0;
 	snprintf(error, size, "not JSON: '%.100s': %s", text + 2, why);

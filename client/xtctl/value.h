@@ -34,6 +34,8 @@ struct value {
  */
 int value_parse(struct value *ret, const char *text, char *error, size_t size)
 	__attribute__((warn_unused_result));
+/* The same without the form for JSON: what begins with := is text. */
+int value_word(xt_value *ret, const char *text, char *error, size_t size) __attribute__((warn_unused_result));
 void value_done(struct value *v);
 
 /* Reads KEY=VALUE or KEY:=JSON. The key is owned by the caller, also on failure (NULL then). */

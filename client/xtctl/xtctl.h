@@ -16,6 +16,7 @@ enum {
 };
 
 struct ctl;
+struct progress;
 
 /* A command line that shows something, and works on the database of `make demo` as demo.db. */
 struct example {
@@ -37,6 +38,7 @@ struct command {
 	const void *own_preset;		    /* such a struct to begin with; NULL: zeroed */
 	int least, most;		    /* arguments after the database; most -1: any number */
 	bool apart;			    /* works on no database */
+	bool engines;			    /* --engine means something to it */
 	const struct command *const *parts; /* of a group: its commands, ended by NULL, of which the first is
 					       meant when none is named; it has no options itself then */
 	bool (*is_arg)(
@@ -129,6 +131,10 @@ int ctl_next(xt_cursor *cursor, const xt_value **ret_row) __attribute__((warn_un
 /* Prints all rows of a cursor in `out`, as the options say. CTL_OK, or the failure is reported. */
 int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how,
 		 const xt_client *client, xt_cursor *cursor);
+
+/* The same, showing how far it is (progress may be NULL), and counting the rows. */
+int ctl_print_rows(const struct ctl *ctl, struct out *out, const struct format_options *how,
+		   const xt_client *client, xt_cursor *cursor, struct progress *progress, uint64_t *ret_rows);
 
 /* The end of rows that were printed one by one: format_end(), and a note when columns were left out. */
 int ctl_format_end(const struct ctl *ctl, struct out *out, struct format *f, size_t n, bool whole)

@@ -24,9 +24,9 @@ COLUMNS = """
   50 + (i * 104729 % 100003) / 500.0 AS latency_ms, 0.00213 * (i % 17) AS cost_usd,
   CASE WHEN i % 997 = 0 THEN 'TimeoutError' END AS error"""
 FILL = f"""
-CREATE TABLE rows AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 1)
-  SELECT '' AS track_id, '' AS timestamp, {COLUMNS} FROM n;
-DELETE FROM rows;
+CREATE TABLE rows(track_id TEXT, timestamp TEXT, input_id INTEGER, model TEXT, prompt_hash TEXT, temperature REAL,
+  max_tokens INTEGER, prediction TEXT, ground_truth TEXT, correct BOOLEAN, confidence REAL, latency_ms REAL, cost_usd REAL,
+  error TEXT);
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT :rows)
   INSERT INTO rows SELECT 'run-' || (i * {RUNS} / :rows),
     strftime('%Y-%m-%d %H:%M:%S', 1700000000 + i / 1000, 'unixepoch') || printf('.%06d', i % 1000 * 1000), {COLUMNS} FROM n;

@@ -1,0 +1,332 @@
+/* What is in a table, as Markdown: counts, means by parameters, latencies, errors, what came from the cache.
+ */
+#include "export.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#include "sql.h"
+#include "text.h"
+
+#define MOST_METRICS 8 /* means in one table; more do not fit on a page */
+#define MOST_ERRORS  "20"
+#define DIGITS	     4
+
+/* Rows that were computed, and that came from the cache: NULL is a call without one, '' one that was
+ * computed. */
+#define IS_HIT	    "typeof(cache) = 'text' AND cache <> ''"
+#define IS_COMPUTED "cache = ''"
+
+struct summary {
+	struct export_job *job;		       /* borrowed */
+	const struct relation *table;	       /* borrowed */
+	struct out *out;		       /* borrowed: where it goes */
+	const struct relation_column **groups; /* owned: what the means are by */
+	size_t n_groups;
+};
+
+static bool has(const struct summary *s, const char *column)
+{
+	return relation_find(s->table, column) != NULL;
+}
+
+/* ---- tables ----------------------------------------------------------- */
+
+/* Prints the answer to a statement, in which `rows` stands for the selection, under a heading. Takes `sql`,
+ * NULL: out of memory. */
+static int put_table(const struct summary *s, const char *heading, char *sql)
+{
+	struct format_options how = {.kind = FORMAT_MD, .utf8 = true, .digits = DIGITS};
+	const struct export_job *job = s->job;
+	xt_cursor *cursor = NULL;
+	char *whole = sql ? sql_format("WITH rows AS (%s) %s", job->from->sql, sql) : NULL;
+	uint64_t rows;
+
+	free(sql);
+	if (!whole)
+		return ctl_no_memory(job->ctl);
+	/* All rows are read before the first page of the answer. */
+	int r = ctl_query(job->client, whole, NULL, 0,
+			  job->ctl->options.timeout_s ? (int)job->ctl->options.timeout_s * 1000 : XT_FOREVER,
+			  &cursor);
+	free(whole);
+	if (r != XT_OK)
+		return ctl_fail(job->ctl, job->client, r);
+	fprintf(s->out->file, "\n## %s\n\n", heading);
+	int status = ctl_print_rows(job->ctl, s->out, &how, job->client, cursor, NULL, &rows);
+	xt_cursor_close(cursor);
+	return status;
+}
+
+/* A statement that is being written. */
+struct text {
+	FILE *f;
+	char *sql;
+	size_t size;
+};
+
+static int text_open(struct text *t)
+{
+	*t = (struct text){0};
+	t->f = open_memstream(&t->sql, &t->size);
+	return t->f ? 0 : -1;
+}
+
+/* The statement, owned by the caller; NULL: out of memory. */
+static char *text_end(struct text *t)
+{
+	if (fclose(t->f) == 0)
+		return t->sql;
+	free(t->sql);
+	return NULL;
+}
+
+/* ---- over all --------------------------------------------------------- */
+
+static void put_cache_columns(FILE *f)
+{
+	fputs(", sum(" IS_HIT ") AS \"from cache\""
+	      ", round(100.0 * sum(" IS_HIT ") / nullif(sum(" IS_HIT ") + sum(" IS_COMPUTED
+	      "), 0), 2) AS \"hit %\"",
+	      f);
+}
+
+static int put_overall(const struct summary *s)
+{
+	struct text t;
+
+	if (text_open(&t) < 0)
+		return ctl_no_memory(s->job->ctl);
+	fputs("SELECT count(*) AS rows", t.f);
+	if (has(s, "track_id"))
+		fputs(", count(DISTINCT track_id) AS runs", t.f);
+	if (has(s, "timestamp"))
+		fputs(", min(timestamp) AS first, max(timestamp) AS last", t.f);
+	if (has(s, "input_id"))
+		fputs(", count(DISTINCT input_id) AS inputs", t.f);
+	if (has(s, "error"))
+		fputs(", count(error) AS errors", t.f);
+	if (has(s, "cache"))
+		put_cache_columns(t.f);
+	fputs(" FROM rows", t.f);
+	return put_table(s, "Overall", text_end(&t));
+}
+
+/* ---- by parameters ---------------------------------------------------- */
+
+static bool is_group(const struct summary *s, const struct relation_column *c)
+{
+	for (size_t i = 0; i < s->n_groups; i++)
+		if (s->groups[i] == c)
+			return true;
+	return false;
+}
+
+/* Measured, and worth a mean. */
+static bool is_metric(const struct summary *s, const struct relation_column *c)
+{
+	static const char *const system[] = {"cpu",	     "memory_percent", "p_memory_percent",
+					     "disk_percent", "cpu_percent",    "ram_percent",
+					     "bytes_sent",   "bytes_recv"};
+
+	if (strcasecmp(c->type, "REAL") != 0 && strcasecmp(c->type, "BOOLEAN") != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
+		if (strcasecmp(system[i], c->name) == 0)
+			return false;
+	return !is_group(s, c);
+}
+
+/* function_time of a hit is 0: nothing was computed. */
+static void put_mean(const struct summary *s, FILE *f, const char *name)
+{
+	bool apart = strcasecmp(name, "function_time") == 0 && has(s, "cache");
+
+	sql_print(f, ", avg(%n)%s AS %n", name, apart ? " FILTER (WHERE NOT coalesce(" IS_HIT ", 0))" : "",
+		  name);
+}
+
+static void put_groups(const struct summary *s, FILE *f, const char *first)
+{
+	for (size_t i = 0; i < s->n_groups; i++)
+		sql_print(f, "%s%n", i > 0 ? ", " : first, s->groups[i]->name);
+}
+
+static int put_means(const struct summary *s)
+{
+	bool accuracy = has(s, "prediction") && has(s, "ground_truth");
+	size_t n = 0;
+	struct text t;
+
+	if (text_open(&t) < 0)
+		return ctl_no_memory(s->job->ctl);
+	put_groups(s, t.f, "SELECT ");
+	fputs(s->n_groups > 0 ? ", count(*) AS rows" : "SELECT count(*) AS rows", t.f);
+	if (has(s, "error"))
+		fputs(", count(error) AS errors, round(100.0 * count(error) / count(*), 2) AS \"error %\"",
+		      t.f);
+	if (has(s, "cache"))
+		put_cache_columns(t.f);
+	if (accuracy) /* where there is no truth, there is nothing to be right about */
+		fputs(", avg(prediction IS ground_truth) FILTER (WHERE ground_truth IS NOT NULL"
+		      " AND prediction IS NOT NULL) AS accuracy",
+		      t.f);
+	for (size_t i = 0; i < s->table->n && n < MOST_METRICS; i++)
+		if (is_metric(s, &s->table->columns[i])) {
+			put_mean(s, t.f, s->table->columns[i].name);
+			n++;
+		}
+	fputs(" FROM rows", t.f);
+	put_groups(s, t.f, " GROUP BY ");
+	if (s->n_groups > 0 && accuracy)
+		fputs(" ORDER BY accuracy DESC", t.f);
+	put_groups(s, t.f, s->n_groups > 0 && accuracy ? ", " : " ORDER BY ");
+	return put_table(s, s->n_groups > 0 ? "Means by parameters" : "Means", text_end(&t));
+}
+
+/* ---- latencies -------------------------------------------------------- */
+
+static bool is_latency(const struct relation_column *c)
+{
+	static const char *const ends[] = {"time", "latency", "seconds", "duration", "elapsed", "_ms", "_us"};
+	size_t n = strlen(c->name);
+
+	if (strcasecmp(c->type, "REAL") != 0 && strcasecmp(c->type, "INTEGER") != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		size_t m = strlen(ends[i]);
+		if (n >= m && strcasecmp(c->name + n - m, ends[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* One row of the table. The quantiles are exact up to some 260,000 values, and take constant memory for more.
+ */
+static void put_quantiles(const struct summary *s, FILE *f, const char *name)
+{
+	static const char *const quantiles[][2] = {
+		{"0.5", "p50"}, {"0.9", "p90"}, {"0.95", "p95"}, {"0.99", "p99"}};
+	bool apart = strcasecmp(name, "function_time") == 0 && has(s, "cache");
+
+	sql_print(f, "SELECT %t AS \"column\", count(*) AS rows, avg(%n) AS mean", name, name);
+	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
+		sql_print(f, ", approx_quantile(%n, %s) AS %s", name, quantiles[i][0], quantiles[i][1]);
+	sql_print(f, ", max(%n) AS max FROM rows WHERE typeof(%n) IN ('integer', 'real')%s", name, name,
+		  apart ? " AND NOT coalesce(" IS_HIT ", 0)" : "");
+}
+
+static int put_latencies(const struct summary *s)
+{
+	size_t n = 0;
+	struct text t;
+
+	if (text_open(&t) < 0)
+		return ctl_no_memory(s->job->ctl);
+	for (size_t i = 0; i < s->table->n; i++) {
+		if (!is_latency(&s->table->columns[i]))
+			continue;
+		fputs(n++ > 0 ? " UNION ALL " : "", t.f);
+		put_quantiles(s, t.f, s->table->columns[i].name);
+	}
+	char *sql = text_end(&t);
+	if (n > 0)
+		return put_table(s, "Latencies", sql);
+	free(sql);
+	return CTL_OK;
+}
+
+/* ---- errors and cache ------------------------------------------------- */
+
+static int put_errors(const struct summary *s)
+{
+	bool typed = has(s, "error_type");
+
+	if (!has(s, "error"))
+		return CTL_OK;
+	return put_table(
+		s, "Errors",
+		sql_format(
+			"SELECT %ssubstr(error, 1, 100) AS error, count(*) AS rows, "
+			"round(100.0 * count(*) / (SELECT count(*) FROM rows), 2) AS \"%% of all\" FROM rows "
+			"WHERE error IS NOT NULL GROUP BY 1%s ORDER BY count(*) DESC, 1 LIMIT " MOST_ERRORS,
+			typed ? "error_type, " : "", typed ? ", 2" : ""));
+}
+
+static int put_cache(const struct summary *s)
+{
+	if (!has(s, "cache"))
+		return CTL_OK;
+	return put_table(
+		s, "Cache",
+		sql_format("SELECT CASE WHEN " IS_HIT " THEN 'from the cache' WHEN " IS_COMPUTED
+			   " THEN 'computed' ELSE 'not asked' END AS result, count(*) AS rows, "
+			   "round(100.0 * count(*) / sum(count(*)) OVER (), 2) AS \"%%\"%s FROM rows GROUP "
+			   "BY 1 ORDER BY 1",
+			   has(s, "function_time") ? ", sum(function_time) AS \"function_time, sum\"" : ""));
+}
+
+/* ---- all of it -------------------------------------------------------- */
+
+static int find_groups(struct summary *s)
+{
+	if (s->job->by)
+		return relation_columns(s->table, s->job->by, &s->groups, &s->n_groups);
+	s->groups = calloc(s->table->n + 1, sizeof(*s->groups));
+	if (!s->groups)
+		return ctl_no_memory(s->job->ctl);
+	for (size_t i = 0; i < s->table->n; i++)
+		if (strncasecmp(s->table->columns[i].name, "params_", 7) == 0)
+			s->groups[s->n_groups++] = &s->table->columns[i];
+	return CTL_OK;
+}
+
+static void put_title(const struct summary *s)
+{
+	const struct options *o = &s->job->ctl->options;
+
+	fputs("# Summary of `", s->out->file);
+	text_put(s->out->file, s->table->name, strlen(s->table->name), SIZE_MAX);
+	fputs("`\n", s->out->file);
+	if (o->track_id || o->filter.n > 0) {
+		fputs("\nOnly", s->out->file);
+		if (o->track_id)
+			fprintf(s->out->file, " of run `%s`", o->track_id);
+		for (size_t i = 0; i < o->filter.n; i++)
+			fprintf(s->out->file, " %s `%s`", i > 0 ? "and" : "where", o->filter.items[i]);
+		fputs(".\n", s->out->file);
+	}
+}
+
+static int put_all(struct summary *s)
+{
+	static int (*const parts[])(const struct summary *) = {put_overall, put_means, put_latencies,
+							       put_errors, put_cache};
+	int status = find_groups(s);
+
+	if (status != CTL_OK)
+		return status;
+	put_title(s);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && status == CTL_OK; i++)
+		status = parts[i](s);
+	if (s->n_groups == 0)
+		ctl_note(s->job->ctl, "no column is named params_...; --by names columns to group by");
+	return status;
+}
+
+int export_summary(struct export_job *job)
+{
+	struct summary s = {.job = job, .table = &job->from->relation, .out = &job->ctl->out};
+	struct out file;
+	int error = 0;
+
+	if (job->file && out_open(&file, job->file->fd, ctl_stop_flag()) < 0)
+		return ctl_no_memory(job->ctl);
+	if (job->file)
+		s.out = &file;
+	int status = put_all(&s);
+	if (job->file)
+		error = out_close(&file);
+	free(s.groups);
+	return error && status == CTL_OK ? export_failed(job, error) : status;
+}

@@ -1,0 +1,356 @@
+/* The columns of a table that is copied. */
+#include "transfer.h"
+
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "sql.h"
+
+static char *text_of(const xt_value *v)
+{
+	return v->type == XT_T_TEXT ? strndup(v->as.text, v->n) : strdup("");
+}
+
+/* Runs a writing statement. CTL_OK, or the failure is reported. */
+static int change(struct source *s, char *sql, const xt_value *args, size_t n)
+{
+	if (!sql)
+		return ctl_no_memory(&s->ctl);
+	int r = xt_exec(s->client, sql, args, n, 0, NULL);
+	free(sql);
+	return r == XT_OK ? CTL_OK : source_fail(s, r);
+}
+
+int transfer_is_unique(struct source *s, const char *table, bool *ret)
+{
+	xt_value name = xt_text(table);
+
+	return source_has(s, "SELECT 1 FROM pragma_table_info(?) WHERE name = 'timestamp' AND pk > 0", &name,
+			  1, ret);
+}
+
+/* ---- the source's ----------------------------------------------------- */
+
+static int add_column(const xt_value *row, void *data)
+{
+	struct transfer *t = data;
+	struct transfer_column *more = reallocarray(t->columns, t->n + 1, sizeof(*more));
+
+	if (!more)
+		return ctl_no_memory(&t->from->ctl);
+	t->columns = more;
+	struct transfer_column *c = &t->columns[t->n++];
+	*c = (struct transfer_column){text_of(&row[0]), text_of(&row[1]), text_of(&row[0]), NULL};
+	return c->name && c->type && c->key ? CTL_OK : ctl_no_memory(&t->from->ctl);
+}
+
+static int set_key(const xt_value *row, void *data)
+{
+	struct transfer *t = data;
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct transfer_column *c = &t->columns[i];
+		if (strlen(c->name) != row[0].n || memcmp(c->name, row[0].as.text, row[0].n) != 0)
+			continue;
+		free(c->key);
+		c->key = text_of(&row[1]);
+		return c->key ? CTL_OK : ctl_no_memory(&t->from->ctl);
+	}
+	return CTL_OK;
+}
+
+static int read_source(struct transfer *t)
+{
+	xt_value table = xt_text(t->table);
+
+	int status = source_each(t->from,
+				 "SELECT name, type FROM pragma_table_info(?) WHERE lower(name) NOT IN "
+				 "('track_id', 'timestamp') ORDER BY cid",
+				 &table, 1, add_column, t);
+	if (status == CTL_OK && t->from->client)
+		status = source_each(t->from,
+				     "SELECT name, key FROM xt_columns WHERE table_name = ? COLLATE NOCASE",
+				     &table, 1, set_key, t);
+	return status;
+}
+
+/* ---- the target's ----------------------------------------------------- */
+
+/* As the source has it: with local time if it is of the Python library. */
+static int make_table(struct transfer *t)
+{
+	xt_value name = xt_text(t->table);
+	bool there, unique;
+
+	int status = source_has(t->to, "SELECT 1 FROM sqlite_schema WHERE name = ? COLLATE NOCASE", &name, 1,
+				&there);
+	if (status != CTL_OK || there)
+		return status;
+	status = transfer_is_unique(t->from, t->table, &unique);
+	if (status == CTL_OK)
+		status = change(t->to,
+				sql_format("CREATE TABLE IF NOT EXISTS %n(track_id TEXT, timestamp TEXT%s)",
+					   t->table, unique ? ", PRIMARY KEY (track_id, timestamp)" : ""),
+				NULL, 0);
+	if (status != CTL_OK || unique)
+		return status;
+	char *index = sql_format("index_%s", t->table);
+	if (!index)
+		return ctl_no_memory(&t->to->ctl);
+	status = change(t->to, sql_format("CREATE INDEX IF NOT EXISTS %n ON %n(track_id)", index, t->table),
+			NULL, 0);
+	free(index);
+	return status;
+}
+
+/* A column that the target has; all owned. */
+struct have {
+	char *key, *name;
+	char *type; /* NULL: nothing but NULL came yet */
+};
+
+struct target {
+	struct transfer *t; /* borrowed */
+	struct have *list;  /* owned: n of them */
+	size_t n;
+};
+
+static int add_have(const xt_value *row, void *data)
+{
+	struct target *target = data;
+	struct have *more = reallocarray(target->list, target->n + 1, sizeof(*more));
+
+	if (!more)
+		return ctl_no_memory(&target->t->to->ctl);
+	target->list = more;
+	struct have *h = &target->list[target->n++];
+	bool typed = row[3].type == XT_T_NULL;
+	*h = (struct have){text_of(&row[2]), text_of(&row[0]), typed ? text_of(&row[1]) : NULL};
+	return h->key && h->name && (h->type || !typed) ? CTL_OK : ctl_no_memory(&target->t->to->ctl);
+}
+
+static void target_done(struct target *target)
+{
+	for (size_t i = 0; i < target->n; i++) {
+		free(target->list[i].key);
+		free(target->list[i].name);
+		free(target->list[i].type);
+	}
+	free(target->list);
+	target->list = NULL;
+	target->n = 0;
+}
+
+static int read_target(struct target *target)
+{
+	xt_value table = xt_text(target->t->table);
+
+	target_done(target);
+	/* The last value: it has no type yet. */
+	return source_each(
+		target->t->to,
+		"SELECT i.name, i.type, coalesce(c.key, i.name), CASE WHEN c.name IS NOT NULL AND c.type "
+		"IS NULL THEN 1 END FROM pragma_table_info(?1) i LEFT JOIN xt_columns c ON c.table_name = ?1 "
+		"COLLATE NOCASE AND c.name = i.name",
+		&table, 1, add_have, target);
+}
+
+/* NULL: it has no column of that key. */
+static const struct have *find_have(const struct target *target, const char *key)
+{
+	for (size_t i = 0; i < target->n; i++)
+		if (strcmp(target->list[i].key, key) == 0)
+			return &target->list[i];
+	return NULL;
+}
+
+/* ---- values that show the daemon what a column must hold -------------- */
+
+#define MOST_SAMPLES 5
+
+struct samples {
+	xt_value list[MOST_SAMPLES];
+	size_t n;
+};
+
+static void add_sample(struct samples *s, xt_value v)
+{
+	s->list[s->n++] = v;
+}
+
+static bool sample_of_type(struct samples *s, const char *type)
+{
+	static const struct {
+		const char *type;
+		xt_value value;
+	} known[] = {
+		{"INTEGER", {XT_T_INT, {.integer = 0}, 0}},	 {"REAL", {XT_T_REAL, {.real = 0.5}, 0}},
+		{"TEXT", {XT_T_TEXT, {.text = "text"}, 4}},	 {"BLOB", {XT_T_BLOB, {.blob = "blob"}, 4}},
+		{"BOOLEAN", {XT_T_BOOL, {.boolean = false}, 0}},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcasecmp(known[i].type, type) == 0) {
+			add_sample(s, known[i].value);
+			return true;
+		}
+	return false;
+}
+
+static int read_storage(const xt_value *row, void *data)
+{
+	/* In the order of the statement's columns. */
+	static const xt_value values[] = {{XT_T_REAL, {.real = 0.5}, 0},
+					  {XT_T_TEXT, {.text = "text"}, 4},
+					  {XT_T_BLOB, {.blob = "blob"}, 4}};
+	struct samples *s = data;
+
+	for (size_t i = 0; i < 3; i++)
+		if (row[i].type != XT_T_NULL && row[i].as.integer > 0)
+			add_sample(s, values[i]);
+	if (row[3].type != XT_T_NULL && row[3].as.integer > 0) /* beyond 2^53 they are no reals */
+		add_sample(s, xt_int(row[4].as.integer > 0 ? INT64_C(1) << 62 : 0));
+	return CTL_OK;
+}
+
+/* What occurs in the source's column, where its declaration does not tell or the target's differs. */
+static int look(struct transfer *t, const struct transfer_column *c, struct samples *ret)
+{
+	char *sql = sql_format(
+		"SELECT max(typeof(%n) = 'real'), max(typeof(%n) = 'text'), max(typeof(%n) = 'blob'), "
+		"max(typeof(%n) = 'integer'), max(typeof(%n) = 'integer' AND abs(%n / 2) > "
+		"4503599627370496) FROM %n",
+		c->name, c->name, c->name, c->name, c->name, c->name, t->table);
+
+	if (!sql)
+		return ctl_no_memory(&t->from->ctl);
+	int status = source_each(t->from, sql, NULL, 0, read_storage, ret);
+	free(sql);
+	for (size_t i = 0; i < ret->n; i++)
+		if (strcasecmp(c->type, "BOOLEAN") == 0 && ret->list[i].type == XT_T_INT)
+			ret->list[i] = xt_bool(false);
+	return status;
+}
+
+static int find_samples(struct transfer *t, const struct transfer_column *c, const struct have *have,
+			struct samples *ret)
+{
+	const char *type = have ? have->type : NULL;
+
+	*ret = (struct samples){.n = 0};
+	if (type && (type[0] == '\0' || strcasecmp(type, c->type) == 0))
+		return CTL_OK;
+	if (!type && sample_of_type(ret, c->type))
+		return CTL_OK;
+	int status = look(t, c, ret);
+	if (status == CTL_OK && ret->n == 0 && !have)
+		add_sample(ret, xt_null());
+	return status;
+}
+
+/* ---- adding and widening ---------------------------------------------- */
+
+/* The row in which the daemon is shown values: it adds columns, and widens them, as for values that are
+ * logged. */
+struct probe {
+	struct transfer *t;
+	char run[64]; /* "": not made yet */
+};
+
+static void stamp(char *ret, size_t size, int64_t seconds_ago)
+{
+	time_t when = time(NULL) - (time_t)seconds_ago;
+	struct tm tm;
+
+	strftime(ret, size, "%Y-%m-%d %H:%M:%S.000000", gmtime_r(&when, &tm));
+}
+
+static int begin_probe(struct probe *p)
+{
+	struct source *to = p->t->to;
+	char now[40], yesterday[40];
+	uint64_t random = 0;
+
+	if (p->run[0])
+		return CTL_OK;
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return ctl_error(&to->ctl, "the kernel gives no random numbers");
+	stamp(now, sizeof(now), 0);
+	stamp(yesterday, sizeof(yesterday), 86400);
+	/* Those that a killed copy has left. */
+	const xt_value old[] = {xt_text(TRANSFER_PROBE), xt_text(TRANSFER_PROBE "g"), xt_text(yesterday)};
+	int status =
+		change(to,
+		       sql_format("DELETE FROM %n WHERE track_id >= ? AND track_id < ? AND timestamp < ?",
+				  p->t->table),
+		       old, 3);
+	if (status != CTL_OK)
+		return status;
+	snprintf(p->run, sizeof(p->run), TRANSFER_PROBE "%016llx", (unsigned long long)random);
+	const xt_value row[] = {xt_text(p->run), xt_text(now)};
+	return change(to, sql_format("INSERT INTO %n(track_id, timestamp) VALUES (?, ?)", p->t->table), row,
+		      2);
+}
+
+static int end_probe(struct probe *p, int status)
+{
+	xt_value run = xt_text(p->run);
+
+	if (!p->run[0])
+		return status;
+	int r = change(p->t->to, sql_format("DELETE FROM %n WHERE track_id = ?", p->t->table), &run, 1);
+	return status == CTL_OK ? r : status;
+}
+
+static int show(struct probe *p, const struct transfer_column *c, const struct samples *samples)
+{
+	struct source *to = p->t->to;
+	int status = samples->n > 0 ? begin_probe(p) : CTL_OK;
+
+	for (size_t i = 0; i < samples->n && status == CTL_OK; i++) {
+		int r = xt_set(to->client, c->key, samples->list[i],
+			       &(xt_set_options){.table = p->t->table, .track_id = p->run}, NULL);
+		status = r == XT_OK ? CTL_OK : source_fail(to, r);
+	}
+	return status;
+}
+
+static int map_columns(struct transfer *t, const struct target *target)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const struct have *have = find_have(target, t->columns[i].key);
+		if (!have)
+			return ctl_error(&t->to->ctl, "column '%s' of table '%s' was not added",
+					 t->columns[i].key, t->table);
+		t->columns[i].mapped = strdup(have->name);
+		if (!t->columns[i].mapped)
+			return ctl_no_memory(&t->to->ctl);
+	}
+	return CTL_OK;
+}
+
+int transfer_columns(struct transfer *t)
+{
+	struct target target = {.t = t};
+	struct probe p = {.t = t};
+	struct samples samples;
+	int status = read_source(t);
+
+	if (status == CTL_OK)
+		status = make_table(t);
+	if (status == CTL_OK)
+		status = read_target(&target);
+	for (size_t i = 0; i < t->n && status == CTL_OK; i++) {
+		status = find_samples(t, &t->columns[i], find_have(&target, t->columns[i].key), &samples);
+		if (status == CTL_OK)
+			status = show(&p, &t->columns[i], &samples);
+	}
+	if (status == CTL_OK && p.run[0])
+		status = read_target(&target);
+	if (status == CTL_OK)
+		status = map_columns(t, &target);
+	target_done(&target);
+	return end_probe(&p, status);
+}

@@ -1,0 +1,468 @@
+"""xtctl export: every format read back by somebody else's reader."""
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import sqlite3
+import subprocess
+import time
+
+import pytest
+from conftest import TIMEOUT, XTCTL, sqlite
+from duck import ask, duckdb  # noqa: F401: the fixture
+
+pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+
+NASTY = [
+    {"text": "plain", "whole": 1, "real": 0.1, "flag": True, "blob": b"\x00\xff", "mixed": 1},
+    {"text": 'a "quoted" word', "whole": -(2**63), "real": 1e300, "flag": False, "blob": b"", "mixed": "one"},
+    {"text": "comma, and\nline\r\nends\r", "whole": 2**63 - 1, "real": -0.0, "mixed": 2.5},
+    {"text": "", "whole": 0, "real": 3.0, "mixed": b"\x01"},
+    {"text": None, "real": float("inf")},
+    {"text": "żółć 🦊 ; \t tab", "whole": 7, "real": float("-inf")},
+    {"text": " spaces ", "real": 2.2250738585072014e-308, "whole": 42},
+    {"text": "x" * 300_000, "real": 1 / 3, "whole": None},
+    {"text": "nul\0byte", "real": float("nan")},
+]
+NAMES = {"text": "text", "whole": "select", "real": "Größe 🦊", "flag": "flag", "blob": "blob", "mixed": 'a"b'}
+
+
+def run(*args, stdin=None, env=None, **kw):
+    p = subprocess.run([XTCTL, *map(str, args)], input=stdin, capture_output=True, timeout=TIMEOUT, env=env, **kw)
+    p.stdout, p.stderr = p.stdout.decode(), p.stderr.decode()
+    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
+    return p
+
+
+def ok(*args, **kw):
+    p = run(*args, **kw)
+    assert p.returncode == 0, (args, p.returncode, p.stderr)
+    return p.stdout
+
+
+def refused(*args, status=1, **kw):
+    p = run(*args, **kw)
+    assert p.returncode == status and p.stdout == "", (args, p.returncode, p.stdout, p.stderr)
+    return p.stderr
+
+
+@pytest.fixture
+def nasty(served, client):
+    """A table of values that break careless writers, under names that do."""
+    rows = [{NAMES[k]: v for k, v in row.items()} for row in NASTY]
+    client.store(rows[:5], track_id="one")
+    client.store(rows[5:], track_id="two")
+    return served.db
+
+
+@pytest.fixture
+def columns(nasty):
+    """Names as they are stored, in the order of NASTY."""
+    names = [r[1] for r in sqlite(nasty, "PRAGMA table_info(events)")]
+    assert names[:2] == ["track_id", "timestamp"]
+    return names
+
+
+def stored(db, names=None):
+    what = ", ".join('"' + n.replace('"', '""') + '"' for n in names) if names else "*"
+    return [tuple(r) for r in sqlite(db, f"SELECT {what} FROM events ORDER BY rowid")]
+
+
+def as_csv(v):
+    if v is None:
+        return ""
+    if isinstance(v, bytes):
+        return v.hex()
+    return v if isinstance(v, str) else repr(v)
+
+
+# ---- csv -----------------------------------------------------------------
+
+
+def test_csv_is_that_of_rfc_4180(nasty, columns):
+    assert "9 rows" in ok("export", nasty, "out.csv", cwd=os.path.dirname(nasty))
+    data = open(os.path.join(os.path.dirname(nasty), "out.csv"), newline="").read()
+    assert data.endswith("\r\n")
+    csv.field_size_limit(1 << 20)
+    read = list(csv.reader(io.StringIO(data, newline=""), strict=True))
+    assert read[0] == columns
+    flag = columns.index("flag")
+    want = [[{1: "true", 0: "false"}.get(v, "") if i == flag else as_csv(v) for i, v in enumerate(row)]
+            for row in stored(nasty)]
+    for got, row in zip(read[1:], want, strict=True):
+        assert [g for g in got] == row
+
+
+def test_csv_tells_null_from_an_empty_text(nasty):
+    lines = ok("export", nasty, "--columns", "text,track_id", "--format", "csv").split("\r\n")
+    assert '"",one' in lines and ",one" in lines
+
+
+def test_csv_golden(nasty):
+    out = ok("export", nasty, "-", "--sql", "SELECT 1 AS a, 'x,\"y\"' AS \"b\"\"c\", NULL AS d, '' AS e, 0.1 AS f, x'00ff' AS g "
+             "UNION ALL SELECT 2, 'two', 2, 'e', 1e20, NULL;")
+    assert out == 'a,"b""c",d,e,f,g\r\n1,"x,""y""",,"",0.1,00ff\r\n2,two,2,e,1e+20,\r\n'
+
+
+def test_csv_options(nasty):
+    out = ok("export", nasty, "--columns", "select,track_id", "--track-id", "two", "--no-header", "--delimiter", ";")
+    assert out == "7;two\r\n42;two\r\n;two\r\n;two\r\n"
+    ok("export", nasty, "t.tsv", "--columns", "select,track_id", cwd=os.path.dirname(nasty))
+    assert open(os.path.join(os.path.dirname(nasty), "t.tsv")).read().startswith("select\ttrack_id\n1\tone\n")
+    assert "--delimiter" in refused("export", nasty, "--delimiter", ";;", status=2)
+
+
+# ---- json, md, sqlite ----------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_json(nasty, columns, form):
+    out = ok("export", nasty, "--format", form)
+    rows = json.loads(out) if form == "json" else [json.loads(line) for line in out.split("\n")[:-1]]
+    for got, row in zip(rows, stored(nasty), strict=True):
+        for name, value in zip(columns, row):
+            if isinstance(value, bytes):
+                value = value.hex()
+            if name == "flag" and value is not None:
+                value = bool(value)
+            assert got[name] == value, name
+
+
+def test_md(nasty):
+    out = ok("export", nasty, "--format", "md", "--columns", "text,select", "--where", "select=42")
+    assert "| text" in out and "42" in out and len(out.splitlines()) == 3
+
+
+def test_sqlite_copy(nasty, columns, runtime):
+    copy = runtime / "copy.sqlite"
+    ok("export", nasty, copy)
+    con = sqlite3.connect(copy)
+    assert [tuple(r) for r in con.execute("SELECT * FROM events ORDER BY rowid")] == stored(nasty)
+    assert con.execute("PRAGMA table_info(events)").fetchall()[2][1:3] == ("text", "TEXT")
+    assert con.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert con.execute("SELECT count(*) FROM sqlite_master WHERE type = 'index'").fetchone() == (1,)
+    types = "SELECT DISTINCT typeof(\"a_b\") FROM events ORDER BY 1"
+    assert con.execute(types).fetchall() == sqlite(nasty, types)
+    con.close()
+    ok("export", nasty, runtime / "few.db", "--where", "select=42")
+    assert sqlite(runtime / "few.db", "SELECT \"select\" FROM events") == [(42,)]
+    ok("export", nasty, runtime / "q.db", "--sql", "SELECT 1 AS one")
+    assert sqlite(runtime / "q.db", "SELECT * FROM result") == [(1,)]
+
+
+# ---- what is selected ----------------------------------------------------
+
+
+def test_where_null_and_types(nasty):
+    assert ok("export", nasty, "--where", "text=null", "--columns", "select").count("\r\n") == 2
+    assert ok("export", nasty, "--where", "flag=true", "--columns", "select") == "select\r\n1\r\n"
+    assert ok("export", nasty, "--where", "select=42", "--track-id", "one", "--columns", "select") == "select\r\n"
+
+
+def test_several_conditions(nasty):
+    assert ok("export", nasty, "--where", "select>0", "--where", "select<=42", "--columns", "select") == "select\r\n1\r\n7\r\n42\r\n"
+
+
+def test_refusals(nasty, runtime):
+    assert "did you mean 'select'" in refused("export", nasty, "--columns", "selct")
+    assert "did you mean 'select'" in refused("export", nasty, "--where", "selct=1")
+    assert "--format" in refused("export", nasty, "x.foo", status=2)
+    assert "needs a FILE" in refused("export", nasty, "-", "--format", "parquet", status=2)
+    assert "is the database itself" in refused("export", nasty, nasty, "--format", "csv", "--force")
+    assert "--sql says" in refused("export", nasty, "--sql", "SELECT 1", "--columns", "a", status=2)
+    assert "syntax error" in refused("export", nasty, runtime / "a.csv", "--sql", "SELEC 1")
+    assert "no table 'nope'" in refused("export", nasty, runtime / "a.csv", "--table", "nope")
+    assert not list(runtime.glob("a.csv*"))
+    other = runtime / "other.db"
+    other.write_bytes(b"")
+    (runtime / "other.db.lock").write_bytes(b"")
+    assert "xetrackd keeps" in refused("export", nasty, other, "--force")
+
+
+def test_existing_file_needs_force(nasty, runtime):
+    out = runtime / "a.csv"
+    out.write_text("mine")
+    assert "--force" in refused("export", nasty, out)
+    assert out.read_text() == "mine"
+    ok("export", nasty, out, "--force")
+    assert out.read_text().startswith("track_id,")
+    assert [p.name for p in runtime.glob("a.csv*")] == ["a.csv"]
+
+
+def test_part_of_a_killed_export_is_taken_over(nasty, runtime):
+    (runtime / "a.csv.part").write_text("rest of another" * 10000)
+    ok("export", nasty, runtime / "a.csv", "--sql", "SELECT 1 AS one")
+    assert (runtime / "a.csv").read_bytes() == b"one\r\n1\r\n"
+
+
+def test_nobody_is_led_through_a_link(nasty, runtime):
+    (runtime / "precious").write_text("mine")
+    (runtime / "a.csv.part").symlink_to("precious")
+    assert "a.csv" in refused("export", nasty, runtime / "a.csv")
+    assert (runtime / "precious").read_text() == "mine"
+
+
+def test_empty_and_one_row(served, client, runtime):
+    assert "nothing was logged" in refused("export", served.db, runtime / "a.csv")
+    client.store({"x": None})
+    for name in ("a.csv", "a.json", "a.jsonl", "a.md", "a.sqlite"):
+        ok("export", served.db, runtime / name, "--columns", "x")
+    assert (runtime / "a.csv").read_bytes() == b"x\r\n\r\n"
+    assert json.loads((runtime / "a.json").read_text()) == [{"x": None}]
+    assert sqlite(runtime / "a.sqlite", "SELECT * FROM events") == [(None,)]
+    client.call("query", sql="SELECT 1")
+    ok("export", served.db, runtime / "b.json", "--where", "x=7")
+    assert json.loads((runtime / "b.json").read_text()) == []
+
+
+# ---- what goes wrong on the way ------------------------------------------
+
+
+@pytest.fixture
+def long(served, client):
+    """A table that takes a while."""
+    for i in range(30):
+        client.store([{"i": 1000 * i + k, "text": "t" * 200} for k in range(1000)])
+    return served
+
+
+def test_closed_pipe(long):
+    p = subprocess.run(f"{XTCTL} export {long.db} | head -2", shell=True, capture_output=True, text=True, timeout=TIMEOUT)
+    assert p.stdout.splitlines()[0] == "track_id,timestamp,i,text" and p.stderr == ""
+
+
+def test_pipe_that_is_named(long, runtime):
+    os.mkfifo(runtime / "pipe.csv")
+    reader = subprocess.Popen(f"wc -l < {runtime}/pipe.csv", shell=True, stdout=subprocess.PIPE, text=True)
+    ok("export", long.db, runtime / "pipe.csv")
+    assert reader.communicate(timeout=TIMEOUT)[0].strip() == "30001"
+
+
+@pytest.mark.parametrize("form", ["csv", "sqlite"])
+def test_disk_full(long, small_disk, form):
+    """A file of eight times the disk."""
+    out = small_disk / f"a.{form}"
+    many = "SELECT e.* FROM events e, (SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4)"
+    message = refused("export", long.db, out, "--sql", many)
+    assert "cannot write" in message and (" full" in message or "No space" in message), message
+    assert list(small_disk.iterdir()) == []
+
+
+def stopped_export(daemon, path, sql):
+    """An export that has begun, of a statement that takes long."""
+    p = subprocess.Popen([XTCTL, "export", daemon.db, path, "--sql", sql], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + TIMEOUT
+    part = f"{path}.part"
+    while not (os.path.exists(part) and os.path.getsize(part) > 0):
+        assert time.monotonic() < deadline and p.poll() is None, p.communicate()
+        time.sleep(0.01)
+    return p
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, hex(zeroblob(100)) FROM n"
+
+
+def test_daemon_that_dies(served, runtime):
+    p = stopped_export(served, runtime / "a.csv", ENDLESS)
+    served.kill()
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 1 and out == "" and err.startswith("xtctl: ") and len(err.splitlines()) == 1, err
+    assert not list(runtime.glob("a.csv*"))
+
+
+def test_ctrl_c(served, runtime):
+    p = stopped_export(served, runtime / "a.csv", ENDLESS)
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 130 and out == "", err
+    assert not list(runtime.glob("a.csv*"))
+
+
+def test_progress_on_a_terminal(served, runtime):
+    """Of the messages, not of the rows: standard error is one."""
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen([XTCTL, "export", served.db, runtime / "a.csv", "--sql", ENDLESS], stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    while b"rows/s" not in said:
+        said += os.read(ours, 1000)
+    p.send_signal(signal.SIGINT)
+    assert p.wait(TIMEOUT) == 130 and p.stdout.read() == b""
+    os.close(ours)
+
+
+def test_two_at_once(served, runtime):
+    p = stopped_export(served, runtime / "a.csv", ENDLESS)
+    assert "another process is writing" in refused("export", served.db, runtime / "a.csv", "--sql", "SELECT 1")
+    p.send_signal(signal.SIGINT)
+    p.communicate(timeout=TIMEOUT)
+
+
+# ---- the summary ---------------------------------------------------------
+
+
+@pytest.fixture
+def results(served, client):
+    rows = []
+    for model in ("big", "small", None):
+        for i in range(10):
+            rows.append({"params_model": model, "input_id": i, "prediction": "a" if i < (9 if model == "big" else 5) else "b",
+                         "ground_truth": "a", "latency": (i + 1) / 10, "cache": "" if i % 5 else "other-run-0001",
+                         "error": None if i < 9 else "ValueError: odd"})
+    rows.append({"params_model": "big", "input_id": 99, "cache": None})
+    client.store(rows, table="predictions")
+    return served.db
+
+
+def cells(text, heading):
+    """The table below a heading, as dicts."""
+    lines = text.split(f"## {heading}\n\n")[1].split("\n\n")[0].splitlines()
+    split = [[c.strip() for c in line.strip("|").split(" | ")] for line in lines]
+    return [dict(zip([c.strip() for c in split[0]], row)) for row in split[2:]]
+
+
+def test_summary(results):
+    out = ok("export", results, "--summary", "--table", "predictions")
+    assert out.startswith("# Summary of `predictions`\n")
+    (overall,) = cells(out, "Overall")
+    assert overall["rows"] == "31" and overall["errors"] == "3" and overall["from cache"] == "6"
+    assert overall["hit %"] == "20"  # 6 of 30: the row without a cache counts as neither
+    by = {r["params_model"]: r for r in cells(out, "Means by parameters")}
+    assert set(by) == {"big", "small", "NULL"} or set(by) == {"big", "small", ""}
+    assert by["big"]["rows"] == "11" and by["big"]["accuracy"] == "0.9" and by["small"]["accuracy"] == "0.5"
+    assert by["big"]["latency"] == "0.55" and by["big"]["hit %"] == "20"
+    (latency,) = cells(out, "Latencies")
+    numbers = sorted((i + 1) / 10 for i in range(10) for _ in range(3))
+    assert latency["rows"] == "30" and float(latency["mean"]) == pytest.approx(sum(numbers) / 30, rel=1e-3)
+    for name, q in (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)):
+        at = q * 29
+        want = numbers[int(at)] + (at - int(at)) * (numbers[min(int(at) + 1, 29)] - numbers[int(at)])
+        assert float(latency[name]) == pytest.approx(want, rel=1e-3)
+    assert float(latency["max"]) == 1
+    assert cells(out, "Errors") == [{"error": "ValueError: odd", "rows": "3", "% of all": "9.68"}]
+    assert {r["result"]: r["rows"] for r in cells(out, "Cache")} == {"computed": "24", "from the cache": "6", "not asked": "1"}
+
+
+def test_summary_of_odd_values(served, client, runtime):
+    client.store([{"latency": v, "error": e, "cache": c} for v, e, c in
+                  ((float("inf"), "a|b\n`c`", ""), (-1.5, None, None), (float("nan"), "x" * 500, "r"), (2.5, None, ""))])
+    out = ok("export", served.db, "--summary")
+    (latency,) = cells(out, "Latencies")
+    assert latency["rows"] == "3" and latency["max"] == "inf" and latency["p50"] == "2.5"
+    assert len(cells(out, "Errors")) == 2
+    client.store({"nothing": None}, table="empty_ones")
+    (overall,) = cells(ok("export", served.db, "--summary", "--table", "empty_ones"), "Overall")
+    assert overall["rows"] == "1"
+
+
+def test_summary_options(results, runtime):
+    ok("export", results, runtime / "R.md", "--summary", "--table", "predictions", "--by", "input_id", "--where",
+       "params_model=big")
+    text = (runtime / "R.md").read_text()
+    assert "where `params_model=big`" in text and len(cells(text, "Means by parameters")) == 11
+    assert "did you mean" in refused("export", results, "--summary", "--table", "predictions", "--by", "input_ids")
+    assert "--by goes with" in refused("export", results, "--by", "input_id", status=2)
+    assert "--summary" in refused("export", results, "--summary", "--format", "csv", status=2)
+
+
+# ---- parquet -------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("duckdb")
+def test_parquet(nasty, columns, runtime):
+    out = runtime / "a.parquet"
+    p = run("export", nasty, out)
+    assert p.returncode == 0, p.stderr
+    types = dict(r[:2] for r in ask(f"DESCRIBE FROM '{out}'"))
+    assert [types[c] for c in columns] == ["VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "BLOB", "VARCHAR"]
+    text, whole, real, flag, blob, mixed = ('"' + c + '"' for c in columns[2:])
+    got = ask(f"SELECT {text}, {whole}, {real}, {flag}, hex({blob}), {mixed} FROM '{out}'")
+    want = stored(nasty, columns[2:])
+    for g, w in zip(got, want, strict=True):
+        if w[0] != "nul\0byte":  # the C string of the reading side ends there
+            assert g[0] == w[0]
+        assert (None if g[1] is None else int(g[1])) == w[1]
+        assert (None if g[2] is None else float(g[2])) == w[2]
+        assert g[3] == (None if w[3] is None else "true" if w[3] else "false")
+        assert g[4] == (None if w[4] is None else w[4].hex().upper())
+        assert g[5] == (None if w[5] is None else as_csv(w[5]))
+    assert "hexadecimal" in p.stderr and columns[7] in p.stderr
+    assert ask(f"SELECT DISTINCT compression FROM parquet_metadata('{out}')") == [("ZSTD",)]
+
+
+@pytest.mark.usefixtures("duckdb")
+def test_parquet_of_expressions(nasty, runtime):
+    out = runtime / "a.parquet"
+    ok("export", nasty, out, "--sql", "SELECT 1 AS i, 0.5 AS r, 'x' AS t, NULL AS n, x'01' AS b, 9007199254740993 AS big "
+       "UNION ALL SELECT 2, 1, 'y', NULL, NULL, 0.5 -- the end")
+    assert [r[1] for r in ask(f"DESCRIBE FROM '{out}'")] == ["BIGINT", "DOUBLE", "VARCHAR", "VARCHAR", "BLOB", "VARCHAR"]
+    assert ask(f"SELECT i, r, t, n, big FROM '{out}'") == [("1", "0.5", "x", None, "9007199254740993"), ("2", "1.0", "y", None, "0.5")]
+    ok("export", nasty, out, "--force", "--where", "select=123456")
+    assert ask(f"SELECT count(*) FROM '{out}'") == [("0",)]
+
+
+@pytest.mark.usefixtures("duckdb")
+def test_parquet_of_many_rows(long, runtime):
+    out = runtime / "a.parquet"
+    ok("export", long.db, out, "--columns", "i,text")
+    assert ask(f"SELECT count(*), sum(i), count(DISTINCT i), min(length(text)) FROM '{out}'") == \
+        [("30000", str(sum(range(30000))), "30000", "200")]
+    assert ask(f"SELECT count(*) FROM (SELECT i, row_number() OVER () - 1 AS n FROM '{out}') WHERE i <> n") == [("0",)]
+
+
+@pytest.mark.usefixtures("duckdb")
+def test_parquet_that_fails(long, runtime):
+    out = runtime / "a.parquet"
+    con = sqlite3.connect(long.db, timeout=TIMEOUT)
+    con.execute("CREATE TABLE foreign_one(n INTEGER)")
+    con.execute("INSERT INTO foreign_one VALUES (1), ('two')")
+    con.commit()
+    con.close()
+    message = refused("export", long.db, out, "--table", "foreign_one")
+    assert "column 'n'" in message and "row 2" in message and "CAST(n AS TEXT)" in message
+    assert "no such column" in refused("export", long.db, out, "--sql", "SELECT nope FROM events")
+    p = stopped_parquet(long, out)
+    long.kill()
+    _, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 1 and err.startswith("xtctl: ") and len(err.splitlines()) == 1, err
+    assert not list(runtime.glob("a.parquet*"))
+    assert not list(runtime.glob("xtctl-duckdb-*"))
+
+
+def stopped_parquet(daemon, path):
+    typed = "SELECT e.i FROM events e, events f"
+    return stopped_export(daemon, path, typed)
+
+
+@pytest.mark.usefixtures("duckdb")
+def test_parquet_ctrl_c(long, runtime, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(runtime))
+    p = stopped_parquet(long, runtime / "a.parquet")
+    p.send_signal(signal.SIGINT)
+    _, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 130, err
+    assert not list(runtime.glob("a.parquet*")) and not list(runtime.glob("xtctl-duckdb-*"))
+
+
+@pytest.mark.usefixtures("duckdb")
+def test_parquet_disk_full(long, small_disk):
+    many = "SELECT random() AS a, random() AS b, hex(randomblob(200)) AS c FROM events, (SELECT 1 UNION SELECT 2)"
+    message = refused("export", long.db, small_disk / "a.parquet", "--sql", many)
+    assert "cannot write" in message and "space" in message, message
+    assert list(small_disk.iterdir()) == []
+
+
+def test_without_duckdb(nasty, runtime, monkeypatch):
+    monkeypatch.setenv("XETRACK_DUCKDB", str(runtime / "none.so"))
+    message = refused("export", nasty, runtime / "a.parquet")
+    assert "XETRACK_DUCKDB" in message and "none.so" in message
+    monkeypatch.setenv("XETRACK_DUCKDB", XTCTL)  # loads as no library, or has none of its functions
+    assert "DuckDB's library" in refused("export", nasty, runtime / "a.parquet")
+    monkeypatch.delenv("XETRACK_DUCKDB")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(runtime))
+    p = run("export", nasty, runtime / "a.parquet")
+    if p.returncode:  # else it is installed here
+        assert "install libduckdb, or set XETRACK_DUCKDB" in p.stderr
+    assert not list(runtime.glob("a.parquet.part"))
