@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "distinct.h"
+#include "histogram.h"
 #include "moments.h"
 #include "quantile.h"
 
@@ -289,13 +290,7 @@ static void result_list(sqlite3_context *ctx, const struct quantiles *s)
 						    : x.value > 0  ? "9e999"
 								   : "-9e999");
 	}
-	sqlite3_str_appendchar(list, 1, ']');
-	int n = sqlite3_str_length(list);
-	char *text = sqlite3_str_finish(list);
-	if (text)
-		sqlite3_result_text(ctx, text, n, sqlite3_free);
-	else
-		sqlite3_result_error_nomem(ctx);
+	histogram_answer(ctx, list);
 }
 
 static void quantiles_value(sqlite3_context *ctx)

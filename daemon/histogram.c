@@ -95,6 +95,17 @@ static void step(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 		fail(ctx, "histogram(): there is a value that is not a number");
 }
 
+void histogram_answer(sqlite3_context *ctx, sqlite3_str *list)
+{
+	sqlite3_str_appendchar(list, 1, ']');
+	int n = sqlite3_str_length(list);
+	char *text = sqlite3_str_finish(list);
+	if (text)
+		sqlite3_result_text(ctx, text, n, sqlite3_free);
+	else
+		sqlite3_result_error_nomem(ctx);
+}
+
 static void final(sqlite3_context *ctx)
 {
 	struct histogram *h = sqlite3_aggregate_context(ctx, 0);
@@ -104,13 +115,7 @@ static void final(sqlite3_context *ctx)
 	sqlite3_str *list = sqlite3_str_new(sqlite3_context_db_handle(ctx));
 	for (int64_t i = 0; i < h->n; i++)
 		sqlite3_str_appendf(list, "%c%lld", i == 0 ? '[' : ',', (long long)h->counts[i]);
-	sqlite3_str_appendchar(list, 1, ']');
-	int n = sqlite3_str_length(list);
-	char *text = sqlite3_str_finish(list);
-	if (text)
-		sqlite3_result_text(ctx, text, n, sqlite3_free);
-	else
-		sqlite3_result_error_nomem(ctx);
+	histogram_answer(ctx, list);
 	sqlite3_free(h->counts);
 }
 

@@ -10,4 +10,7 @@
 /* A SQLite code. */
 int histogram_install(sqlite3 *db);
 
+/* Answers with the text of a JSON list that lacks its bracket at the end, and frees it. */
+void histogram_answer(sqlite3_context *ctx, sqlite3_str *list);
+
 #endif

@@ -36,18 +36,11 @@ static const struct form {
 
 #define N_FORMS (sizeof(forms) / sizeof(forms[0]))
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n > m && strcasecmp(s + n - m, end) == 0;
-}
-
 static const struct form *form_of_file(const char *file)
 {
 	for (size_t i = 0; i < N_FORMS; i++)
 		for (size_t k = 0; k < 2 && forms[i].endings[k]; k++)
-			if (ends_with(file, forms[i].endings[k]))
+			if (text_ends(file, forms[i].endings[k]))
 				return &forms[i];
 	return NULL;
 }

@@ -153,29 +153,16 @@ static void offer_commands(const struct line *l)
 
 /* ---- the line --------------------------------------------------------- */
 
-struct looked_for {
-	const char *name;
-	const struct option_def *found;
-};
-
-static void look(const struct option_def *def, void *data)
-{
-	struct looked_for *l = data;
-
-	if (strcmp(def->name, l->name) == 0)
-		l->found = def;
-}
-
 /* The option that a word names, if the next word is its value. */
 static const struct option_def *option_of(const struct command *c, const char *word)
 {
 	struct option_set set = command_options(c);
-	struct looked_for l = {strcmp(word, "-n") == 0 ? "n" : word + 2, NULL};
+	bool letter = strcmp(word, "-n") == 0;
 
-	if (word[0] != '-' || (word[1] != '-' && strcmp(word, "-n") != 0))
+	if (word[0] != '-' || (word[1] != '-' && !letter))
 		return NULL;
-	options_each(&set, look, &l);
-	return l.found && l.found->value ? l.found : NULL;
+	const struct option_def *found = options_find(&set, letter ? "n" : word + 2);
+	return found && found->value ? found : NULL;
 }
 
 /* Reads the words before the last one. Returns the option whose value the last one is; NULL: of none. */

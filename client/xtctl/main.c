@@ -46,18 +46,17 @@ static int no_part(const struct ctl *ctl, const struct command *group, const cha
 /* Whether some part of the group takes a value for an option that is written so. */
 static bool takes_value(const struct command *group, const char *word)
 {
-	bool value = false;
+	const struct option_def *found = NULL;
 
 	if (word[0] != '-' || strchr(word, '='))
 		return false;
 	if (word[1] != '-')
 		return strcmp(word, "-n") == 0;
-	for (const struct command *const *part = group->parts; *part && !value; part++) {
+	for (const struct command *const *part = group->parts; *part && !found; part++) {
 		struct option_set set = command_options(*part);
-		if (options_has(&set, word + 2, &value))
-			return value;
+		found = options_find(&set, word + 2);
 	}
-	return false;
+	return found && found->value;
 }
 
 /* Where the group's next word is that is neither an option nor the value of one; argc: there is none. */

@@ -413,11 +413,10 @@ static void look(const struct option_def *def, void *data)
 		l->found = def;
 }
 
-bool options_has(const struct option_set *set, const char *name, bool *ret_value)
+const struct option_def *options_find(const struct option_set *set, const char *name)
 {
 	struct looked_for l = {name, NULL};
 
 	options_each(set, look, &l);
-	*ret_value = l.found && l.found->value;
-	return l.found != NULL;
+	return l.found;
 }

@@ -135,8 +135,8 @@ int options_parse(struct options *o, const struct option_set *set, int argc, cha
 
 void options_done(struct options *o, const struct option_set *set);
 
-/* Whether it takes an option of this name, and that option a value. */
-bool options_has(const struct option_set *set, const char *name, bool *ret_value);
+/* The option of this name; NULL: it takes none. */
+const struct option_def *options_find(const struct option_set *set, const char *name);
 
 /* Calls `each` for the options of a set, the shared ones first. */
 void options_each(const struct option_set *set, void each(const struct option_def *def, void *data),

@@ -67,6 +67,13 @@ int text_int(char ret[INT_BYTES], int64_t i)
 	return INT_BYTES - at;
 }
 
+bool text_ends(const char *s, const char *ending)
+{
+	size_t n = strlen(s), m = strlen(ending);
+
+	return n > m && strcasecmp(s + n - m, ending) == 0;
+}
+
 const char *text_count(char ret[COUNT_BYTES], uint64_t n)
 {
 	char digits[24];

@@ -23,6 +23,9 @@ const char *text_digits(char ret[REAL_BYTES], double d, int digits);
 #define INT_BYTES 20
 int text_int(char ret[INT_BYTES], int64_t i);
 
+/* Whether more than the ending is there, and it ends so; case does not count. */
+bool text_ends(const char *s, const char *ending);
+
 /* 1234567 as "1,234,567"; returns ret. */
 #define COUNT_BYTES 32
 const char *text_count(char ret[COUNT_BYTES], uint64_t n);
