@@ -213,7 +213,7 @@ static int find_form(const struct ctl *ctl, const struct import_options *o, cons
 
 static int find_delimiter(const struct ctl *ctl, const struct import_options *o, char *ret)
 {
-	*ret = ends_with(ctl->args[0], ".tsv") ? '\t' : ',';
+	*ret = text_ends(ctl->args[0], ".tsv") ? '\t' : ',';
 	if (!o->delimiter)
 		return CTL_OK;
 	*ret = strcmp(o->delimiter, "\\t") == 0 ? '\t' : o->delimiter[0];
