@@ -65,6 +65,10 @@ def main():
     directory = Path(o.keep or tempfile.mkdtemp(prefix="xtctl-bench-"))
     directory.mkdir(exist_ok=True)
     os.environ.update(XDG_RUNTIME_DIR=str(directory), XETRACKD=str(BUILD / "xetrackd"))
+    if "XETRACK_DUCKDB" not in os.environ:  # as the tests find it
+        found = subprocess.run([Path(__file__).resolve().parents[2] / ".ci" / "duckdb"], capture_output=True, text=True)
+        if found.returncode == 0:
+            os.environ["XETRACK_DUCKDB"] = found.stdout.strip()
     db, xtctl = directory / "bench.db", str(BUILD / "xtctl")
     if not db.exists():
         import sqlite3
