@@ -39,7 +39,8 @@ static bool same(const xt_value *a, const xt_value *b)
 	double x, y;
 
 	if (real_of(a, &x) && real_of(b, &y)) /* sums of the same values in another order differ that much */
-		return x == y || fabs(x - y) <= 1e-12 * fmax(fabs(x), fabs(y));
+		return x == y ||
+		       (isfinite(x) && isfinite(y) && fabs(x - y) <= 1e-12 * fmax(fabs(x), fabs(y)));
 	if (a->type != b->type)
 		return false;
 	if (a->type == XT_T_TEXT)

@@ -4,6 +4,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -318,13 +319,15 @@ def test_disk_full(small_disk, daemon):
         fails("disk_full", c.change, "exec", sql="WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
                                                  "WHERE i < 20) INSERT INTO big SELECT zeroblob(1000000) FROM n")
         first = c.seq
-        for i in range(500):
-            c.log({"i": i, "blob": bytes(8000)})
+        # Apart: when enough waits to be stored, the daemon reads no more and sends wait too.
+        rows = threading.Thread(target=lambda: [c.log({"i": i, "blob": bytes(8000)}) for i in range(500)])
+        rows.start()
         while not looker.call("status")["state"].startswith("degraded: disk_full"):
             pass
         assert looker.call("query", sql="SELECT count(*) FROM events")["rows"][0][0] < 500
         filler.unlink()
         subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+        rows.join(TIMEOUT)
         c.until_ack(first + 500)
         assert c.rows("SELECT count(*), count(DISTINCT i) FROM events WHERE i >= 0") == [[500, 500]]
         while "stored again" not in d.stderr():
