@@ -328,8 +328,10 @@ static int bind_named(sqlite3_stmt *st, struct reader *r, uint32_t n, struct xt_
 		bound++;
 	}
 	if (bound != count)
-		return xt_err_set(err, XT_E_missing_field, "args",
-				  "the statement has %d parameters, %d were given", count, bound);
+		return xt_err_set(
+			err, XT_E_missing_field, "args",
+			"the statement has %d parameters, %d were given; one for each ? (xtctl sql --arg)",
+			count, bound);
 	return 0;
 }
 
@@ -348,8 +350,10 @@ static int bind_args(sqlite3_stmt *st, struct span args, struct xt_err *err)
 	if (head.type == TOKEN_MAP)
 		return bind_named(st, &r, head.count, err);
 	if (head.count != (uint32_t)count)
-		return xt_err_set(err, XT_E_out_of_range, "args",
-				  "the statement has %d parameters, %u were given", count, head.count);
+		return xt_err_set(
+			err, XT_E_out_of_range, "args",
+			"the statement has %d parameters, %u were given; one for each ? (xtctl sql --arg)",
+			count, head.count);
 	for (int i = 1; i <= count; i++)
 		if (bind_value(st, i, &r, "args", err) < 0)
 			return -1;

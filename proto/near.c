@@ -44,8 +44,8 @@ void near_init(struct near *m, const char *word, size_t n)
 	if (n >= sizeof(m->word))
 		return;
 	memcpy(m->word, word, n);
-	/* A third of its letters may be wrong, three at most; something must be right. */
-	m->distance = (unsigned)n / 3 + 2;
+	/* One letter may be wrong, and one more of each four, three at most; something must be right. */
+	m->distance = (unsigned)n / 4 + 2;
 	if (m->distance > 4)
 		m->distance = 4;
 	if (m->distance > n)

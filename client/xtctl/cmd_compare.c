@@ -65,7 +65,7 @@ static int cmd_compare(struct ctl *ctl)
 #define AT(field) offsetof(struct compare_options, field)
 
 static const struct option_def own[] = {
-	{"metric", "COLUMN,…", OPTION_TEXT, AT(metric), "what is compared; 0 and 1 count as no and yes", 0,
+	{"metric", "COLUMN,...", OPTION_TEXT, AT(metric), "what is compared; 0 and 1 count as no and yes", 0,
 	 0},
 	{"by", "COLUMN", OPTION_TEXT, AT(by), "what names the groups that are compared", 0, 0},
 	{"baseline", "VALUE", OPTION_TEXT, AT(baseline),
@@ -92,7 +92,7 @@ static const struct compare_options preset = {
 
 const struct command compare_command = {
 	.name = "compare",
-	.usage = "--metric COLUMN,… --by COLUMN",
+	.usage = "--metric COLUMN,... --by COLUMN",
 	.summary = "whether one model, prompt or setting is better than another, and how sure that is",
 	.help = "Groups the rows by --by and holds each group against the baseline. Where the groups "
 		"measured the same inputs, each input is held against itself, which shows much smaller "

@@ -188,7 +188,7 @@ static int cmd_errors(struct ctl *ctl)
 	return ctl_with_client(ctl, errors);
 }
 
-static const struct option_def own[] = {{"by", "COLUMN,…", OPTION_TEXT, offsetof(struct errors_options, by),
+static const struct option_def own[] = {{"by", "COLUMN,...", OPTION_TEXT, offsetof(struct errors_options, by),
 					 "how often it failed for each combination of these columns", 0, 0},
 					{0}};
 

@@ -92,7 +92,9 @@ static int put_changed(struct ctl *ctl, const char *table, const char *done, boo
 	}
 	fputs("table '", f);
 	text_put(f, table, strlen(table), SIZE_MAX);
-	fprintf(f, "' %s\n", changed ? done : already);
+	fputs("' ", f);
+	text_put(f, changed ? done : already, strlen(changed ? done : already), SIZE_MAX);
+	putc('\n', f);
 	return CTL_OK;
 }
 
@@ -326,6 +328,21 @@ static const struct command schema_thaw_command = {
 
 /* ---- require ---------------------------------------------------------- */
 
+/* The arguments as "'a', 'b'"; owned by the caller, NULL: out of memory. */
+static char *list_names(const struct ctl *ctl)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	for (size_t i = 0; f && i < ctl->n_args; i++)
+		fprintf(f, "%s'%s'", i > 0 ? ", " : "", ctl->args[i]);
+	if (f && fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
 static int require(struct ctl *ctl, xt_client *client)
 {
 	const struct drop_options *o = ctl->own;
@@ -341,10 +358,19 @@ static int require(struct ctl *ctl, xt_client *client)
 				  &changed);
 	if (r != XT_OK)
 		return ctl_fail(ctl, client, r);
-	return put_changed(ctl, ctl->table,
-			   o->drop ? "takes rows without them again"
-				   : "takes no rows without them from now on",
-			   changed > 0, o->drop ? "did not require them" : "required them already");
+	char *names = list_names(ctl), *done = NULL, *already = NULL;
+	int status = CTL_FAILED;
+	if (names &&
+	    asprintf(&done, o->drop ? "takes rows without %s again" : "takes no rows without %s from now on",
+		     names) >= 0 &&
+	    asprintf(&already, o->drop ? "did not require %s" : "required %s already", names) >= 0)
+		status = put_changed(ctl, ctl->table, done, changed > 0, already);
+	else
+		ctl_no_memory(ctl);
+	free(names);
+	free(done);
+	free(already);
+	return status;
 }
 
 static int schema_require(struct ctl *ctl)
@@ -358,7 +384,7 @@ static int schema_require(struct ctl *ctl)
 
 static const struct command schema_require_command = {
 	.name = "schema require",
-	.usage = "[COLUMN…] [--drop]",
+	.usage = "[COLUMN...] [--drop]",
 	.summary = "reject rows that have no value for a column",
 	.help = "Without COLUMN: those that are required. NULL is no value, nor is NaN, which becomes NULL. "
 		"Neither table nor column need be there yet, so that the first row counts too. Rows of calls "

@@ -254,7 +254,7 @@ const struct command sql_command = {
 			{"a value that is given apart",
 			 "sql demo.db 'SELECT count(*) FROM predictions WHERE size > ?' --arg 100000"},
 			{NULL, NULL}},
-	.options = OPT_ROWS | OPT_ARG | OPT_WRITE | OPT_TIMEOUT,
+	.options = OPT_ENGINE | OPT_ROWS | OPT_ARG | OPT_WRITE | OPT_TIMEOUT,
 	.engines = true,
 	.least = 1,
 	.most = 1,

@@ -154,11 +154,11 @@ static int stats_bottom(struct ctl *ctl)
 /* ---- the commands ----------------------------------------------------- */
 
 static const struct option_def describe_own[] = {
-	{"columns", "COLUMN,…", OPTION_TEXT, offsetof(struct describe_options, columns),
+	{"columns", "COLUMN,...", OPTION_TEXT, offsetof(struct describe_options, columns),
 	 .help = "which columns (all)"},
 	{"by", "COLUMN", OPTION_TEXT, offsetof(struct describe_options, by),
 	 .help = "a summary for each value of this column; must sort the rows"},
-	{"quantiles", "Q,…", OPTION_TEXT, offsetof(struct describe_options, quantiles),
+	{"quantiles", "Q,...", OPTION_TEXT, offsetof(struct describe_options, quantiles),
 	 .help = "which quantiles, from 0 to 1 (0.25,0.5,0.75)"},
 	{0},
 };

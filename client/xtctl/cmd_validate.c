@@ -438,7 +438,7 @@ static int cmd_validate(struct ctl *ctl)
 static const struct option_def own[] = {
 	{"input", "COLUMN", OPTION_TEXT, offsetof(struct validate_options, input),
 	 "what names an input (input_id)", 0, 0},
-	{"params", "COLUMN,…", OPTION_TEXT, offsetof(struct validate_options, params),
+	{"params", "COLUMN,...", OPTION_TEXT, offsetof(struct validate_options, params),
 	 "the parameters (all columns params_…)", 0, 0},
 	{"max-failed", "PERCENT", OPTION_REAL, offsetof(struct validate_options, max_failed),
 	 "failed executions are wrong only above this share (0)", 0, 100},

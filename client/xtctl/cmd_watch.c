@@ -13,7 +13,7 @@ static int cmd_watch(struct ctl *ctl)
 	return follow_run(ctl, &follow);
 }
 
-static const struct option_def own[] = {{"columns", "COLUMN,…", OPTION_TEXT,
+static const struct option_def own[] = {{"columns", "COLUMN,...", OPTION_TEXT,
 					 offsetof(struct watch_options, columns), "show only these columns",
 					 0, 0},
 					{0}};

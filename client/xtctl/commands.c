@@ -80,6 +80,21 @@ struct option_set command_options(const struct command *c)
 	return (struct option_set){c->parts ? OPT_ALWAYS : c->options | OPT_ALWAYS, c->own, NULL};
 }
 
+const char *command_place(const struct command *c, size_t n, size_t *ret_len)
+{
+	const char *at = c->usage ? c->usage : "";
+
+	for (;; n--) {
+		at += strspn(at, " ");
+		size_t len = strcspn(at, " ");
+		if (len == 0 || n == 0 || (len > 3 && strncmp(at + len - 3, "...", 3) == 0)) {
+			*ret_len = len;
+			return at;
+		}
+		at += len;
+	}
+}
+
 /* ---- mistaken names --------------------------------------------------- */
 
 static void try_all(struct near *near, const struct command *const *list)
@@ -92,14 +107,14 @@ static void try_all(struct near *near, const struct command *const *list)
 static const char *synonym(const struct command *group, const char *word)
 {
 	static const char *const synonyms[][2] = {
-		{"start", "up"},       {"stop", "down"},       {"query", "sql"},    {"rm", "delete"},
-		{"list", "ls"},	       {"tables", "ls"},       {"verify", "check"}, {"restore", "backup"},
-		{"vacuum", "compact"}, {"show", "get"},	       {"check", "verify"}, {"clear", "delete"},
-		{"explain", "why"},    {"prune", "gc"},	       {"info", "stats"},   {"describe", "stats"},
-		{"top", "stats"},      {"bottom", "stats"},    {"hist", "plot"},    {"histogram", "plot"},
-		{"scatter", "plot"},   {"follow", "watch"},    {"save", "export"},  {"load", "import"},
-		{"merge", "copy"},     {"report", "export"},   {"lint", "inspect"}, {"anova", "compare"},
-		{"ttest", "compare"},  {"failures", "errors"},
+		{"list", "show"},    {"ls", "show"},	    {"start", "up"},	   {"stop", "down"},
+		{"query", "sql"},    {"rm", "delete"},	    {"list", "ls"},	   {"tables", "ls"},
+		{"verify", "check"}, {"restore", "backup"}, {"vacuum", "compact"}, {"show", "get"},
+		{"check", "verify"}, {"clear", "delete"},   {"explain", "why"},	   {"prune", "gc"},
+		{"info", "stats"},   {"describe", "stats"}, {"top", "stats"},	   {"bottom", "stats"},
+		{"hist", "plot"},    {"histogram", "plot"}, {"scatter", "plot"},   {"follow", "watch"},
+		{"save", "export"},  {"load", "import"},    {"merge", "copy"},	   {"report", "export"},
+		{"lint", "inspect"}, {"anova", "compare"},  {"ttest", "compare"},  {"failures", "errors"},
 	};
 
 	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++) {

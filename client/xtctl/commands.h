@@ -24,6 +24,10 @@ const struct command *command_part(const struct command *group, const char *word
 /* The last word of its name: `ls` of `cache ls`. */
 const char *command_word(const struct command *c);
 
+/* What its usage line calls the nth argument after the database, from 0, of *ret_len bytes; the last one goes
+ * on where it may be repeated. *ret_len 0: there is none. */
+const char *command_place(const struct command *c, size_t n, size_t *ret_len);
+
 /* The name that may be meant by one that there is not; group NULL: of a command. NULL: none is near. */
 const char *command_nearest(const struct command *group, const char *word);
 

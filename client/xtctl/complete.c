@@ -1,5 +1,6 @@
 #include "complete.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,10 @@
 struct line {
 	struct ctl *ctl;
 	const struct command *command; /* or the part of it that is named */
-	const char *typed;	       /* the word that is to be completed */
-	const char *database, *table;  /* NULL: not named yet */
+	const char *typed;	       /* the word that is to be completed; of a list, its last item */
+	const char *before;	       /* what of the word stands before that, of before_n bytes */
+	size_t before_n;
+	const char *database, *table; /* NULL: not named yet */
 	size_t n_args;	       /* words that are no options, after the database and before the last one */
 	const char *first_arg; /* NULL: none */
 };
@@ -23,12 +26,18 @@ static void offer(const struct line *l, const char *word, const char *means)
 	FILE *f = l->ctl->out.file;
 
 	if (strncmp(word, l->typed, strlen(l->typed)) == 0)
-		fprintf(f, "%s%s%s\n", word, means ? "\t" : "", means ? means : "");
+		fprintf(f, "%.*s%s%s%s\n", (int)l->before_n, l->before, word, means ? "\t" : "",
+			means ? means : "");
 }
 
 static void offer_files(const struct line *l)
 {
 	fputs(":files\n", l->ctl->out.file);
+}
+
+static void offer_databases(const struct line *l)
+{
+	fputs(":databases\n", l->ctl->out.file);
 }
 
 /* ---- what the database has -------------------------------------------- */
@@ -88,18 +97,15 @@ static void offer_runs(const struct line *l)
 
 /* ---- words ------------------------------------------------------------ */
 
-/* The words of "a|b|c". */
+/* The words of "a|b|c"; those in capitals stand for something else. */
 static void offer_choices(const struct line *l, const char *choices, size_t n)
 {
-	for (size_t at = 0; at < n;) {
-		size_t len = strcspn(choices + at, "|]");
-		len = len < n - at ? len : n - at;
-		char *word = strndup(choices + at,
-				     strcspn(choices + at, "|] ") < len ? strcspn(choices + at, "|] ") : len);
-		if (word)
+	for (size_t at = 0; at < n; at += strcspn(choices + at, "|") + 1) {
+		size_t len = strcspn(choices + at, "|] ");
+		char *word = strndup(choices + at, len < n - at ? len : n - at);
+		if (word && (word[0] == '-' || islower((unsigned char)word[0])))
 			offer(l, word, NULL);
 		free(word);
-		at += len + 1;
 	}
 }
 
@@ -110,12 +116,22 @@ static void offer_placeholder(const struct line *l, const char *word, size_t n)
 		const char *beginning;
 		void (*offer)(const struct line *l);
 	} kinds[] = {
-		{"COLUMN", offer_columns}, {"KEY", offer_columns}, {"TABLE", offer_tables},
+		{"COLUMN", offer_columns}, {"OLD", offer_columns}, {"NEW", offer_columns},
+		{"OTHER", offer_columns},  {"KEY", offer_columns}, {"TABLE", offer_tables},
 		{"TRACK_ID", offer_runs},  {"RUN", offer_runs},	   {"ID", offer_runs},
 		{"FILE", offer_files},	   {"SRC", offer_files},   {"DST", offer_files},
 		{"DIR", offer_files},
 	};
 	size_t skip = strspn(word, "[");
+	const char *comma = memmem(word, n, ",...", 4) ? strrchr(l->typed, ',') : NULL;
+	struct line item = *l;
+
+	if (comma) { /* the next one of a list */
+		item.before = l->typed;
+		item.before_n = (size_t)(comma + 1 - l->typed);
+		item.typed = comma + 1;
+		l = &item;
+	}
 
 	word += skip;
 	n -= skip < n ? skip : n;
@@ -193,27 +209,9 @@ static const struct option_def *read_words(struct line *l, int n, char *const *w
 	return open;
 }
 
-/* The placeholder of the next argument; the last one goes on where it may be repeated. */
-static const char *placeholder(const struct line *l, size_t *ret_n)
-{
-	const char *at = l->command->usage ? l->command->usage : "";
-	size_t skip = l->n_args;
-
-	for (;;) {
-		at += strspn(at, " ");
-		size_t n = strcspn(at, " ");
-		if (n == 0 || skip == 0 || strncmp(at + n - (n < 3 ? n : 3), "...", 3) == 0) {
-			*ret_n = n;
-			return at;
-		}
-		skip--;
-		at += n;
-	}
-}
-
 void complete(struct ctl *ctl, int n, char *const *words)
 {
-	struct line l = {.ctl = ctl, .typed = n > 0 ? words[n - 1] : ""};
+	struct line l = {.ctl = ctl, .typed = n > 0 ? words[n - 1] : "", .before = ""};
 	bool help = n > 1 && strcmp(words[0], "help") == 0;
 
 	if (n < 2 || (help && n == 2)) {
@@ -241,10 +239,10 @@ void complete(struct ctl *ctl, int n, char *const *words)
 	if (l.command->parts)
 		offer_parts(&l, l.command);
 	if (!l.database && !l.command->apart) {
-		offer_files(&l);
+		offer_databases(&l);
 		return;
 	}
 	size_t len;
-	const char *place = placeholder(&l, &len);
+	const char *place = command_place(l.command, l.n_args, &len);
 	offer_placeholder(&l, place, len);
 }

@@ -32,10 +32,11 @@ static void put_option(const struct option_def *def, void *data)
 
 	snprintf(left, sizeof(left), "--%s%s%s", def->name, def->value ? " " : "",
 		 def->value ? def->value : "");
-	if (strlen(left) > 19)
+	size_t width = text_width(left, strlen(left));
+	if (width > 19)
 		fprintf(out, "  %s\n  %-19s %s\n", left, "", def->help);
 	else
-		fprintf(out, "  %-19s %s\n", left, def->help);
+		fprintf(out, "  %s%*s %s\n", left, (int)(19 - width), "", def->help);
 }
 
 /* One line of n bytes, broken between words where it is longer than `width`; with two blanks in it, it is
@@ -78,6 +79,8 @@ void help_command(const struct out *to, const char *program, const struct comman
 	FILE *out = to->file;
 	struct option_set set = command_options(c);
 
+	if (!(c->options & OPT_ENGINE))
+		set.shared &= ~OPT_ENGINE; /* taken, but it means nothing there */
 	fprintf(out, "usage: %s %s%s%s%s\n%c%s.\n", program, c->name, c->apart ? "" : " DB",
 		c->usage ? " " : "", c->usage ? c->usage : "", toupper((unsigned char)c->summary[0]),
 		c->summary + 1);

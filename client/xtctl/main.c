@@ -118,8 +118,12 @@ static int check_count(const struct ctl *ctl)
 {
 	const struct command *c = ctl->command;
 
-	if (ctl->n_args < (size_t)c->least)
-		return ctl_usage(ctl, "%s is missing", c->usage ? c->usage : "an argument");
+	if (ctl->n_args < (size_t)c->least) {
+		size_t len;
+		const char *place = command_place(c, ctl->n_args, &len);
+		return ctl_usage(ctl, "%.*s is missing", len > 0 ? (int)len : 11,
+				 len > 0 ? place : "an argument");
+	}
 	if (ctl->n_args > most_of(c))
 		return ctl_usage(ctl, "one argument too many: '%s'", ctl->args[most_of(c)]);
 	return CTL_OK;

@@ -85,7 +85,9 @@ static void put_options(const struct command *c)
 {
 	struct option_set set = command_options(c);
 
-	set.shared &= ~OPT_ALWAYS;
+	set.shared &= ~OPT_HELP;
+	if (!(c->options & OPT_ENGINE))
+		set.shared &= ~OPT_ENGINE;
 	options_each(&set, put_option, NULL);
 }
 
@@ -112,10 +114,9 @@ static void put_examples(const struct example *e)
 		char first = (char)toupper((unsigned char)e->shows[0]);
 		put(&first, 1);
 		put_text(e->shows + 1);
-		fputs(strchr("?!", e->shows[strlen(e->shows) - 1]) ? "\n\n\txtctl " : ":\n\n\txtctl ",
-		      stdout);
-		put_text(e->line);
-		fputs("\n\n", stdout);
+		/* As it is: what is copied from a page must work. */
+		printf("%s\n\n```\nxtctl %s\n```\n\n",
+		       strchr("?!", e->shows[strlen(e->shows) - 1]) ? "" : ":", e->line);
 	}
 }
 

@@ -73,9 +73,7 @@ static const struct shared {
 	{OPT_JSON, {"json", NULL, OPTION_FLAG, AT(json), "the same as --format json", 0, 0}},
 	{OPT_NO_HEADER,
 	 {"no-header", NULL, OPTION_FLAG, AT(no_header), "csv without the line of names", 0, 0}},
-	{OPT_ENGINE,
-	 {"engine", "NAME", OPTION_TEXT, AT(engine),
-	  "sql: duckdb or sqlite (sqlite); elsewhere accepted and ignored", 0, 0}},
+	{OPT_ENGINE, {"engine", "NAME", OPTION_TEXT, AT(engine), "duckdb or sqlite (sqlite)", 0, 0}},
 	{OPT_HELP, {"help", NULL, OPTION_FLAG, AT(help), "this text", 0, 0}},
 #undef AT
 };
@@ -299,7 +297,9 @@ static int take(struct options *o, const struct known *known, size_t n, int code
 		return -1;
 	}
 	size_t i = code >= FIRST ? (size_t)(code - FIRST) : code == '?' ? n : by_letter(code, known, n);
-	if (i == n)
+	/* getopt_long() takes what begins like one option: `--n` would be `--no-header` where there is no
+	 * --n. */
+	if (i == n || (code >= FIRST && strcspn(word, "=") != strlen(known[i].def->name) + 2))
 		return unknown(known, n, word, error, size);
 	if (known[i].bit == OPT_JSON)
 		o->format = FORMAT_JSON;

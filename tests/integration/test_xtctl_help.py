@@ -138,8 +138,9 @@ def test_completes_options():
 
 
 def test_completes_files_where_the_database_is_due():
-    assert complete("head", "") == [":files"]
-    assert complete("cache", "l") == ["ls", ":files"]
+    assert complete("head", "") == [":databases"]
+    assert complete("cache", "l") == ["ls", ":databases"]
+    assert complete("backup", "x.db", "") == [":files"]
 
 
 def test_completes_what_is_in_the_database(filled):
@@ -147,6 +148,10 @@ def test_completes_what_is_in_the_database(filled):
     assert complete("head", filled, "--table", "r") == ["results"]
     assert complete("set", filled, "a") == ["acc"]
     assert complete("set", filled, "--table", "results", "") == ["track_id", "timestamp", "loss", "epoch"]
+    assert complete("stats", "describe", filled, "--columns", "acc,na") == ["acc,name"]
+    assert complete("schema", "rename", filled, "a") == ["acc"]
+    assert complete("sql", filled, "") == ["-"]
+    assert "acc" in complete("stats", "top", "", env=dict(os.environ, XETRACK_DB=str(filled)))
     runs = {r for r, in sqlite(filled, "SELECT track_id FROM xt_runs")}
     assert set(complete("delete", filled, "")) == runs
     assert set(complete("tail", "--track-id", "", env=dict(os.environ, XETRACK_DB=str(filled)))) == runs
@@ -172,7 +177,8 @@ def bash(words, cwd, env=None):
 
 
 def test_bash(filled, tmp_path):
-    (tmp_path / "a b.db").touch()
+    for name in ("a b.db", "a b.db-wal", "a b.db-shm", "a b.db.lock", "a b.db.log", "a b.db.reserve"):
+        (tmp_path / name).touch()
     (tmp_path / "a.txt").touch()
     assert bash(["xtctl", "he"], tmp_path) == ["head", "help"]
     assert sorted(bash(["xtctl", "head", "a"], tmp_path)) == ["a b.db", "a.txt"]
@@ -203,7 +209,7 @@ def test_zsh(filled, tmp_path):
     """Without a terminal zsh completes nothing; what its function hands over is looked at instead."""
     if not shutil.which("zsh"):
         pytest.skip("zsh is not installed")
-    script = 'compdef() { :; }; _describe() { print -l -- "${(@P)2}"; }; _files() { print FILES; }; ' \
+    script = 'compdef() { :; }; _describe() { print -l -- "${(@P)2}"; }; _files() { print FILES $2; }; ' \
              'eval "$(xtctl completion zsh)"; words=("$@"); CURRENT=$#; _xtctl'
     env = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}", HOME=str(tmp_path))
 
@@ -213,7 +219,8 @@ def test_zsh(filled, tmp_path):
         assert not p.stderr
         return p.stdout.splitlines()
     assert [line.split(":")[0] for line in zsh("he")] == ["head", "help"]
-    assert zsh("head", "") == ["FILES"]
+    assert zsh("head", "") == ["FILES *(-wal|-shm|.lock|.log|.log.1|.reserve)"]
+    assert zsh("backup", filled, "") == ["FILES"]
     assert zsh("head", filled, "--table", "r") == ["results"]
 
 
@@ -227,6 +234,10 @@ def test_zsh(filled, tmp_path):
     (["completion", "tcsh"], "none of bash, zsh and fish"),
     (["completion"], "missing"),
     (["--table", "t"], "options follow it"),
+    (["cache", "ls", "x.db", "--n", "3"], "no option '--n' here"),
+    (["head", "x.db", "--tabl", "t"], "did you mean '--table'?"),
+    (["schema", "rename", "x.db", "a"], "NEW is missing"),
+    (["plot", "pie", "x.db"], "'xtctl plot --help' lists them"),
 ])
 def test_mistaken_names(args, says):
     p = run(*args)
