@@ -300,10 +300,11 @@ static int draw_bars(struct lines *l, const struct stat *stat)
 	}
 	bool count = strcmp(stat->name, "count") == 0;
 	int status = set_axis(l, min, max, AXIS_ROUND | (count ? AXIS_WHOLE : 0u));
-	if (status == CTL_OK && asprintf(&name, "%s of %s", count ? "rows" : stat->name, p->x->name) < 0)
+	if (status == CTL_OK &&
+	    asprintf(&name, "%s %s %s", count ? "rows" : stat->name, count ? "by" : "of", p->x->name) < 0)
 		name = NULL;
 	if (status == CTL_OK)
-		draw(l, count && !p->o->by ? p->x->name : name, stat->error ? "mean, 95 %" : "", draw_bar);
+		draw(l, name ? name : "", stat->error ? "mean, 95 %" : "", draw_bar);
 	free(name);
 	return status;
 }
