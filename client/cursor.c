@@ -315,7 +315,7 @@ static int take_page(struct xt_cursor *cur)
 	int r = cursor_rows(cur, f.rows);
 	/* Who took a second page takes a third: the daemon makes it while this one is read. Not to get it
 	 * sent is no failure yet. */
-	if (r == XT_OK && cur->open)
+	if (r == XT_OK && cur->open && c->fd >= 0 && c->epoch == cur->epoch)
 		cur->waiting = send_fetch(cur) == XT_OK;
 	return r;
 }

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "crash.h"
+#include "epoch.h"
 #include "rules.h"
 #include "schema_edit.h"
 #include "table.h"
@@ -183,6 +184,11 @@ int table_add_columns(struct store *s, struct table *t, const struct new_column 
 	/* What was said of a table of that name which is gone is not said of this one. */
 	if (t->absent && (rules_forget(s, t->name, err) < 0 || create(s, t, first, err) < 0))
 		return -1;
+	if (t->absent && epoch_kept(s, t->name) > 0) { /* its rows are numbered from 1 again */
+		if (epoch_begin(s, t->name, 0, err) < 0)
+			return -1;
+		epoch_keep(s, t->name, 0);
+	}
 	for (size_t i = first; i < t->n_columns; i++) {
 		if (!t->absent && alter(s, t, &t->columns[i], err) < 0)
 			return -1;

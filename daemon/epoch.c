@@ -1,5 +1,8 @@
 #include "epoch.h"
 
+#include <stdlib.h>
+#include <strings.h>
+
 #include "table.h"
 
 int epoch_top(struct store *s, const char *table, int64_t *ret, struct xt_err *err)
@@ -49,6 +52,71 @@ int epoch_look(struct store *s, const char *table, int64_t top, struct xt_err *e
 	return now < top && now != EPOCH_NO_TOP ? epoch_begin(s, table, now, err) : 0;
 }
 
+/* ---- what is known -------------------------------------------------------- */
+
+struct top {
+	char *table; /* owned */
+	int64_t top;
+};
+
+static struct top *find_top(const struct store *s, const char *table)
+{
+	for (size_t i = 0; i < s->n_tops; i++)
+		if (strcasecmp(s->tops[i].table, table) == 0)
+			return &s->tops[i];
+	return NULL;
+}
+
+void epoch_keep(struct store *s, const char *table, int64_t top)
+{
+	struct top *known = find_top(s, table);
+
+	if (known) {
+		known->top = top;
+		return;
+	}
+	struct top *more = reallocarray(s->tops, s->n_tops + 1, sizeof(*more));
+	char *name = strdup(table);
+	if (more)
+		s->tops = more;
+	if (more && name)
+		more[s->n_tops++] = (struct top){name, top};
+	else
+		free(name); /* out of memory: it is as if nothing were known */
+}
+
+int64_t epoch_kept(const struct store *s, const char *table)
+{
+	const struct top *known = find_top(s, table);
+
+	return known ? known->top : 0;
+}
+
+void epochs_done(struct store *s)
+{
+	for (size_t i = 0; i < s->n_tops; i++)
+		free(s->tops[i].table);
+	free(s->tops);
+	s->tops = NULL;
+	s->n_tops = 0;
+}
+
+void epoch_keep_all(struct store *s)
+{
+	struct buf names = {0};
+	struct xt_err ignored;
+	int64_t top;
+	int r = tables_names(s, &names, &ignored);
+
+	for (size_t at = 0; r == 0 && at < names.len;) {
+		const char *name = (const char *)names.data + at;
+		at += strlen(name) + 1;
+		if (epoch_top(s, name, &top, &ignored) == 0 && top > 0)
+			epoch_keep(s, name, top);
+	}
+	buf_done(&names);
+}
+
 /* ---- other programs ---------------------------------------------------- */
 
 /* Changes with every commit, whoever makes it. */
@@ -74,10 +142,20 @@ int epoch_notice(struct store *s, struct xt_err *err)
 		return 0;
 	s->data_version = version;
 	s->all_risen = true;
-	for (size_t i = 0; r == 0 && i < s->n_tables; i++) {
-		r = epoch_look(s, s->tables[i]->name, s->tables[i]->top, err);
-		s->tables[i]->top = 0;
+	for (size_t i = 0; i < s->n_tables; i++)
+		if (s->tables[i]->top > 0)
+			epoch_keep(s, s->tables[i]->name, s->tables[i]->top);
+	for (size_t i = 0; r == 0 && i < s->n_tops; i++) {
+		struct top *known = &s->tops[i];
+		int64_t now = 0;
+		r = epoch_look(s, known->table, known->top, err);
+		if (r == 0)
+			r = epoch_top(s, known->table, &now, err);
+		if (r == 0 && now != EPOCH_NO_TOP) /* a table that is gone may come back, from number 1 on */
+			known->top = now;
 	}
+	for (size_t i = 0; r == 0 && i < s->n_tables; i++)
+		s->tables[i]->top = epoch_kept(s, s->tables[i]->name);
 	return r;
 }
 

@@ -18,6 +18,18 @@ int epoch_notice(struct store *s, struct xt_err *err) __attribute__((warn_unused
 /* The same of a file that is only read, and has no transaction. */
 void epoch_notice_only(struct store *s);
 
+/*
+ * The highest number that a table is known to have had, by its name, kept when the table is forgotten:
+ * without it nobody would notice that another program deleted the last rows. epoch_kept(): 0: none is known.
+ */
+void epoch_keep(struct store *s, const char *table, int64_t top);
+int64_t epoch_kept(const struct store *s, const char *table);
+void epochs_done(struct store *s);
+
+/* When the file is opened: of all tables as they are. One that cannot be read, as in a damaged file, is left
+ * out. */
+void epoch_keep_all(struct store *s);
+
 /* Our own commit is no news. */
 void epoch_committed(struct store *s);
 

@@ -1,4 +1,6 @@
 /* delete_run: a run's rows, as many at a time as the client says. */
+#include <stdio.h>
+
 #include "asset_refs.h"
 #include "calls.h"
 #include "epoch.h"
@@ -14,20 +16,36 @@ struct deletion {
 	bool more;		 /* the limit was reached: there may be others */
 };
 
-/* Rows are taken by their rowid as far as there is one: a table WITHOUT ROWID, of another program, is deleted
- * from in one go. The second look at track_id is for tables that have a column of that name. */
-static const char delete_some[] = " WHERE \"track_id\" = ?1 AND rowid IN (SELECT rowid FROM ",
-		  delete_all[] = " WHERE \"track_id\" = ?1";
+/* The name by which a table's rows are numbered: one that is no column of it; "" for a table WITHOUT ROWID of
+ * another program, or one that has columns of all these names. Returns ret. */
+static const char *row_number(struct store *s, const char *table, char ret[16])
+{
+	static const char sql[] = "SELECT n FROM (SELECT '_rowid_' AS n UNION ALL SELECT 'rowid' UNION ALL "
+				  "SELECT 'oid') WHERE n NOT IN "
+				  "(SELECT lower(name) FROM pragma_table_xinfo(?1)) AND NOT (SELECT wr FROM "
+				  "pragma_table_list WHERE "
+				  "schema = 'db' AND name = ?1 COLLATE NOCASE) LIMIT 1";
+	sqlite3_stmt *st = NULL;
 
-static sqlite3_stmt *prepare_delete(struct store *s, const char *table, bool all)
+	ret[0] = '\0';
+	if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) == SQLITE_OK &&
+	    sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+		snprintf(ret, 16, "%s", (const char *)sqlite3_column_text(st, 0));
+	sqlite3_finalize(st);
+	return ret;
+}
+
+/* Deletes up to ?2 rows of ?1, or all of them where rows have no number. */
+static sqlite3_stmt *prepare_delete(struct store *s, const char *table, const char *number)
 {
 	struct buf sql = {0};
 	sqlite3_stmt *st = NULL;
 
 	buf_add_str(&sql, "DELETE FROM ");
 	ident_quote(&sql, table);
-	buf_add_str(&sql, all ? delete_all : delete_some);
-	if (!all) {
+	buf_add_str(&sql, " WHERE \"track_id\" = ?1");
+	if (number[0]) {
+		buf_printf(&sql, " AND %s IN (SELECT %s FROM ", number, number);
 		ident_quote(&sql, table);
 		buf_add_str(&sql, " WHERE \"track_id\" = ?1 LIMIT ?2)");
 	}
@@ -37,34 +55,54 @@ static sqlite3_stmt *prepare_delete(struct store *s, const char *table, bool all
 	return st;
 }
 
+/* Whether the limit left any. */
+static int look_for_more(struct deletion *d, const char *table, struct xt_err *err)
+{
+	struct store *s = d->w->store;
+	struct buf sql = {0};
+	sqlite3_stmt *st = NULL;
+
+	if (d->more || d->deleted < d->limit)
+		return 0;
+	buf_add_str(&sql, "SELECT 1 FROM ");
+	ident_quote(&sql, table);
+	buf_add_str(&sql, " WHERE \"track_id\" = ?1 LIMIT 1");
+	int rc = sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL);
+	buf_done(&sql);
+	if (rc != SQLITE_OK)
+		return store_fail(s, err);
+	store_bind(st, 1, d->track_id);
+	int row = store_step(s, st, err);
+	sqlite3_finalize(st);
+	d->more = row > 0;
+	return row < 0 ? -1 : 0;
+}
+
 static int delete_rows(struct deletion *d, const char *table, struct xt_err *err)
 {
 	struct store *s = d->w->store;
-	uint64_t left = d->limit - d->deleted;
-	sqlite3_stmt *st = prepare_delete(s, table, false);
-	bool some = st != NULL;
+	uint64_t left = d->limit > d->deleted ? d->limit - d->deleted : 0;
+	char number[16];
 	int64_t top;
 
-	if (left == 0) {
-		sqlite3_finalize(st);
-		d->more = true;
-		return 0;
-	}
-	if (!st && !(st = prepare_delete(s, table, true)))
+	if (left == 0)
+		return look_for_more(d, table, err);
+	sqlite3_stmt *st = prepare_delete(s, table, row_number(s, table, number));
+	if (!st)
 		return store_fail(s, err);
 	store_bind(st, 1, d->track_id);
-	if (some)
+	if (number[0])
 		sqlite3_bind_int64(st, 2, left < INT64_MAX ? (int64_t)left : INT64_MAX);
 	int r = epoch_top(s, table, &top, err);
 	if (r == 0)
 		r = store_run(s, st, err);
 	if (r == 0) {
-		uint64_t n = (uint64_t)sqlite3_changes64(s->db);
-		d->deleted += n;
-		d->more = d->more || n >= left;
+		d->deleted += (uint64_t)sqlite3_changes64(s->db);
 		r = epoch_look(s, table, top, err);
 	}
 	sqlite3_finalize(st);
+	if (r == 0 && number[0])
+		r = look_for_more(d, table, err);
 	return r;
 }
 

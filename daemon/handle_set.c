@@ -1,4 +1,5 @@
 /* set: one column over rows that are stored. */
+#include <math.h>
 #include <stdio.h>
 
 #include "bind.h"
@@ -34,7 +35,8 @@ static long column_to_set(struct work *w, struct table *t, const struct params_s
 			return -1;
 		return table_column(t, p->key);
 	}
-	if (t->columns[column].required && value.type == TOKEN_NIL)
+	if (t->columns[column].required &&
+	    (value.type == TOKEN_NIL || (value.type == TOKEN_REAL && isnan(value.real))))
 		return rules_refuse_null(t, &t->columns[column], err);
 	enum kind need = kind_for(t->columns[column].kind, &value);
 	if (need != t->columns[column].kind && !t->columns[column].fixed &&

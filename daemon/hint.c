@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MOST_NAMES 10000 /* that are looked at: others wait meanwhile */
+
 #define TABLES                                                                                               \
 	"FROM sqlite_schema AS t WHERE t.type IN ('table', 'view') AND t.name NOT LIKE 'xt\\_%' ESCAPE '\\'" \
 	" AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -34,7 +36,7 @@ static const char *nearest(sqlite3 *db, const char *names, const char *name, siz
 	near_init(&near, name, n);
 	if (sqlite3_prepare_v2(db, names, -1, &st, NULL) != SQLITE_OK)
 		return ret;
-	while (sqlite3_step(st) == SQLITE_ROW)
+	for (int i = 0; i < MOST_NAMES && sqlite3_step(st) == SQLITE_ROW; i++)
 		near_try(&near, (const char *)sqlite3_column_text(st, 0));
 	sqlite3_finalize(st);
 	if (near.found[0])

@@ -361,6 +361,8 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	s->wal_ino = wal_inode(s);
 	s->schema_version = -1;
 	s->unjudged = true;
+	if (!s->read_only)
+		epoch_keep_all(s);
 	s->trouble = TROUBLE_NONE;
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	if (!s->read_only && store_checkpoint(s, true) < 0)
@@ -400,6 +402,7 @@ void store_done(struct store *s)
 		return;
 	clear_log(s);
 	tables_drop(s);
+	epochs_done(s);
 	runs_free(s->runs);
 	clients_free(s->clients);
 	assets_free(s->assets);

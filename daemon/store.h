@@ -74,12 +74,14 @@ struct store {
 	int page_size;			   /* bytes */
 	struct table **tables;		   /* owned: n_tables, most recently used first */
 	size_t n_tables;		   /* tables known */
-	bool unjudged;			   /* there may be columns that are to be judged, see suspects.h */
-	struct run_cache *runs;		   /* owned */
-	struct client_cache *clients;	   /* owned */
-	struct assets *assets;		   /* owned; shared by all threads, see asset.h */
-	struct buf scratch;		   /* for SQL and JSON text, emptied by each user */
-	int64_t (*now_us)(void);	   /* wall clock, microseconds since 1970 */
+	struct top *tops;		   /* owned: n_tops; see epoch_keep() */
+	size_t n_tops;
+	bool unjudged;		      /* there may be columns that are to be judged, see suspects.h */
+	struct run_cache *runs;	      /* owned */
+	struct client_cache *clients; /* owned */
+	struct assets *assets;	      /* owned; shared by all threads, see asset.h */
+	struct buf scratch;	      /* for SQL and JSON text, emptied by each user */
+	int64_t (*now_us)(void);      /* wall clock, microseconds since 1970 */
 };
 
 struct store_options {

@@ -306,6 +306,8 @@ int suspects_notice(struct row_source *src, size_t first, const struct span *key
 		const struct pair *p = &pairs[i];
 		if (mine.has[i] > 0)
 			continue; /* the run has both */
+		if (strlen(t->columns[p->old].name) >= IDENT_SIZE)
+			continue; /* of another program, and longer than any key becomes */
 		bool early = before.rows > 0 && before.has[i] == before.rows && told != p->name;
 		if (put(src, p, early ? "early" : "waiting", err) < 0)
 			return -1;
@@ -408,8 +410,11 @@ int suspects_judge(struct store *s, struct warnings *w, struct xt_err *err)
 		return 0;
 	if (!(list = calloc(JUDGED, sizeof(*list))))
 		return xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
-	while (r == 0 && n == JUDGED) {
+	sqlite3_int64 before = -1;
+	/* Until a round settles nothing: names that are cut cannot be. */
+	while (r == 0 && n == JUDGED && sqlite3_total_changes64(s->db) != before) {
 		const struct suspect *stood = NULL;
+		before = sqlite3_total_changes64(s->db);
 		n = read_ended(s, list, err);
 		for (int i = 0; r == 0 && i < n; i++)
 			r = judge(s, &list[i], &stood, w, err);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "epoch.h"
 #include "hint.h"
 #include "rules.h"
 
@@ -273,10 +274,18 @@ int tables_names(struct store *s, struct buf *ret, struct xt_err *err)
 			       : 0;
 }
 
+/* The highest number of its rows stays known. */
+static void forget(struct store *s, struct table *t)
+{
+	if (t && t->top > 0)
+		epoch_keep(s, t->name, t->top);
+	table_free(t);
+}
+
 void tables_drop(struct store *s)
 {
 	for (size_t i = 0; i < s->n_tables; i++)
-		table_free(s->tables[i]);
+		forget(s, s->tables[i]);
 	s->n_tables = 0;
 }
 
@@ -366,6 +375,8 @@ static struct table *load(struct store *s, const char *name, struct xt_err *err)
 		r = rules_load(s, t, err);
 	if (r == 0 && !t->absent)
 		r = load_uniqueness(s, t, err);
+	if (r == 0 && !t->absent)
+		t->top = epoch_kept(s, t->name);
 	if (r < 0) {
 		table_free(t);
 		return NULL;
@@ -395,7 +406,7 @@ struct table *table_find(struct store *s, struct span name, struct xt_err *err)
 	if (!t)
 		return NULL;
 	if (s->n_tables == MAX_TABLES)
-		table_free(s->tables[--s->n_tables]);
+		forget(s, s->tables[--s->n_tables]);
 	memmove(s->tables + 1, s->tables, s->n_tables * sizeof(struct table *));
 	s->tables[0] = t;
 	s->n_tables++;

@@ -221,6 +221,8 @@ static int begin_epochs(struct tally *t, struct xt_err *err)
 	for (size_t i = 0; r == 0 && i < t->n_places; i++) {
 		const struct place_of_id *p = &t->places[i];
 		int64_t now = 0;
+		if (!p->dropped && p->top != EPOCH_NO_TOP)
+			epoch_keep(t->store, p->table, p->top);
 		if (p->deleted == INT64_MAX && !p->dropped)
 			continue;
 		if (!p->dropped)

@@ -102,3 +102,27 @@ def test_xtctl_goes_on_to_the_end_while_others_log(served, client):
     assert p.stdout.read() == "25,000 rows deleted\n" and p.returncode == 0
     assert client.rows("SELECT track_id, count(*) FROM events GROUP BY 1") == [["other", logged]]
     assert audit(served.db)["ok"]
+
+
+def test_a_table_whose_column_hides_the_rowid(client, served):
+    sqlite(served.db, "CREATE TABLE own (track_id TEXT, timestamp TEXT, rowid TEXT, oid TEXT)")
+    sqlite(served.db, "CREATE TABLE all_taken (track_id TEXT, timestamp TEXT, rowid TEXT, oid TEXT, _rowid_ TEXT)")
+    for i in range(5):
+        sqlite(served.db, f"INSERT INTO own VALUES ('a', {i}, NULL, NULL)")
+        sqlite(served.db, f"INSERT INTO all_taken VALUES ('a', {i}, NULL, NULL, NULL)")
+    client.store({"x": 1}, track_id="a")
+    deleted, more = 0, True
+    while more:
+        piece = client.change("delete_run", track_id="a", limit=3, force=True)
+        deleted, more = deleted + piece["deleted"], piece.get("more", False)
+    assert deleted == 11
+    assert client.rows("SELECT (SELECT count(*) FROM own), (SELECT count(*) FROM all_taken), (SELECT count(*) FROM events)") == [[0, 0, 0]]
+
+
+def test_as_many_rows_as_the_limit(client, served):
+    """There are no more, and so no second piece, which would find no run of that name."""
+    sqlite(served.db, "CREATE TABLE own (track_id TEXT, timestamp TEXT)")
+    for i in range(6):
+        sqlite(served.db, f"INSERT INTO own VALUES ('a', {i})")
+    assert client.change("delete_run", track_id="a", table="own", limit=3) == {"deleted": 3, "more": True}
+    assert client.change("delete_run", track_id="a", table="own", limit=3) == {"deleted": 3}

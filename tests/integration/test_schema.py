@@ -621,3 +621,22 @@ def test_layout_2_is_brought_up_to_date(daemon, db):
         assert c.store({"a": 2}) == (1, 0)
     assert sqlite(db, "SELECT value FROM xt_meta WHERE key = 'version'") == [(3,)]
     assert sqlite(db, "SELECT value FROM xt_meta WHERE key = 'adopted'") == adopted == [(0,)]
+
+
+def test_names_of_another_program_that_are_too_long_to_judge(client, served):
+    """Columns with names of more than 256 bytes: they are no key's, and judging them comes to an end."""
+    old = [(g + "q" * 40 + "%02d" % i)[:64].ljust(64, "z") + "y" * 300 for g in ("alpha_throughput_", "kilowatt_hours_")
+           for i in range(40)]
+    sqlite(served.db, "CREATE TABLE events(track_id TEXT, timestamp TEXT, %s)" % ", ".join(f'"{n}"' for n in old))
+    client.change("run_start", track_id="r")
+    for g in ("alpha_throughput_", "kilowatt_hours_"):
+        client.store({(g + "q" * 40 + chr(65 + i)).ljust(60, "z"): 1 for i in range(8)}, track_id="r")
+    client.change("run_finish", track_id="r", status="finished")
+    assert client.store({"a": 1}) == (1, 0)
+
+
+def test_nan_is_no_value_of_a_required_column(client):
+    client.store({"a": 1.5})
+    client.change("schema_require", columns=["a"])
+    fails("missing_column", client.change, "set", key="a", value=float("nan"))
+    assert client.rows("SELECT a FROM events") == [[1.5]]

@@ -304,3 +304,62 @@ def test_whatever_happens_each_row_is_shown_once(served, client, follower):
     other.close()
     follower.look()
     assert follower.shown == logged
+
+
+# ---- what is forgotten meanwhile --------------------------------------------------
+
+
+def others(db, *statements):
+    with sqlite3.connect(db) as o:
+        for sql in statements:
+            o.execute(sql)
+    o.close()
+
+
+@pytest.mark.parametrize("forget", [
+    lambda c, db: (c.change("schema_freeze"), c.change("schema_freeze", thaw=True)),
+    lambda c, db: c.change("exec", sql="CREATE INDEX i ON events(n)"),
+    lambda c, db: others(db, "INSERT INTO events(track_id, n) VALUES ('other', -1)"),
+    lambda c, db: c.log({"": 1}),
+], ids=["a rule", "a statement", "another program", "a reject"])
+def test_numbers_used_again_after_the_table_was_read_anew(served, client, forget):
+    client.store([{"n": i} for i in range(6)])
+    f = Follower(client)
+    f.look()
+    forget(client, served.db)
+    client.flush()
+    f.look()
+    others(served.db, "DELETE FROM events WHERE n >= 3 OR n < 0")
+    client.store([{"n": 77}, {"n": 78}])
+    assert f.look() == [77, 78]
+
+
+def test_numbers_used_again_after_a_restart(served, client, daemon):
+    client.store([{"n": i} for i in range(6)])
+    f = Follower(client)
+    f.look()
+    served.stop()
+    with daemon(served.db).client() as c:
+        f.client = c
+        others(served.db, "DELETE FROM events WHERE n >= 3")
+        c.store([{"n": 77}, {"n": 78}])
+        assert f.look() == [77, 78]
+
+
+@pytest.mark.parametrize("goes", [
+    lambda c, db: others(db, "DROP TABLE events"),
+    lambda c, db: c.change("exec", sql="ALTER TABLE events RENAME TO old_events"),
+    lambda c, db: others(db, "ALTER TABLE events RENAME TO old_events"),
+    lambda c, db: c.change("exec", sql="DROP TABLE events"),
+], ids=["dropped by others", "renamed", "renamed by others", "dropped"])
+def test_a_table_that_goes_and_comes_back(served, client, goes):
+    client.store([{"n": i} for i in range(6)])
+    f = Follower(client)
+    f.look()
+    goes(client, served.db)
+    client.store([{"n": 77}, {"n": 78}])
+    assert f.look() == [77, 78]
+
+
+def test_a_name_that_no_table_has(client):
+    fails("bad_name", client.call, "wait", table="x" * 257)
