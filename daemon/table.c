@@ -277,7 +277,7 @@ int tables_names(struct store *s, struct buf *ret, struct xt_err *err)
 /* The highest number of its rows stays known. */
 static void forget(struct store *s, struct table *t)
 {
-	if (t && t->top > 0)
+	if (t->top > 0)
 		epoch_keep(s, t->name, t->top);
 	table_free(t);
 }
