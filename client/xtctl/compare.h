@@ -79,7 +79,7 @@ void values_done(struct values *v);
 
 enum verdict {
 	VERDICT_TOO_FEW,   /* there is nothing to tell it by */
-	VERDICT_EQUAL,	   /* all pairs are equal */
+	VERDICT_EQUAL,	   /* all pairs are equal, or all values the same */
 	VERDICT_UNSEEN,	   /* neither the test nor the interval sees a difference */
 	VERDICT_UNSURE,	   /* one of them does, or they see opposite ones */
 	VERDICT_NOISE,	   /* both do, but repeated runs differ as much */
@@ -90,6 +90,7 @@ enum verdict {
 struct cell {
 	size_t metric, group;
 	bool paired, binary;
+	bool alike;		  /* the differences of all pairs are the same, or each side's values are */
 	size_t n_base, n;	  /* values compared; of pairs both the same */
 	size_t alone_base, alone; /* units without a partner, left out */
 	double mean_base, mean;

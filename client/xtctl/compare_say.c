@@ -164,7 +164,10 @@ char *say_verdict(const struct cells *c, const struct cell *cell)
 	case VERDICT_TOO_FEW:
 		return say_too_few(cell);
 	case VERDICT_EQUAL:
-		n = asprintf(&text, "no difference: all %zu pairs are equal", cell->n);
+		if (cell->paired)
+			n = asprintf(&text, "no difference: all %zu pairs are equal", cell->n);
+		else
+			n = asprintf(&text, "no difference: all values are the same");
 		break;
 	case VERDICT_UNSEEN:
 		return say_unseen(cell);
@@ -176,8 +179,12 @@ char *say_verdict(const struct cells *c, const struct cell *cell)
 			     change, p, size_words(floor, cell, noise->difference));
 		break;
 	case VERDICT_DIFFERENT:
-		n = asprintf(&text, "%s, sure (%s)%s%s%s", change, p, cell->size ? "; " : "",
-			     cell->size ? cell->size : "", cell->size ? " effect" : "");
+		n = asprintf(&text, "%s, sure (%s)%s%s%s%s", change, p,
+			     !cell->alike   ? ""
+			     : cell->paired ? ", the same in all pairs"
+					    : ", each side's values being all the same",
+			     cell->size ? "; " : "", cell->size ? cell->size : "",
+			     cell->size ? " effect" : "");
 		break;
 	}
 	return n < 0 ? NULL : text;

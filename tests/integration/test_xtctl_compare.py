@@ -249,6 +249,42 @@ def test_verdicts(f, verdict, sentence, table):
     assert (c["verdict"], c["sentence"]) == (verdict, sentence)
 
 
+@pytest.mark.parametrize("more", [(), ("--unpaired",)])
+@pytest.mark.parametrize("value", [lambda i: 0.1, lambda i: 0.1 + i / 7])
+def test_rounding_is_no_difference(value, more, table):
+    """The mean of three equal values is an ulp beside that of two: that is the arithmetic's, not the group's."""
+    rows = [(g, i, value(i)) for i in range(30) for g, repeats in (("a", 2), ("b", 3)) for _ in range(repeats)]
+    assert (0.1 + 0.1 + 0.1) / 3 != 0.1
+    db = table("g TEXT, input_id INTEGER, v REAL", rows)
+    p = run(db, "--metric", "v", "--by", "g", "--fail-on", "v>0", "--fail-on", "v<0", *more)
+    assert p.returncode == 0, (p.stdout, p.stderr)
+    c = cell(db, "--metric", "v", "--by", "g", *more)
+    assert (c["difference"], c["difference_low"] or 0, c["p"]) == (0, 0 if value(1) == 0.1 or not more else c["difference_low"], 1)
+    if not more or value(1) == 0.1:
+        assert c["verdict"] == "equal" and c["effect"] is None and c["difference_high"] == 0
+
+
+def test_the_same_shift_everywhere(table):
+    """Its differences have no spread but rounding, so there is nothing to hold it beside."""
+    rows = [(g, i, 1 + i / 7 + (g == "b") * 0.1) for g in "ab" for i in range(30)]
+    assert len({y[2] - x[2] for x, y in zip(rows, rows[30:])}) > 1
+    db = table("g TEXT, input_id INTEGER, v REAL", rows)
+    c = cell(db, "--metric", "v", "--by", "g")
+    assert c["effect"] is None and c["t"] is None and c["verdict"] == "different"
+    assert c["difference_low"] == c["difference"] == c["difference_high"] == pytest.approx(0.1)
+    assert "sure (p < 0.0001), the same in all pairs" in c["sentence"]
+    db2 = cell(db, "--metric", "v", "--by", "g", "--unpaired")
+    assert db2["effect"] is not None
+
+
+def test_samples_without_spread(table):
+    rows = [(g, 0.1 if g == "a" else 0.3) for g in "ab" for _ in range(30)] + [("c", 0.1)] * 20
+    db = table("g TEXT, v REAL", rows)
+    b, c = answer(db, "--metric", "v", "--by", "g")["cells"]
+    assert b["verdict"] == "different" and b["effect"] is None and b["sentence"].endswith("each side's values being all the same")
+    assert c["verdict"] == "equal" and c["sentence"] == "no difference: all values are the same"
+
+
 def test_few(table):
     db = table("g TEXT, input_id INTEGER, v REAL, w REAL",
                [("a", 1, 1.0, None), ("b", 1, 2.0, 1.0), ("c", 2, 1.0, 1.0), ("b", 2, 5.0, 3.0)])
