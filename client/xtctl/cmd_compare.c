@@ -81,9 +81,13 @@ static const struct option_def own[] = {
 	{"detect", "AMOUNT", OPTION_TEXT, AT(detect),
 	 "say where there are too few values to see a difference of 5% or 0.1", 0, 0},
 	{"fail-on", "RULE", OPTION_LIST, AT(fail_on),
-	 "exit with 1 when a group's difference passes a limit: 'latency>+5%', 'accuracy<-0.01'", 0, 0},
+	 "exit with 1 when a group's difference passes a limit: 'latency>+5%' (of the baseline), "
+	 "'accuracy<-1pt' (points), 'cost>0.1'",
+	 0, 0},
 	{"fail-when", "measured|sure|proven", OPTION_CHOICE, AT(fail_when),
 	 "what a rule needs: the difference as measured, a sure one (usual), its whole interval", 0, 0},
+	{"despite-failures", NULL, OPTION_FLAG, AT(despite_failures),
+	 "let --fail-on pass by the rows that have the metric, though one group lacks it more often", 0, 0},
 	{NULL, NULL, OPTION_FLAG, 0, NULL, 0, 0},
 };
 

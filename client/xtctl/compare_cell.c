@@ -90,6 +90,7 @@ static int numeric_pairs(struct cell *c, const struct work *w, const struct side
 	free(d);
 	if (status < 0)
 		return status;
+	struct moments a = settled(s->a, s->n_a, s->rounding), b = settled(s->b, s->n_b, s->rounding);
 	struct effect e = means_effect_paired(&m, w->options->confidence);
 	c->interval = boot.difference;
 	c->relative_interval = boot.relative;
@@ -100,6 +101,8 @@ static int numeric_pairs(struct cell *c, const struct work *w, const struct side
 	c->effect_name = "Hedges' g of the differences";
 	c->effect = e.g;
 	c->effect_interval = e.interval;
+	c->standard = means_effect_two(&a, &b, w->options->confidence).g;
+	c->standard_name = "Hedges' g";
 	c->order_name = "rank-biserial correlation";
 	c->order = rank.correlation;
 	plan(c, w, sqrt(m.variance), (double)m.n, 1);
@@ -130,8 +133,8 @@ static int numeric_two(struct cell *c, const struct work *w, const struct sides 
 	c->t = means_welch(&a, &b, confidence);
 	c->test = rank.exact ? "Mann-Whitney U, exact" : "Mann-Whitney U, normal";
 	c->p = rank.p;
-	c->effect_name = "Hedges' g";
-	c->effect = e.g;
+	c->effect_name = c->standard_name = "Hedges' g";
+	c->effect = c->standard = e.g;
 	c->effect_interval = e.interval;
 	c->order_name = "Cliff's delta";
 	c->order = rank.delta;
@@ -171,6 +174,11 @@ static int binary_pairs_of(struct cell *c, const struct work *w, const struct si
 	c->effect_name = "Cohen's g";
 	c->effect = binary_paired_effect(&p, confidence, &c->effect_interval, &c->order);
 	c->order_name = "odds ratio";
+	struct binary_groups g = {s->n_a, p.both + p.first, s->n_b, p.both + p.second};
+	struct interval unused;
+	double unused_odds;
+	c->standard = binary_groups_effect(&g, confidence, &unused, &unused_odds);
+	c->standard_name = "Cohen's h";
 	double n = (double)s->n_a + 2, up = ((double)p.second + 1) / n, down = ((double)p.first + 1) / n;
 	plan(c, w, sqrt(up + down - (up - down) * (up - down)), (double)s->n_a, 1);
 	c->verdict = p.first + p.second == 0 ? VERDICT_EQUAL : VERDICT_UNSEEN;
@@ -204,8 +212,8 @@ static int binary_two(struct cell *c, const struct work *w, const struct sides *
 	c->interval_by = "Newcombe";
 	c->test = "Fisher, exact";
 	c->p = binary_fisher(&g);
-	c->effect_name = "Cohen's h";
-	c->effect = binary_groups_effect(&g, confidence, &c->effect_interval, &c->order);
+	c->effect_name = c->standard_name = "Cohen's h";
+	c->effect = c->standard = binary_groups_effect(&g, confidence, &c->effect_interval, &c->order);
 	c->order_name = "odds ratio";
 	plan_two(c, w, variance_of(g.ones_a, s->n_a), variance_of(g.ones_b, s->n_b));
 	return 0;
@@ -213,28 +221,14 @@ static int binary_two(struct cell *c, const struct work *w, const struct sides *
 
 /* ---- effects in words -------------------------------------------------- */
 
-/* Cohen's (1988) limits of small, medium and large. */
-static const struct {
-	const char *name;
-	double small, medium, large;
-} sizes[] = {
-	{"Hedges' g of the differences", 0.2, 0.5, 0.8},
-	{"Hedges' g", 0.2, 0.5, 0.8},
-	{"Cohen's h", 0.2, 0.5, 0.8},
-	{"Cohen's g", 0.05, 0.15, 0.25},
-};
-
-static const char *size_word(const char *name, double effect)
+/* Cohen's (1988) limits of small, medium and large, which are the same for g and h. */
+static const char *size_word(double effect)
 {
 	double size = fabs(effect);
 
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && !isnan(size) && name; i++)
-		if (strcmp(sizes[i].name, name) == 0)
-			return size < sizes[i].small	? "negligible"
-			       : size < sizes[i].medium ? "small"
-			       : size < sizes[i].large	? "medium"
-							: "large";
-	return NULL;
+	if (isnan(size))
+		return NULL;
+	return size < 0.2 ? "negligible" : size < 0.5 ? "small" : size < 0.8 ? "medium" : "large";
 }
 
 /* ---- one cell --------------------------------------------------------- */
@@ -266,6 +260,7 @@ static struct cell empty_cell(size_t metric, size_t group)
 			     .relative_interval = none,
 			     .effect = NAN,
 			     .effect_interval = none,
+			     .standard = NAN,
 			     .order = NAN,
 			     .order_interval = none,
 			     .p = NAN,
@@ -290,7 +285,7 @@ static int compute(struct cell *c, const struct values *v, struct work *w)
 {
 	static int (*const kinds[2][2])(struct cell *, const struct work *, const struct sides *) = {
 		{numeric_two, numeric_pairs}, {binary_two, binary_pairs_of}};
-	struct amount detect = {NAN, false};
+	struct amount detect = {.size = NAN};
 	struct sides s = {0};
 
 	int status = sides_take(&s, v, c);
@@ -303,10 +298,12 @@ static int compute(struct cell *c, const struct values *v, struct work *w)
 		c->relative = c->mean_base != 0 ? c->difference / fabs(c->mean_base) : NAN;
 		if (w->options->detect && amount_read(w->options->detect, &detect) < 0)
 			detect.size = NAN;
+		if (detect.points && !c->points)
+			detect.size = NAN;
 		w->detect_absolute = fabs(detect.percent ? detect.size * c->mean_base : detect.size);
 		w->boot.stream = stream_of(v->metrics[c->metric]->name, v->groups[c->group].label);
 		status = kinds[c->binary][c->paired](c, w, &s);
-		c->size = size_word(c->effect_name, c->effect);
+		c->size = size_word(c->standard);
 		c->least_p = least_p(c);
 	}
 	sides_done(&s);

@@ -6,6 +6,8 @@
 
 #include "rounding.h"
 
+#define UNEVEN 0.01 /* of all rows: a share that so few may change is still told, in the notes */
+
 void sides_done(struct sides *s)
 {
 	free(s->a);
@@ -50,6 +52,18 @@ static bool pairs_up(const struct values *v, size_t pairs, size_t n_a, size_t n_
 	return pairs >= 2 && pairs >= (n_a < n_b ? n_a : n_b) / 2;
 }
 
+/* Which part of a group's rows has no number. */
+static double lacking_share(const struct group *g, size_t metric)
+{
+	return g->rows > 0 ? (double)series_lacking(&g->series[metric]) / (double)g->rows : 0;
+}
+
+static bool is_uneven(const struct values *v, const struct cell *c)
+{
+	return fabs(lacking_share(&v->groups[v->baseline], c->metric) -
+		    lacking_share(&v->groups[c->group], c->metric)) > UNEVEN;
+}
+
 static int settle(struct sides *s, bool paired)
 {
 	int status = paired ? 0 : rounding_settle(s->a, s->n_a, s->b, s->n_b);
@@ -83,5 +97,7 @@ int sides_take(struct sides *ret, const struct values *v, struct cell *c)
 	c->n_base = ret->n_a;
 	c->n = ret->n_b;
 	c->binary = a->n > 0 && b->n > 0 && a->binary && b->binary;
+	c->points = c->binary || metric_in_points(v, c->metric);
+	c->uneven = is_uneven(v, c);
 	return settle(ret, c->paired);
 }
