@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "sample.h"
 
@@ -12,13 +11,20 @@ bool rounding_same(double a, double b)
 	return fabs(a - b) <= ROUNDING * fmax(fabs(a), fabs(b));
 }
 
-double rounding_of(const double *values, size_t n)
+int rounding_of(const double *values, size_t n, double *ret)
 {
-	double sum = 0;
+	double *sizes = malloc((n + 1) * sizeof(*sizes));
+	size_t kept = 0;
 
+	if (!sizes)
+		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		sum += fabs(values[i]) / (double)n;
-	return ROUNDING * sum;
+		if (values[i] != 0)
+			sizes[kept++] = fabs(values[i]);
+	sample_sort(sizes, kept);
+	*ret = kept > 0 ? ROUNDING * sample_quantile(sizes, kept, 0.5) : 0;
+	free(sizes);
+	return 0;
 }
 
 /* Keeps, of sorted values, the first of each lot: those that are the same as it, or at most `most` above it.
@@ -55,8 +61,10 @@ int rounding_settle(double *a, size_t n_a, double *b, size_t n_b)
 
 	if (!all)
 		return -ENOMEM;
-	memcpy(all, a, n_a * sizeof(*a));
-	memcpy(all + n_a, b, n_b * sizeof(*b));
+	for (size_t i = 0; i < n_a; i++)
+		all[i] = a[i];
+	for (size_t i = 0; i < n_b; i++)
+		all[n_a + i] = b[i];
 	sample_sort(all, n_a + n_b);
 	size_t n = keep_firsts(all, n_a + n_b, 0);
 	for (size_t i = 0; i < n_a; i++)

@@ -15,8 +15,9 @@
 /* Whether two numbers differ by no more than rounding. */
 bool rounding_same(double a, double b);
 
-/* The same as an amount: ROUNDING times the mean size of the values. 0 for none. */
-double rounding_of(const double *values, size_t n);
+/* The same as an amount: ROUNDING times the median size of the values that are not 0, so that a huge one does
+ * not hide what the others differ by. 0 where there are none. 0, or -ENOMEM. */
+int rounding_of(const double *values, size_t n, double *ret) __attribute__((warn_unused_result));
 
 /* Makes those equal, of both samples together, that differ by rounding only. 0, or -ENOMEM. */
 int rounding_settle(double *a, size_t n_a, double *b, size_t n_b) __attribute__((warn_unused_result));

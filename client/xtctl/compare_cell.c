@@ -88,7 +88,7 @@ static int numeric_pairs(struct cell *c, const struct work *w, const struct side
 	if (status == 0)
 		status = boot_pairs(s->a, s->b, s->n_a, &w->boot, &boot);
 	free(d);
-	if (status < 0)
+	if (status != 0)
 		return status;
 	struct moments a = settled(s->a, s->n_a, s->rounding), b = settled(s->b, s->n_b, s->rounding);
 	struct effect e = means_effect_paired(&m, w->options->confidence);
@@ -123,7 +123,7 @@ static int numeric_two(struct cell *c, const struct work *w, const struct sides 
 	int status = ranktest_two(s->a, s->n_a, s->b, s->n_b, confidence, &rank);
 	if (status == 0)
 		status = boot_two(s->a, s->n_a, s->b, s->n_b, &w->boot, &boot);
-	if (status < 0)
+	if (status != 0)
 		return status;
 	struct moments a = settled(s->a, s->n_a, s->rounding), b = settled(s->b, s->n_b, s->rounding);
 	struct effect e = means_effect_two(&a, &b, confidence);

@@ -66,12 +66,17 @@ static bool is_uneven(const struct values *v, const struct cell *c)
 
 static int settle(struct sides *s, bool paired)
 {
+	double of_a = 0, of_b = 0;
 	int status = paired ? 0 : rounding_settle(s->a, s->n_a, s->b, s->n_b);
 
 	for (size_t i = 0; i < s->n_a && paired; i++)
 		if (rounding_same(s->a[i], s->b[i]))
 			s->b[i] = s->a[i];
-	s->rounding = fmax(rounding_of(s->a, s->n_a), rounding_of(s->b, s->n_b));
+	if (status == 0)
+		status = rounding_of(s->a, s->n_a, &of_a);
+	if (status == 0)
+		status = rounding_of(s->b, s->n_b, &of_b);
+	s->rounding = fmax(of_a, of_b);
 	return status;
 }
 

@@ -403,6 +403,13 @@ def test_the_same_shift_everywhere(table):
     assert db2["effect"] is not None
 
 
+@pytest.mark.parametrize("more", [(), ("--unpaired",)])
+def test_a_huge_value_does_not_make_the_others_rounding(more, table):
+    rows = [(g, i, 1e18 if i == 7 else 10 + i / 100 + (g == "b") * (1 + i / 999)) for g in "ab" for i in range(60)]
+    c = cell(table("g TEXT, input_id INTEGER, v REAL", rows), "--metric", "v", "--by", "g", *more)
+    assert c["p"] < 1e-9 and c["second_effect"] > 0.9, c
+
+
 def test_samples_without_spread(table):
     rows = [(g, 0.1 if g == "a" else 0.3) for g in "ab" for _ in range(30)] + [("c", 0.1)] * 20
     db = table("g TEXT, v REAL", rows)
