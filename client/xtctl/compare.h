@@ -32,6 +32,7 @@ struct series {
 		infinite, /* likewise */
 		odd;	  /* likewise: text or blob */
 	uint64_t failed;  /* of all these, rows of executions that failed */
+	uint64_t suspect; /* further ones that failed, but have a number, which counts */
 	uint64_t folded;  /* units of several rows */
 	bool binary;	  /* all values are 0 or 1 */
 	bool fractional;  /* not all rows' are: else a value that is neither is the share of an input's 1s */
@@ -84,8 +85,9 @@ int ask_nameless(struct values *v, const struct ctl *ctl, xt_client *client, con
 int ask_settings(struct values *v, const struct ctl *ctl, xt_client *client, const struct relation *r,
 		 const char *where) __attribute__((warn_unused_result));
 
-/* Rows without a number. */
+/* Rows without a number; and these with those of failed executions that have one. */
 uint64_t series_lacking(const struct series *s);
+uint64_t series_lost(const struct series *s);
 
 /* Whether a metric is of outcomes, 0 or 1, in all groups, so that it is told in points. */
 bool metric_in_points(const struct values *v, size_t metric);
@@ -110,11 +112,10 @@ enum verdict {
 struct cell {
 	size_t metric, group;
 	bool paired, binary;
-	bool points; /* told in points: of outcomes, or of shares of them */
-	bool uneven; /* one side lacks the metric in clearly more of its rows: those left may be the easy ones
-		      */
-	bool alike;  /* the differences of all pairs are the same, or each side's values are */
-	size_t n_base, n;	  /* values compared; of pairs both the same */
+	bool points;	  /* told in points: of outcomes, or of shares of them */
+	bool uneven;	  /* one side failed or has no number in clearly more of its rows than the other */
+	bool alike;	  /* the differences of all pairs are the same, or each side's values are */
+	size_t n_base, n; /* values compared; of pairs both the same */
 	size_t alone_base, alone; /* units without a partner, left out */
 	double mean_base, mean;
 	double difference, relative; /* relative: over the baseline's mean */

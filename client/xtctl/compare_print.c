@@ -41,6 +41,11 @@ static const char *const verdict_words[] = {
 	[VERDICT_UNSURE] = "unsure",   [VERDICT_NOISE] = "noise", [VERDICT_DIFFERENT] = "different",
 };
 
+static xt_value failed_of(const struct series *s)
+{
+	return xt_uint(s->failed + s->suspect);
+}
+
 /* The texts are borrowed from the cell, the values and `sentence`. */
 static void fill_fields(struct fields *f, const struct cells *cells, const struct cell *c,
 			const char *sentence)
@@ -58,6 +63,8 @@ static void fill_fields(struct fields *f, const struct cells *cells, const struc
 	add(f, "rows", xt_uint(v->groups[c->group].rows));
 	add(f, "lacking_baseline", xt_uint(series_lacking(&v->groups[v->baseline].series[c->metric])));
 	add(f, "lacking", xt_uint(series_lacking(&v->groups[c->group].series[c->metric])));
+	add(f, "failed_baseline", failed_of(&v->groups[v->baseline].series[c->metric]));
+	add(f, "failed", failed_of(&v->groups[c->group].series[c->metric]));
 	add(f, "uneven", xt_bool(c->uneven));
 	add(f, "points", xt_bool(c->points));
 	add_real(f, "mean_baseline", c->mean_base);

@@ -189,6 +189,7 @@ static int take_row(struct reading *in, const xt_value *row)
 		struct series *s = &in->v->groups[group].series[m];
 		double d = number_of(s, &row[in->at_metric + m]);
 		s->failed += isnan(d) && failed;
+		s->suspect += !isnan(d) && failed;
 		if (isnan(d))
 			continue;
 		s->fractional = s->fractional || (d != 0 && d != 1);
@@ -334,6 +335,11 @@ static bool any_folded(const struct values *v)
 uint64_t series_lacking(const struct series *s)
 {
 	return s->missing + s->infinite + s->odd;
+}
+
+uint64_t series_lost(const struct series *s)
+{
+	return series_lacking(s) + s->suspect;
 }
 
 bool metric_in_points(const struct values *v, size_t metric)

@@ -199,11 +199,13 @@ char *say_verdict(const struct cells *c, const struct cell *cell)
 
 	if (!what || !cell->uneven || cell->verdict == VERDICT_TOO_FEW)
 		return what;
+	const struct series *mine = &group->series[cell->metric], *its = &base->series[cell->metric];
 	int n = asprintf(&text,
-			 "%s; but it has no %s in %" PRIu64 " of %" PRIu64 " rows, the baseline in %" PRIu64
+			 "%s; but it %shas no %s in %" PRIu64 " of %" PRIu64 " rows, the baseline in %" PRIu64
 			 " of %" PRIu64,
-			 what, v->metrics[cell->metric]->name, series_lacking(&group->series[cell->metric]),
-			 group->rows, series_lacking(&base->series[cell->metric]), base->rows);
+			 what, mine->suspect + its->suspect ? "failed or " : "",
+			 v->metrics[cell->metric]->name, series_lost(mine), group->rows, series_lost(its),
+			 base->rows);
 	free(what);
 	return n < 0 ? NULL : text;
 }
@@ -259,19 +261,20 @@ static void note_uneven(const struct cells *c, struct sentences *s)
 		const struct cell *cell = &c->list[i];
 		const struct group *group = &v->groups[cell->group];
 		const struct series *mine = &group->series[cell->metric], *its = &base->series[cell->metric];
-		uint64_t failed = mine->failed + its->failed;
+		uint64_t suspect = mine->suspect + its->suspect,
+			 failed = mine->failed + its->failed + suspect;
 		char why[64] = "";
 		if (!cell->uneven)
 			continue;
 		if (failed)
-			snprintf(why, sizeof(why), " (%" PRIu64 " failed)", failed);
+			snprintf(why, sizeof(why), "; %" PRIu64 " of them failed", failed);
 		sentence_add(s,
-			     "%s: %" PRIu64 " of %" PRIu64 " rows have no %s, %s: %" PRIu64 " of %" PRIu64
-			     "%s; compared are only %s%s",
-			     group->shown, series_lacking(mine), group->rows, v->metrics[cell->metric]->name,
-			     base->shown, series_lacking(its), base->rows, why,
+			     "%s: %" PRIu64 " of %" PRIu64 " rows %shave no %s, %s: %" PRIu64 " of %" PRIu64
+			     "%s; compared are only %s%s%s",
+			     group->shown, series_lost(mine), group->rows, suspect ? "failed or " : "",
+			     v->metrics[cell->metric]->name, base->shown, series_lost(its), base->rows, why,
 			     cell->paired ? "the inputs that both have" : "the rows that have one",
-			     failed ? "; 'xtctl errors' tells why" : "");
+			     suspect ? ", failed ones too" : "", failed ? "; 'xtctl errors' tells why" : "");
 	}
 }
 
@@ -442,6 +445,14 @@ void say_readings(const struct cells *c, const struct rule *rules, struct senten
 		}
 }
 
+/* Whether the verdict's sentence has another unit than the rule. */
+static bool is_other_unit(const struct rule *rule, const struct cell *c)
+{
+	if (c->points)
+		return !rule->limit.points;
+	return !rule->limit.percent && !isnan(c->relative);
+}
+
 /* Why a rule fails, though what it asks is not seen: the share of rows that are missing. */
 static bool only_uneven(const struct cell *c)
 {
@@ -458,7 +469,7 @@ void say_broken(const struct cells *c, const struct rule *rules, struct sentence
 			enum ruling ruling = rule_judge(rule, cell, c->options);
 			char *verdict = ruling == RULE_KEPT ? NULL : say_verdict(c, cell);
 			const char *shown = c->values->groups[cell->group].shown;
-			bool other_unit = rule->limit.percent == cell->points && !isnan(cell->relative);
+			bool other_unit = is_other_unit(rule, cell);
 			char size[WORDS_BYTES];
 			if (ruling == RULE_BROKEN)
 				sentence_add(s, "'%s' is broken by '%s': %s%s%s", rule->text, shown,

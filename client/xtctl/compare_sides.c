@@ -52,16 +52,16 @@ static bool pairs_up(const struct values *v, size_t pairs, size_t n_a, size_t n_
 	return pairs >= 2 && pairs >= (n_a < n_b ? n_a : n_b) / 2;
 }
 
-/* Which part of a group's rows has no number. */
-static double lacking_share(const struct group *g, size_t metric)
+/* Which part of a group's rows failed or has no number. */
+static double lost_share(const struct group *g, size_t metric)
 {
-	return g->rows > 0 ? (double)series_lacking(&g->series[metric]) / (double)g->rows : 0;
+	return g->rows > 0 ? (double)series_lost(&g->series[metric]) / (double)g->rows : 0;
 }
 
 static bool is_uneven(const struct values *v, const struct cell *c)
 {
-	return fabs(lacking_share(&v->groups[v->baseline], c->metric) -
-		    lacking_share(&v->groups[c->group], c->metric)) > UNEVEN;
+	return fabs(lost_share(&v->groups[v->baseline], c->metric) -
+		    lost_share(&v->groups[c->group], c->metric)) > UNEVEN;
 }
 
 static int settle(struct sides *s, bool paired)

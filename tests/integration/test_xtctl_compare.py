@@ -241,7 +241,7 @@ def test_failures_do_not_make_a_group_equal(table):
     assert (c["n"], c["rows"], c["lacking"], c["rows_baseline"], c["lacking_baseline"], c["uneven"]) == (154, 200, 46, 200, 0, True)
     assert c["sentence"] == ("no difference: all 154 pairs are equal; but it has no accuracy in 46 of 200 rows, the baseline in "
                              "0 of 200")
-    assert ("flaky: 46 of 200 rows have no accuracy, zstd: 0 of 200 (46 failed); compared are only the inputs that both have; "
+    assert ("flaky: 46 of 200 rows have no accuracy, zstd: 0 of 200; 46 of them failed; compared are only the inputs that both have; "
             "'xtctl errors' tells why") in got["notes"]
     for when in ("measured", "sure", "proven"):
         p = run(*args, "--fail-on", "accuracy<-0.01", "--fail-when", when)
@@ -259,6 +259,21 @@ def test_a_sure_difference_tells_of_the_failures(table):
     assert any(n.endswith("zstd: 0 of 200; compared are only the rows that have one") for n in got["notes"]), got["notes"]
     p = run(db, "--metric", "accuracy", "--by", "codec", "--baseline", "zstd", "--fail-on", "accuracy>0.1")
     assert p.returncode == 1 and "is broken by 'flaky'" in p.stderr
+
+
+def test_the_time_until_a_failure_is_no_speed(table):
+    """What raised at once was not fast: its time counts, since it is there, but not silently."""
+    rows = [(g, i, 0.001 * (1 + i) if g == "b" and i < 20 else 10 + i / 99, "boom" if g == "b" and i < 20 else None)
+            for g in "ab" for i in range(60)]
+    db = table("g TEXT, input_id INTEGER, seconds REAL, error_type TEXT", rows)
+    args = (db, "--metric", "seconds", "--by", "g")
+    got = answer(*args)
+    (c,) = got["cells"]
+    assert (c["lacking"], c["failed"], c["failed_baseline"], c["uneven"]) == (0, 20, 0, True)
+    assert c["sentence"].endswith("; but it failed or has no seconds in 20 of 60 rows, the baseline in 0 of 60")
+    assert ("b: 20 of 60 rows failed or have no seconds, a: 0 of 60; 20 of them failed; compared are only the inputs that both "
+            "have, failed ones too; 'xtctl errors' tells why") in got["notes"]
+    assert "cannot be judged for 'b'" in run(*args, "--fail-on", "seconds>5%").stderr
 
 
 def test_failures_of_both_alike_are_no_reason(table):
@@ -298,7 +313,9 @@ def test_a_rule_in_percent_of_points_says_so(table):
             "(+33.3 %); 'pt' in place of '%' means points") in got["notes"]
     (broken,) = got["broken"]
     assert broken.startswith("'accuracy>+7%' is broken by 'b': 20 points higher") and broken.endswith("by the rule's measure +33.3 %")
-    assert run(*args, "--fail-on", "accuracy>+19pt").returncode == 1
+    p = run(*args, "--fail-on", "accuracy>+19pt")
+    assert p.returncode == 1 and "by the rule's measure" not in p.stderr
+    assert run(*args, "--fail-on", "accuracy>0.1").stderr.endswith("; by the rule's measure +0.2\n")
     p = run(*args, "--fail-on", "accuracy>+21pt")
     assert p.returncode == 0 and "is read as" not in p.stdout
     assert run(*args, "--fail-on", "accuracy>+30%").returncode == 1
