@@ -81,9 +81,11 @@ static const struct option_def own[] = {
 	{"detect", "AMOUNT", OPTION_TEXT, AT(detect),
 	 "say where there are too few values to see a difference of 5% or 0.1", 0, 0},
 	{"fail-on", "RULE", OPTION_LIST, AT(fail_on),
-	 "exit with 1 when a group's difference passes a limit: 'latency>+5%', 'accuracy<-0.01'", 0, 0},
+	 "exit with 1 when a difference passes a limit: 'latency>+5%', 'accuracy<-1pt', 'cost>0.1'", 0, 0},
 	{"fail-when", "measured|sure|proven", OPTION_CHOICE, AT(fail_when),
 	 "what a rule needs: the difference as measured, a sure one (usual), its whole interval", 0, 0},
+	{"despite-failures", NULL, OPTION_FLAG, AT(despite_failures),
+	 "let --fail-on pass by the rows that have the metric, where one group lacks more", 0, 0},
 	{NULL, NULL, OPTION_FLAG, 0, NULL, 0, 0},
 };
 
@@ -99,7 +101,11 @@ const struct command compare_command = {
 		"differences. Printed are the means, their difference with its interval, its size beside the "
 		"spread, and p, also adjusted for how many comparisons there are; then what that comes to in "
 		"words, or how large a difference would have shown.\n"
-		"Rows without a number are left out and counted, as are those that came from the cache. A "
+		"Rows without a number are left out and counted, as are those that came from the cache. "
+		"Where one "
+		"group lacks the metric in clearly more of its rows, as when it failed on hard inputs, the "
+		"verdict "
+		"says so and --fail-on does not pass, unless --despite-failures says so. A "
 		"difference is sure when the adjusted p and the interval agree, and repeated runs of one "
 		"configuration (the same parameters) do not differ as much.\n"
 		"docs/statistics.md explains every number and where it comes from. The same --seed gives the "

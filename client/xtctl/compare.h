@@ -13,7 +13,7 @@
 struct compare_options {
 	const char *metric, *by, *baseline, *pair_by, *detect, *fail_when;
 	struct option_list fail_on;
-	bool unpaired, cached;
+	bool unpaired, cached, despite_failures;
 	double confidence;
 	int64_t resamples, seed;
 };
@@ -31,8 +31,11 @@ struct series {
 	uint64_t missing, /* rows left out: NULL, which is also what NaN is stored as */
 		infinite, /* likewise */
 		odd;	  /* likewise: text or blob */
+	uint64_t failed;  /* of all these, rows of executions that failed */
+	uint64_t suspect; /* further ones that failed, but have a number, which counts */
 	uint64_t folded;  /* units of several rows */
 	bool binary;	  /* all values are 0 or 1 */
+	bool fractional;  /* not all rows' are: else a value that is neither is the share of an input's 1s */
 };
 
 struct group {
@@ -41,7 +44,8 @@ struct group {
 	xt_value value;	       /* borrows from `kept` */
 	char *kept;	       /* owned */
 	struct series *series; /* owned: one a metric */
-	uint64_t copies;       /* rows that came from the cache, left out */
+	uint64_t rows;	       /* that it has */
+	uint64_t copies;       /* further ones that came from the cache, left out */
 };
 
 /* How far repeated runs of the same configuration differ, of a metric. */
@@ -59,8 +63,10 @@ struct values {
 	const struct relation_column *by, *pair; /* borrowed; pair NULL: no column tells the inputs apart */
 	bool pair_named;			 /* by --pair-by */
 	bool unpaired;				 /* inputs are told apart, but not held against each other */
-	struct noise *noise;			 /* owned: one a metric */
-	size_t bytes;				 /* of memory that the values take */
+	uint64_t nameless;			 /* rows without a value of --by, left out */
+	char *settings;	     /* owned: "'level', 'window'", in which averaged rows differ; NULL: in none */
+	struct noise *noise; /* owned: one a metric */
+	size_t bytes;	     /* of memory that the values take */
 };
 
 /* The parts of it that compare_groups.c does: which groups the rows that fit `where` have, and which of them
@@ -69,6 +75,22 @@ int groups_read(struct values *v, const struct ctl *ctl, xt_client *client, cons
 		const char *where) __attribute__((warn_unused_result));
 int groups_find_baseline(struct values *v, const struct ctl *ctl, const char *name)
 	__attribute__((warn_unused_result));
+
+/* Questions about the rows that fit `where`, in compare_ask.c. CTL_OK, or the failure is reported. How many
+ * have no value of --by. */
+int ask_nameless(struct values *v, const struct ctl *ctl, xt_client *client, const struct relation *r,
+		 const char *where) __attribute__((warn_unused_result));
+
+/* Which columns that look like a setting differ in most lots of rows that are averaged. */
+int ask_settings(struct values *v, const struct ctl *ctl, xt_client *client, const struct relation *r,
+		 const char *where) __attribute__((warn_unused_result));
+
+/* Rows without a number; and these with those of failed executions that have one. */
+uint64_t series_lacking(const struct series *s);
+uint64_t series_lost(const struct series *s);
+
+/* Whether a metric is of outcomes, 0 or 1, in all groups, so that it is told in points. */
+bool metric_in_points(const struct values *v, size_t metric);
 
 /* Reads them all. CTL_OK, or the failure is reported; values_done() is due in any case. */
 int values_read(struct values *v, const struct ctl *ctl, xt_client *client, const struct relation *r)
@@ -79,7 +101,7 @@ void values_done(struct values *v);
 
 enum verdict {
 	VERDICT_TOO_FEW,   /* there is nothing to tell it by */
-	VERDICT_EQUAL,	   /* all pairs are equal */
+	VERDICT_EQUAL,	   /* all pairs are equal, or all values the same */
 	VERDICT_UNSEEN,	   /* neither the test nor the interval sees a difference */
 	VERDICT_UNSURE,	   /* one of them does, or they see opposite ones */
 	VERDICT_NOISE,	   /* both do, but repeated runs differ as much */
@@ -90,7 +112,10 @@ enum verdict {
 struct cell {
 	size_t metric, group;
 	bool paired, binary;
-	size_t n_base, n;	  /* values compared; of pairs both the same */
+	bool points;	  /* told in points: of outcomes, or of shares of them */
+	bool uneven;	  /* one side failed or has no number in clearly more of its rows than the other */
+	bool alike;	  /* the differences of all pairs are the same, or each side's values are */
+	size_t n_base, n; /* values compared; of pairs both the same */
 	size_t alone_base, alone; /* units without a partner, left out */
 	double mean_base, mean;
 	double difference, relative; /* relative: over the baseline's mean */
@@ -99,7 +124,9 @@ struct cell {
 	const char *effect_name; /* "Hedges' g", … */
 	double effect;
 	struct interval effect_interval;
-	const char *size;	/* the effect in a word; NULL: none */
+	const char *standard_name;
+	double standard;	/* the same as of two samples, so that pairs do not change it */
+	const char *size;	/* that in a word; NULL: none */
 	const char *order_name; /* a second one, that looks at the order or the odds only; NULL: none */
 	double order;
 	struct interval order_interval;
@@ -127,10 +154,10 @@ bool cell_leans_apart(const struct cell *c);
 
 /* ---- limits ----------------------------------------------------------- */
 
-/* An amount such as 5% or 0.1. */
+/* An amount such as 5%, 5pt or 0.1. */
 struct amount {
-	double size; /* of 5% it is 0.05 */
-	bool percent;
+	double size; /* of 5% and 5pt it is 0.05 */
+	bool percent, points;
 };
 
 /* Reads one from a whole text. 0, or -1. */
@@ -170,6 +197,9 @@ char *say_verdict(const struct cells *c, const struct cell *cell);
 
 /* What must be known beside the numbers. */
 void say_notes(const struct cells *c, struct sentences *s);
+
+/* How rules were read whose unit is not that of the metric's sentences. */
+void say_readings(const struct cells *c, const struct rule *rules, struct sentences *s);
 
 /* What the broken rules are. */
 void say_broken(const struct cells *c, const struct rule *rules, struct sentences *s);

@@ -1,4 +1,4 @@
-#include "compare.h"
+#include "compare_sides.h"
 
 #include <errno.h>
 #include <math.h>
@@ -11,85 +11,9 @@
 #include "fdr.h"
 #include "progress.h"
 #include "ranktest.h"
+#include "rounding.h"
 
 #define POWER 0.8 /* of what is called detectable */
-
-/* ---- what is held against what ----------------------------------------- */
-
-/* The values of both sides; in pairs they stand at the same place. */
-struct sides {
-	double *a, *b; /* owned */
-	size_t n_a, n_b;
-};
-
-static void sides_done(struct sides *s)
-{
-	free(s->a);
-	free(s->b);
-}
-
-static int sides_new(struct sides *s, size_t n_a, size_t n_b)
-{
-	*s = (struct sides){calloc(n_a + 1, sizeof(double)), calloc(n_b + 1, sizeof(double)), 0, 0};
-	return s->a && s->b ? 0 : -ENOMEM;
-}
-
-/* The pairs of two series, whose shared units come in the same order; into `ret`, or only counted where that
- * is NULL. */
-static size_t match(const struct series *a, const struct series *b, struct sides *ret)
-{
-	size_t pairs = 0, i = 0, j = 0;
-
-	while (i < a->n && j < b->n) {
-		uint32_t x = a->units[i], y = b->units[j];
-		if (x == NO_UNIT || y == NO_UNIT) { /* stands anywhere */
-			i += x == NO_UNIT;
-			j += y == NO_UNIT;
-			continue;
-		}
-		if (x == y && ret) {
-			ret->a[pairs] = a->values[i];
-			ret->b[pairs] = b->values[j];
-		}
-		pairs += x == y;
-		i += x <= y;
-		j += y <= x;
-	}
-	return pairs;
-}
-
-/* Where nobody named the column, inputs pair when most of the smaller side's do. */
-static bool pairs_up(const struct values *v, size_t pairs, size_t n_a, size_t n_b)
-{
-	if (!v->pair || v->unpaired || v->pair_named)
-		return v->pair && !v->unpaired;
-	return pairs >= 2 && pairs >= (n_a < n_b ? n_a : n_b) / 2;
-}
-
-static int take_sides(const struct values *v, struct cell *c, struct sides *ret)
-{
-	const struct series *a = &v->groups[v->baseline].series[c->metric];
-	const struct series *b = &v->groups[c->group].series[c->metric];
-	size_t pairs = v->pair ? match(a, b, NULL) : 0;
-
-	c->paired = pairs_up(v, pairs, a->n, b->n);
-	if (sides_new(ret, c->paired ? pairs : a->n, c->paired ? pairs : b->n) < 0)
-		return -ENOMEM;
-	if (c->paired) {
-		ret->n_a = ret->n_b = match(a, b, ret);
-		c->alone_base = a->n - pairs;
-		c->alone = b->n - pairs;
-	} else {
-		for (size_t i = 0; i < a->n; i++)
-			ret->a[ret->n_a++] = a->values[i];
-		for (size_t i = 0; i < b->n; i++)
-			ret->b[ret->n_b++] = b->values[i];
-	}
-	c->n_base = ret->n_a;
-	c->n = ret->n_b;
-	c->binary = a->n > 0 && b->n > 0 && a->binary && b->binary;
-	return 0;
-}
 
 /* ---- the four kinds of cells ------------------------------------------- */
 
@@ -120,6 +44,32 @@ static void plan_two(struct cell *c, const struct work *w, double var_a, double 
 	plan(c, w, sqrt((var_a / n_a + var_b / n_b) * n), n, 2);
 }
 
+/* The moments of values whose spread is none where it is rounding only. */
+static struct moments settled(const double *values, size_t n, double rounding)
+{
+	struct moments m = sample_moments(values, n);
+
+	if (sqrt(m.variance) <= rounding)
+		m.variance = 0;
+	return m;
+}
+
+static double settle_end(double end, double value, double rounding)
+{
+	return fabs(end) <= rounding ? 0 : fabs(end - value) <= rounding ? value : end;
+}
+
+/* Resampled means are beside each other by rounding too, where all values are the same. */
+static void settle_intervals(struct cell *c, double rounding)
+{
+	double part = c->mean_base != 0 ? rounding / fabs(c->mean_base) : 0;
+
+	c->interval.low = settle_end(c->interval.low, c->difference, rounding);
+	c->interval.high = settle_end(c->interval.high, c->difference, rounding);
+	c->relative_interval.low = settle_end(c->relative_interval.low, c->relative, part);
+	c->relative_interval.high = settle_end(c->relative_interval.high, c->relative, part);
+}
+
 static int numeric_pairs(struct cell *c, const struct work *w, const struct sides *s)
 {
 	double *d = calloc(s->n_a + 1, sizeof(*d));
@@ -131,13 +81,16 @@ static int numeric_pairs(struct cell *c, const struct work *w, const struct side
 		return -ENOMEM;
 	for (size_t i = 0; i < s->n_a; i++)
 		d[i] = s->b[i] - s->a[i];
-	struct moments m = sample_moments(d, s->n_a);
-	status = ranktest_signed(d, s->n_a, &rank);
+	status = rounding_settle_sizes(d, s->n_a, s->rounding);
+	struct moments m = settled(d, s->n_a, s->rounding);
+	if (status == 0)
+		status = ranktest_signed(d, s->n_a, &rank);
 	if (status == 0)
 		status = boot_pairs(s->a, s->b, s->n_a, &w->boot, &boot);
 	free(d);
-	if (status < 0)
+	if (status != 0)
 		return status;
+	struct moments a = settled(s->a, s->n_a, s->rounding), b = settled(s->b, s->n_b, s->rounding);
 	struct effect e = means_effect_paired(&m, w->options->confidence);
 	c->interval = boot.difference;
 	c->relative_interval = boot.relative;
@@ -148,9 +101,13 @@ static int numeric_pairs(struct cell *c, const struct work *w, const struct side
 	c->effect_name = "Hedges' g of the differences";
 	c->effect = e.g;
 	c->effect_interval = e.interval;
+	c->standard = means_effect_two(&a, &b, w->options->confidence).g;
+	c->standard_name = "Hedges' g";
 	c->order_name = "rank-biserial correlation";
 	c->order = rank.correlation;
 	plan(c, w, sqrt(m.variance), (double)m.n, 1);
+	c->alike = m.variance == 0;
+	settle_intervals(c, s->rounding);
 	c->verdict = m.n > 0 && rank.n == 0 ? VERDICT_EQUAL : VERDICT_UNSEEN;
 	return 0;
 }
@@ -166,9 +123,9 @@ static int numeric_two(struct cell *c, const struct work *w, const struct sides 
 	int status = ranktest_two(s->a, s->n_a, s->b, s->n_b, confidence, &rank);
 	if (status == 0)
 		status = boot_two(s->a, s->n_a, s->b, s->n_b, &w->boot, &boot);
-	if (status < 0)
+	if (status != 0)
 		return status;
-	struct moments a = sample_moments(s->a, s->n_a), b = sample_moments(s->b, s->n_b);
+	struct moments a = settled(s->a, s->n_a, s->rounding), b = settled(s->b, s->n_b, s->rounding);
 	struct effect e = means_effect_two(&a, &b, confidence);
 	c->interval = boot.difference;
 	c->relative_interval = boot.relative;
@@ -176,13 +133,16 @@ static int numeric_two(struct cell *c, const struct work *w, const struct sides 
 	c->t = means_welch(&a, &b, confidence);
 	c->test = rank.exact ? "Mann-Whitney U, exact" : "Mann-Whitney U, normal";
 	c->p = rank.p;
-	c->effect_name = "Hedges' g";
-	c->effect = e.g;
+	c->effect_name = c->standard_name = "Hedges' g";
+	c->effect = c->standard = e.g;
 	c->effect_interval = e.interval;
 	c->order_name = "Cliff's delta";
 	c->order = rank.delta;
 	c->order_interval = rank.delta_interval;
 	plan_two(c, w, a.variance, b.variance);
+	c->alike = a.variance == 0 && b.variance == 0;
+	settle_intervals(c, s->rounding);
+	c->verdict = c->alike && c->difference == 0 ? VERDICT_EQUAL : VERDICT_UNSEEN;
 	return 0;
 }
 
@@ -214,6 +174,11 @@ static int binary_pairs_of(struct cell *c, const struct work *w, const struct si
 	c->effect_name = "Cohen's g";
 	c->effect = binary_paired_effect(&p, confidence, &c->effect_interval, &c->order);
 	c->order_name = "odds ratio";
+	struct binary_groups g = {s->n_a, p.both + p.first, s->n_b, p.both + p.second};
+	struct interval unused;
+	double unused_odds;
+	c->standard = binary_groups_effect(&g, confidence, &unused, &unused_odds);
+	c->standard_name = "Cohen's h";
 	double n = (double)s->n_a + 2, up = ((double)p.second + 1) / n, down = ((double)p.first + 1) / n;
 	plan(c, w, sqrt(up + down - (up - down) * (up - down)), (double)s->n_a, 1);
 	c->verdict = p.first + p.second == 0 ? VERDICT_EQUAL : VERDICT_UNSEEN;
@@ -247,8 +212,8 @@ static int binary_two(struct cell *c, const struct work *w, const struct sides *
 	c->interval_by = "Newcombe";
 	c->test = "Fisher, exact";
 	c->p = binary_fisher(&g);
-	c->effect_name = "Cohen's h";
-	c->effect = binary_groups_effect(&g, confidence, &c->effect_interval, &c->order);
+	c->effect_name = c->standard_name = "Cohen's h";
+	c->effect = c->standard = binary_groups_effect(&g, confidence, &c->effect_interval, &c->order);
 	c->order_name = "odds ratio";
 	plan_two(c, w, variance_of(g.ones_a, s->n_a), variance_of(g.ones_b, s->n_b));
 	return 0;
@@ -256,28 +221,14 @@ static int binary_two(struct cell *c, const struct work *w, const struct sides *
 
 /* ---- effects in words -------------------------------------------------- */
 
-/* Cohen's (1988) limits of small, medium and large. */
-static const struct {
-	const char *name;
-	double small, medium, large;
-} sizes[] = {
-	{"Hedges' g of the differences", 0.2, 0.5, 0.8},
-	{"Hedges' g", 0.2, 0.5, 0.8},
-	{"Cohen's h", 0.2, 0.5, 0.8},
-	{"Cohen's g", 0.05, 0.15, 0.25},
-};
-
-static const char *size_word(const char *name, double effect)
+/* Cohen's (1988) limits of small, medium and large, which are the same for g and h. */
+static const char *size_word(double effect)
 {
 	double size = fabs(effect);
 
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && !isnan(size) && name; i++)
-		if (strcmp(sizes[i].name, name) == 0)
-			return size < sizes[i].small	? "negligible"
-			       : size < sizes[i].medium ? "small"
-			       : size < sizes[i].large	? "medium"
-							: "large";
-	return NULL;
+	if (isnan(size))
+		return NULL;
+	return size < 0.2 ? "negligible" : size < 0.5 ? "small" : size < 0.8 ? "medium" : "large";
 }
 
 /* ---- one cell --------------------------------------------------------- */
@@ -309,6 +260,7 @@ static struct cell empty_cell(size_t metric, size_t group)
 			     .relative_interval = none,
 			     .effect = NAN,
 			     .effect_interval = none,
+			     .standard = NAN,
 			     .order = NAN,
 			     .order_interval = none,
 			     .p = NAN,
@@ -333,21 +285,25 @@ static int compute(struct cell *c, const struct values *v, struct work *w)
 {
 	static int (*const kinds[2][2])(struct cell *, const struct work *, const struct sides *) = {
 		{numeric_two, numeric_pairs}, {binary_two, binary_pairs_of}};
-	struct amount detect = {NAN, false};
+	struct amount detect = {.size = NAN};
 	struct sides s = {0};
 
-	int status = take_sides(v, c, &s);
+	int status = sides_take(&s, v, c);
 	if (status == 0) {
 		c->mean_base = sample_moments(s.a, s.n_a).mean;
 		c->mean = sample_moments(s.b, s.n_b).mean;
 		c->difference = c->mean - c->mean_base;
+		if (fabs(c->difference) <= s.rounding)
+			c->difference = 0;
 		c->relative = c->mean_base != 0 ? c->difference / fabs(c->mean_base) : NAN;
 		if (w->options->detect && amount_read(w->options->detect, &detect) < 0)
+			detect.size = NAN;
+		if (detect.points && !c->points)
 			detect.size = NAN;
 		w->detect_absolute = fabs(detect.percent ? detect.size * c->mean_base : detect.size);
 		w->boot.stream = stream_of(v->metrics[c->metric]->name, v->groups[c->group].label);
 		status = kinds[c->binary][c->paired](c, w, &s);
-		c->size = size_word(c->effect_name, c->effect);
+		c->size = size_word(c->standard);
 		c->least_p = least_p(c);
 	}
 	sides_done(&s);
@@ -368,7 +324,7 @@ static enum verdict judge(const struct cells *cells, const struct cell *c)
 	double alpha = 1 - cells->options->confidence;
 	const struct noise *noise = &cells->values->noise[c->metric];
 
-	if (c->verdict == VERDICT_EQUAL)
+	if (c->verdict == VERDICT_EQUAL && (c->paired || c->least_p <= alpha))
 		return VERDICT_EQUAL;
 	if (isnan(c->q) || isnan(c->interval.low) || c->least_p > alpha)
 		return VERDICT_TOO_FEW;

@@ -8,7 +8,7 @@
 
 /* ---- a cell as fields --------------------------------------------------- */
 
-#define MOST_FIELDS 48
+#define MOST_FIELDS 56
 
 /* A cell's numbers under their names: the columns of CSV, the keys of JSON. */
 struct fields {
@@ -41,6 +41,11 @@ static const char *const verdict_words[] = {
 	[VERDICT_UNSURE] = "unsure",   [VERDICT_NOISE] = "noise", [VERDICT_DIFFERENT] = "different",
 };
 
+static xt_value failed_of(const struct series *s)
+{
+	return xt_uint(s->failed + s->suspect);
+}
+
 /* The texts are borrowed from the cell, the values and `sentence`. */
 static void fill_fields(struct fields *f, const struct cells *cells, const struct cell *c,
 			const char *sentence)
@@ -54,6 +59,14 @@ static void fill_fields(struct fields *f, const struct cells *cells, const struc
 	add(f, "paired", xt_bool(c->paired));
 	add(f, "n_baseline", xt_uint(c->n_base));
 	add(f, "n", xt_uint(c->n));
+	add(f, "rows_baseline", xt_uint(v->groups[v->baseline].rows));
+	add(f, "rows", xt_uint(v->groups[c->group].rows));
+	add(f, "lacking_baseline", xt_uint(series_lacking(&v->groups[v->baseline].series[c->metric])));
+	add(f, "lacking", xt_uint(series_lacking(&v->groups[c->group].series[c->metric])));
+	add(f, "failed_baseline", failed_of(&v->groups[v->baseline].series[c->metric]));
+	add(f, "failed", failed_of(&v->groups[c->group].series[c->metric]));
+	add(f, "uneven", xt_bool(c->uneven));
+	add(f, "points", xt_bool(c->points));
 	add_real(f, "mean_baseline", c->mean_base);
 	add_real(f, "mean", c->mean);
 	add_real(f, "difference", c->difference);
@@ -67,6 +80,8 @@ static void fill_fields(struct fields *f, const struct cells *cells, const struc
 	add(f, "effect_name", xt_text(c->effect_name));
 	add_real(f, "effect", c->effect);
 	add_interval(f, "effect_low", "effect_high", c->effect_interval);
+	add(f, "standardised_name", xt_text(c->standard_name));
+	add_real(f, "standardised", c->standard);
 	add(f, "effect_size", xt_text(c->size));
 	add(f, "second_effect_name", xt_text(c->order_name));
 	add_real(f, "second_effect", c->order);
@@ -199,22 +214,7 @@ static int print_object(struct ctl *ctl, const struct relation *r, const struct 
 
 /* ---- tables for people ------------------------------------------------ */
 
-enum { COLUMNS = 11 };
-
-/* Which of them are shown, by their place in put_line(). */
-struct choice {
-	size_t n;
-	unsigned char at[COLUMNS];
-};
-
-/* Where all would not fit, better those that are read first than those that happen to fit. */
-static const struct choice *choose(const struct out *out)
-{
-	static const struct choice all = {COLUMNS, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}};
-	static const struct choice few = {6, {0, 1, 2, 3, 4, 10}};
-
-	return out->columns > 0 && out->columns < 110 ? &few : &all;
-}
+enum { COLUMNS = 11, DIGITS = 4, SHORTEST_LABEL = 24 /* that a table cuts its first column to */ };
 
 /* Texts of one line of a table. */
 struct line {
@@ -239,40 +239,69 @@ static xt_value p_value(char text[32], double p)
 /* A proportion's change is the difference itself, a hundred times. */
 static xt_value change_value(char text[48], const struct cell *c)
 {
-	double change = 100 * (c->binary ? c->difference : c->relative);
+	double change = 100 * (c->points ? c->difference : c->relative);
 
 	if (isnan(change))
 		return xt_null();
-	snprintf(text, 48, fabs(change) < 10 ? "%+.2f %s" : "%+.1f %s", change, c->binary ? "pt" : "%");
+	snprintf(text, 48, fabs(change) < 10 ? "%+.2f %s" : "%+.1f %s", change, c->points ? "pt" : "%");
 	return xt_text(text);
 }
 
-static int put_line(struct format *f, const struct choice *choice, const struct cells *cells,
-		    const struct cell *c)
+/* The texts are borrowed from the cell, the values and `l`. */
+static void fill_line(xt_value row[COLUMNS], struct line *l, const struct cells *cells, const struct cell *c)
 {
-	xt_value chosen[COLUMNS];
-	struct line l;
-
 	if (c->paired)
-		snprintf(l.n, sizeof(l.n), "%zu pairs", c->n);
+		snprintf(l->n, sizeof(l->n), "%zu pairs", c->n);
 	else
-		snprintf(l.n, sizeof(l.n), "%zu, %zu", c->n_base, c->n);
-	const xt_value row[COLUMNS] = {
+		snprintf(l->n, sizeof(l->n), "%zu, %zu", c->n_base, c->n);
+	const xt_value values[COLUMNS] = {
 		xt_text(cells->values->groups[c->group].label),
-		xt_text(l.n),
-		number(c->mean_base),
-		number(c->mean),
-		change_value(l.change, c),
 		number(c->difference),
 		number(c->interval.low),
 		number(c->interval.high),
-		number(c->effect),
-		p_value(l.p, c->p),
-		p_value(l.q, c->q),
+		p_value(l->q, c->q),
+		change_value(l->change, c),
+		xt_text(l->n),
+		number(c->standard),
+		number(c->mean_base),
+		number(c->mean),
+		p_value(l->p, c->p),
 	};
-	for (size_t i = 0; i < choice->n; i++)
-		chosen[i] = row[choice->at[i]];
-	return format_row(f, chosen);
+	memcpy(row, values, sizeof(values));
+}
+
+static size_t width_of(const xt_value *v)
+{
+	char real[32];
+
+	if (v->type == XT_T_TEXT)
+		return text_width(v->as.text, v->n);
+	return v->type == XT_T_REAL ? (size_t)snprintf(real, sizeof(real), "%.*g", DIGITS, v->as.real) : 0;
+}
+
+/* How many columns fit, from the first on: what is read first stands first, and the table itself would leave
+ * out those in the middle. */
+static size_t columns_that_fit(const struct ctl *ctl, const struct cells *c, size_t from, size_t to,
+			       const char *const *names)
+{
+	size_t widths[COLUMNS], line = 0, n = 0;
+	xt_value row[COLUMNS];
+	struct line l;
+
+	if (ctl->out.columns <= 0)
+		return COLUMNS;
+	for (size_t k = 0; k < COLUMNS; k++)
+		widths[k] = text_width(names[k], strlen(names[k]));
+	for (size_t i = from; i < to; i++) {
+		fill_line(row, &l, c, &c->list[i]);
+		for (size_t k = 0; k < COLUMNS; k++)
+			widths[k] = width_of(&row[k]) > widths[k] ? width_of(&row[k]) : widths[k];
+	}
+	if (widths[0] > SHORTEST_LABEL)
+		widths[0] = SHORTEST_LABEL;
+	while (n < COLUMNS && line + widths[n] + 1 <= (size_t)ctl->out.columns)
+		line += widths[n++] + 3;
+	return n < 2 ? 2 : n;
 }
 
 static void put_head(FILE *out, const struct cells *c, size_t from)
@@ -292,28 +321,33 @@ static void put_head(FILE *out, const struct cells *c, size_t from)
 	putc('\n', out);
 }
 
-static int put_table(struct ctl *ctl, const struct cells *c, size_t from, size_t to)
+/* *hidden becomes the most columns that a table had to leave out. */
+static int put_table(struct ctl *ctl, const struct cells *c, size_t from, size_t to, size_t *hidden)
 {
-	const struct choice *choice = choose(&ctl->out);
 	struct format_options how = ctl_how_to_print(ctl);
 	char low[32];
-	const char *const names[COLUMNS] = {c->values->by->name, "n", "baseline", "mean",   "change",
-					    "difference",	 low, "to",	  "effect", "p",
-					    "adjusted p"};
-	const char *chosen[COLUMNS], *types[COLUMNS];
+	const char *const names[COLUMNS] = {c->values->by->name, "difference", low, "to",
+					    "adjusted p",	 "change",     "n", "effect",
+					    "baseline",		 "mean",       "p"};
+	const char *types[COLUMNS];
+	xt_value row[COLUMNS];
+	struct line l;
 
 	snprintf(low, sizeof(low), "%g %% from", 100 * c->options->confidence);
-	for (size_t i = 0; i < choice->n; i++) {
-		chosen[i] = names[choice->at[i]];
+	for (size_t i = 0; i < COLUMNS; i++)
 		types[i] = "";
-	}
-	how.digits = 4;
-	struct format *f = format_new(&ctl->out, &how, choice->n, chosen, types);
+	how.digits = DIGITS;
+	size_t n = columns_that_fit(ctl, c, from, to, names);
+	struct format *f = format_new(&ctl->out, &how, n, names, types);
 	int r = f ? 0 : -1;
-	for (size_t i = from; i < to && r == 0; i++)
-		r = put_line(f, choice, c, &c->list[i]);
+	for (size_t i = from; i < to && r == 0; i++) {
+		fill_line(row, &l, c, &c->list[i]);
+		r = format_row(f, row);
+	}
 	if (r == 0)
-		r = ctl_format_end(ctl, &ctl->out, f, choice->n, true);
+		r = format_end(f, true);
+	size_t gone = COLUMNS - n + (r == 0 ? format_hidden(f) : 0);
+	*hidden = gone > *hidden ? gone : *hidden;
 	format_free(f);
 	return r < 0 ? ctl_no_memory(ctl) : CTL_OK;
 }
@@ -347,7 +381,7 @@ static void put_foot(FILE *out, const struct cells *c, size_t from, size_t to)
 		if (!cell->test || *done)
 			continue;
 		fprintf(out, "%s%.*s p, %s interval, %s", any ? "; " : "  (", (int)strcspn(cell->test, ","),
-			cell->test, cell->interval_by, cell->effect_name);
+			cell->test, cell->interval_by, cell->standard_name);
 		*done = any = true;
 	}
 	if (any)
@@ -358,17 +392,23 @@ static void put_foot(FILE *out, const struct cells *c, size_t from, size_t to)
 static int print_tables(struct ctl *ctl, const struct cells *c, const struct sentences *notes)
 {
 	int status = CTL_OK;
+	size_t hidden = 0;
 
 	for (size_t from = 0, to; from < c->n && status == CTL_OK; from = to) {
 		for (to = from + 1; to < c->n && c->list[to].metric == c->list[from].metric; to++)
 			;
 		put_head(ctl->out.file, c, from);
-		status = put_table(ctl, c, from, to);
+		status = put_table(ctl, c, from, to, &hidden);
 		if (status == CTL_OK)
 			status = put_verdicts(ctl, c, from, to);
 		put_foot(ctl->out.file, c, from, to);
 		putc('\n', ctl->out.file);
 	}
+	if (hidden > 0)
+		fprintf(ctl->out.file,
+			"note: %zu of %d columns do not fit and are left out; a wider terminal or --json "
+			"shows them\n",
+			hidden, COLUMNS);
 	for (size_t i = 0; i < notes->n; i++) {
 		fputs("note: ", ctl->out.file);
 		text_put(ctl->out.file, notes->list[i], strlen(notes->list[i]), SIZE_MAX);
@@ -397,6 +437,7 @@ int compare_print(struct ctl *ctl, const struct relation *r, const struct cells 
 	int status;
 
 	say_notes(c, &notes);
+	say_readings(c, rules, &notes);
 	say_broken(c, rules, &broken);
 	if (notes.failed || broken.failed)
 		status = ctl_no_memory(ctl);

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "compare_noise.h"
+#include "failed.h"
 #include "sql.h"
 #include "where.h"
 
-/* The rows that have a group and fit --where. CTL_OK, or the failure is reported. */
-static int condition(const struct relation *r, const struct values *v, char **ret)
+/* The rows that have a group and fit --where; *ret_any: that fit --where. Both are owned by the caller.
+ * CTL_OK, or the failure is reported. */
+static int condition(const struct relation *r, const struct values *v, char **ret, char **ret_any)
 {
 	char *where;
 
@@ -19,8 +21,12 @@ static int condition(const struct relation *r, const struct values *v, char **re
 	if (status != CTL_OK)
 		return status;
 	*ret = sql_format("%n IS NOT NULL AND %s", v->by->name, where);
-	free(where);
-	return *ret ? CTL_OK : ctl_no_memory(r->ctl);
+	if (!*ret) {
+		free(where);
+		return ctl_no_memory(r->ctl);
+	}
+	*ret_any = where;
+	return CTL_OK;
 }
 
 /* ---- values ----------------------------------------------------------- */
@@ -44,7 +50,7 @@ struct reading {
 	size_t key_cap;
 	bool cached; /* results from the cache count too */
 	/* Columns of a row; SIZE_MAX: not there. The metrics follow. */
-	size_t at_pair, at_cache, at_run, at_metric;
+	size_t at_pair, at_cache, at_run, at_failed, at_metric;
 };
 
 static bool same_bytes(const void *a, const void *b, size_t n)
@@ -176,10 +182,17 @@ static int take_row(struct reading *in, const xt_value *row)
 	in->group = group;
 	if (status == XT_OK && in->noise)
 		status = noise_begin_row(in->noise, group, &row[in->at_run]);
+	in->v->groups[group].rows++;
+	bool failed = in->at_failed != SIZE_MAX && row[in->at_failed].type == XT_T_INT &&
+		      row[in->at_failed].as.integer != 0;
 	for (size_t m = 0; m < in->v->n_metrics; m++) {
-		double d = number_of(&in->v->groups[group].series[m], &row[in->at_metric + m]);
+		struct series *s = &in->v->groups[group].series[m];
+		double d = number_of(s, &row[in->at_metric + m]);
+		s->failed += isnan(d) && failed;
+		s->suspect += !isnan(d) && failed;
 		if (isnan(d))
 			continue;
+		s->fractional = s->fractional || (d != 0 && d != 1);
 		in->sums[m].total += d;
 		in->sums[m].n++;
 		if (in->noise)
@@ -195,13 +208,18 @@ static char *rows_sql(struct reading *in, const struct relation *r, const char *
 	const struct relation_column *run = in->noise ? relation_find(r, "track_id") : NULL;
 	char *sql = NULL;
 	size_t size, n = 1;
-	FILE *f = open_memstream(&sql, &size);
+	bool known;
+	char *failed = failed_condition(r, &known);
+	FILE *f = failed ? open_memstream(&sql, &size) : NULL;
 
-	if (!f)
+	if (!f) {
+		free(failed);
 		return NULL;
+	}
 	in->at_pair = v->pair ? n++ : SIZE_MAX;
 	in->at_cache = cache ? n++ : SIZE_MAX;
 	in->at_run = run ? n++ : SIZE_MAX;
+	in->at_failed = known ? n++ : SIZE_MAX;
 	in->at_metric = n;
 	sql_print(f, "SELECT %n", v->by->name);
 	if (v->pair)
@@ -210,6 +228,9 @@ static char *rows_sql(struct reading *in, const struct relation *r, const char *
 		sql_print(f, ", %n", cache->name);
 	if (run)
 		sql_print(f, ", %n", run->name);
+	if (known)
+		sql_print(f, ", %s", failed);
+	free(failed);
 	for (size_t m = 0; m < v->n_metrics; m++)
 		sql_print(f, ", %n", v->metrics[m]->name);
 	sql_print(f, " FROM %n WHERE %s", r->name, where);
@@ -302,16 +323,45 @@ static int check_numbers(const struct values *v, const struct ctl *ctl)
 	return CTL_OK;
 }
 
+static bool any_folded(const struct values *v)
+{
+	for (size_t g = 0; g < v->n_groups && v->pair; g++)
+		for (size_t m = 0; m < v->n_metrics; m++)
+			if (v->groups[g].series[m].folded)
+				return true;
+	return false;
+}
+
+uint64_t series_lacking(const struct series *s)
+{
+	return s->missing + s->infinite + s->odd;
+}
+
+uint64_t series_lost(const struct series *s)
+{
+	return series_lacking(s) + s->suspect;
+}
+
+bool metric_in_points(const struct values *v, size_t metric)
+{
+	if (strcasecmp(v->metrics[metric]->type, "BOOLEAN") == 0)
+		return true;
+	for (size_t g = 0; g < v->n_groups; g++)
+		if (v->groups[g].series[metric].fractional)
+			return false;
+	return true;
+}
+
 int values_read(struct values *v, const struct ctl *ctl, xt_client *client, const struct relation *r)
 {
 	const struct compare_options *o = ctl->own;
 	struct reading in = {.v = v, .group = SIZE_MAX, .cached = o->cached};
-	char *where = NULL;
+	char *where = NULL, *any = NULL;
 
 	int status = find_columns(v, r, o);
 	if (status != CTL_OK)
 		return status;
-	status = condition(r, v, &where);
+	status = condition(r, v, &where, &any);
 	if (status != CTL_OK)
 		return status;
 	in.sums = calloc(v->n_metrics, sizeof(*in.sums));
@@ -323,11 +373,15 @@ int values_read(struct values *v, const struct ctl *ctl, xt_client *client, cons
 	if (status == CTL_OK)
 		status = groups_find_baseline(v, ctl, o->baseline);
 	if (status == CTL_OK)
+		status = ask_nameless(v, ctl, client, r, any);
+	if (status == CTL_OK)
 		status = noise_open(&in.noise, ctl, client, r, v);
 	if (status == CTL_OK)
 		status = read_rows(&in, ctl, client, r, where);
 	if (status == CTL_OK)
 		status = check_numbers(v, ctl);
+	if (status == CTL_OK && any_folded(v))
+		status = ask_settings(v, ctl, client, r, where);
 	if (status == CTL_OK && noise_close(in.noise, v) < 0)
 		status = ctl_no_memory(ctl);
 	for (size_t g = 0; g < v->n_groups; g++)
@@ -337,6 +391,7 @@ int values_read(struct values *v, const struct ctl *ctl, xt_client *client, cons
 	free(in.key_bytes);
 	free(in.sums);
 	free(where);
+	free(any);
 	return status;
 }
 
@@ -356,4 +411,5 @@ void values_done(struct values *v)
 	free(v->groups);
 	free(v->metrics);
 	free(v->noise);
+	free(v->settings);
 }

@@ -14,9 +14,10 @@ int amount_read(const char *text, struct amount *ret)
 		return -1;
 	end += strspn(end, " ");
 	bool percent = *end == '%';
-	if (end[percent] != '\0')
+	bool points = strcmp(end, "pt") == 0;
+	if (!points && end[percent] != '\0')
 		return -1;
-	*ret = (struct amount){percent ? size / 100 : size, percent};
+	*ret = (struct amount){percent || points ? size / 100 : size, percent, points};
 	return 0;
 }
 
@@ -44,13 +45,17 @@ static int rule_read(const struct ctl *ctl, const struct values *v, const char *
 	size_t n = (size_t)(sign - text);
 	while (n > 0 && text[n - 1] == ' ')
 		n--;
-	*ret = (struct rule){text, find_metric(v, text, n), *sign == '>', {0, false}};
+	*ret = (struct rule){.text = text, .metric = find_metric(v, text, n), .above = *sign == '>'};
 	if (ret->metric == v->n_metrics)
 		return ctl_usage(ctl, "--fail-on '%s' is about '%.*s', which --metric does not name", text,
 				 (int)n, text);
 	if (amount_read(sign + 1, &ret->limit) < 0)
 		return ctl_usage(ctl, "--fail-on '%s': '%s' is no amount; one is +5%% or -0.01", text,
 				 sign + 1);
+	if (ret->limit.points && !metric_in_points(v, ret->metric))
+		return ctl_usage(
+			ctl, "--fail-on '%s': points (pt) are of metrics that are 0 or 1, which '%s' is not",
+			text, v->metrics[ret->metric]->name);
 	return CTL_OK;
 }
 
@@ -76,7 +81,7 @@ static bool is_beyond(const struct rule *rule, double value)
 	return rule->above ? value > rule->limit.size : value < rule->limit.size;
 }
 
-enum ruling rule_judge(const struct rule *rule, const struct cell *cell, const struct compare_options *o)
+static enum ruling judge(const struct rule *rule, const struct cell *cell, const struct compare_options *o)
 {
 	double value = rule->limit.percent ? cell->relative : cell->difference;
 	struct interval i = rule->limit.percent ? cell->relative_interval : cell->interval;
@@ -95,4 +100,13 @@ enum ruling rule_judge(const struct rule *rule, const struct cell *cell, const s
 	if (proven && !(is_beyond(rule, i.low) && is_beyond(rule, i.high)))
 		return RULE_KEPT;
 	return RULE_BROKEN;
+}
+
+/* Where failures took more inputs from one side, those left are no proof that nothing got worse; that
+ * something did is told all the same. */
+enum ruling rule_judge(const struct rule *rule, const struct cell *cell, const struct compare_options *o)
+{
+	enum ruling ruling = judge(rule, cell, o);
+
+	return ruling == RULE_KEPT && cell->uneven && !o->despite_failures ? RULE_UNKNOWN : ruling;
 }

@@ -52,7 +52,7 @@ static const char *size_words(char ret[WORDS_BYTES], const struct cell *c, doubl
 	char number[WORDS_BYTES];
 	double part = difference / fabs(c->mean_base);
 
-	if (c->binary)
+	if (c->points)
 		snprintf(ret, WORDS_BYTES, "%.40s points", short_number(number, fabs(difference) * 100));
 	else if (isfinite(c->relative) && isfinite(part))
 		snprintf(ret, WORDS_BYTES, "%.40s %%", short_number(number, fabs(part) * 100));
@@ -150,7 +150,7 @@ static char *say_unsure(const struct cells *cells, const struct cell *c, const c
 	return n < 0 ? NULL : text;
 }
 
-char *say_verdict(const struct cells *c, const struct cell *cell)
+static char *say_what(const struct cells *c, const struct cell *cell)
 {
 	const struct values *v = c->values;
 	const struct noise *noise = &v->noise[cell->metric];
@@ -164,7 +164,10 @@ char *say_verdict(const struct cells *c, const struct cell *cell)
 	case VERDICT_TOO_FEW:
 		return say_too_few(cell);
 	case VERDICT_EQUAL:
-		n = asprintf(&text, "no difference: all %zu pairs are equal", cell->n);
+		if (cell->paired)
+			n = asprintf(&text, "no difference: all %zu pairs are equal", cell->n);
+		else
+			n = asprintf(&text, "no difference: all values are the same");
 		break;
 	case VERDICT_UNSEEN:
 		return say_unseen(cell);
@@ -176,10 +179,34 @@ char *say_verdict(const struct cells *c, const struct cell *cell)
 			     change, p, size_words(floor, cell, noise->difference));
 		break;
 	case VERDICT_DIFFERENT:
-		n = asprintf(&text, "%s, sure (%s)%s%s%s", change, p, cell->size ? "; " : "",
-			     cell->size ? cell->size : "", cell->size ? " effect" : "");
+		n = asprintf(&text, "%s, sure (%s)%s%s%s%s", change, p,
+			     !cell->alike   ? ""
+			     : cell->paired ? ", the same in all pairs"
+					    : ", each side's values being all the same",
+			     cell->size ? "; " : "", cell->size ? cell->size : "",
+			     cell->size ? " effect" : "");
 		break;
 	}
+	return n < 0 ? NULL : text;
+}
+
+/* Nothing is said of a comparison whose sides lost unlike parts of their rows without saying that, too. */
+char *say_verdict(const struct cells *c, const struct cell *cell)
+{
+	const struct values *v = c->values;
+	const struct group *base = &v->groups[v->baseline], *group = &v->groups[cell->group];
+	char *what = say_what(c, cell), *text;
+
+	if (!what || !cell->uneven || cell->verdict == VERDICT_TOO_FEW)
+		return what;
+	const struct series *mine = &group->series[cell->metric], *its = &base->series[cell->metric];
+	int n = asprintf(&text,
+			 "%s; but it %shas no %s in %" PRIu64 " of %" PRIu64 " rows, the baseline in %" PRIu64
+			 " of %" PRIu64,
+			 what, mine->suspect + its->suspect ? "failed or " : "",
+			 v->metrics[cell->metric]->name, series_lost(mine), group->rows, series_lost(its),
+			 base->rows);
+	free(what);
 	return n < 0 ? NULL : text;
 }
 
@@ -218,8 +245,44 @@ static void note_left_out(const struct values *v, size_t metric, struct sentence
 		sentence_add(s, "%" PRIu64 " value%s of %s that %s no number left out", all.odd,
 			     all.odd == 1 ? "" : "s", name, all.odd == 1 ? "is" : "are");
 	if (all.folded && v->pair)
-		sentence_add(s, "%s: %" PRIu64 " times several rows of one '%s' and '%s' are averaged", name,
-			     all.folded, v->by->name, v->pair->name);
+		sentence_add(s, "%s: %" PRIu64 " times several rows of one '%s' and '%s' are averaged%s%s%s",
+			     name, all.folded, v->by->name, v->pair->name,
+			     v->settings ? "; they differ in " : "", v->settings ? v->settings : "",
+			     v->settings ? ": --where or --by separates them" : "");
+}
+
+/* Where one side lost clearly more of its rows than the other. */
+static void note_uneven(const struct cells *c, struct sentences *s)
+{
+	const struct values *v = c->values;
+	const struct group *base = &v->groups[v->baseline];
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct cell *cell = &c->list[i];
+		const struct group *group = &v->groups[cell->group];
+		const struct series *mine = &group->series[cell->metric], *its = &base->series[cell->metric];
+		uint64_t suspect = mine->suspect + its->suspect,
+			 failed = mine->failed + its->failed + suspect;
+		char why[64] = "";
+		if (!cell->uneven)
+			continue;
+		if (failed)
+			snprintf(why, sizeof(why), "; %" PRIu64 " of them failed", failed);
+		sentence_add(s,
+			     "%s: %" PRIu64 " of %" PRIu64 " rows %shave no %s, %s: %" PRIu64 " of %" PRIu64
+			     "%s; compared are only %s%s%s",
+			     group->shown, series_lost(mine), group->rows, suspect ? "failed or " : "",
+			     v->metrics[cell->metric]->name, base->shown, series_lost(its), base->rows, why,
+			     cell->paired ? "the inputs that both have" : "the rows that have one",
+			     suspect ? ", failed ones too" : "", failed ? "; 'xtctl errors' tells why" : "");
+	}
+}
+
+static void note_nameless(const struct values *v, struct sentences *s)
+{
+	if (v->nameless)
+		sentence_add(s, "%" PRIu64 " row%s without '%s' left out", v->nameless,
+			     v->nameless == 1 ? "" : "s", v->by->name);
 }
 
 static void note_copies(const struct values *v, struct sentences *s)
@@ -262,6 +325,9 @@ static void note_pairs(const struct cells *c, struct sentences *s)
 {
 	const struct values *v = c->values;
 
+	if (!v->pair && !v->unpaired)
+		sentence_add(s, "no column names the input: rows count as independent; log input_id or give "
+				"--pair-by COLUMN");
 	if (!v->pair || v->unpaired)
 		return;
 	note_unpaired(c, s);
@@ -334,7 +400,9 @@ static void note_detect(const struct cells *c, struct sentences *s)
 void say_notes(const struct cells *c, struct sentences *s)
 {
 	note_baseline(c, s);
+	note_nameless(c->values, s);
 	note_copies(c->values, s);
+	note_uneven(c, s);
 	for (size_t m = 0; m < c->values->n_metrics; m++)
 		note_left_out(c->values, m, s);
 	note_pairs(c, s);
@@ -343,6 +411,53 @@ void say_notes(const struct cells *c, struct sentences *s)
 }
 
 /* ---- rules ------------------------------------------------------------ */
+
+#define MOST_READINGS 5 /* of a rule that are told */
+
+/* A difference in a rule's unit. */
+static const char *rule_words(char ret[WORDS_BYTES], const struct rule *rule, const struct cell *c)
+{
+	if (rule->limit.percent)
+		snprintf(ret, WORDS_BYTES, "%+.3g %%", 100 * c->relative);
+	else if (rule->limit.points)
+		snprintf(ret, WORDS_BYTES, "%+.3g points", 100 * c->difference);
+	else
+		snprintf(ret, WORDS_BYTES, "%+.4g", c->difference);
+	return ret;
+}
+
+void say_readings(const struct cells *c, const struct rule *rules, struct sentences *s)
+{
+	for (const struct rule *rule = rules; rule->text; rule++)
+		for (size_t i = 0, told = 0; i < c->n && told < MOST_READINGS && rule->limit.percent; i++) {
+			const struct cell *cell = &c->list[i];
+			char size[WORDS_BYTES];
+			if (cell->metric != rule->metric || !cell->points || isnan(cell->relative))
+				continue;
+			told++;
+			sentence_add(
+				s,
+				"--fail-on '%s' is read as a part of the baseline's %.4g, so as %+.3g "
+				"points; '%s' is at %+.3g points (%s); 'pt' in place of '%%' means points",
+				rule->text, cell->mean_base, 100 * rule->limit.size * fabs(cell->mean_base),
+				c->values->groups[cell->group].shown, 100 * cell->difference,
+				rule_words(size, rule, cell));
+		}
+}
+
+/* Whether the verdict's sentence has another unit than the rule. */
+static bool is_other_unit(const struct rule *rule, const struct cell *c)
+{
+	if (c->points)
+		return !rule->limit.points;
+	return !rule->limit.percent && !isnan(c->relative);
+}
+
+/* Why a rule fails, though what it asks is not seen: the share of rows that are missing. */
+static bool only_uneven(const struct cell *c)
+{
+	return c->uneven && c->verdict != VERDICT_TOO_FEW;
+}
 
 void say_broken(const struct cells *c, const struct rule *rules, struct sentences *s)
 {
@@ -353,12 +468,19 @@ void say_broken(const struct cells *c, const struct rule *rules, struct sentence
 				continue;
 			enum ruling ruling = rule_judge(rule, cell, c->options);
 			char *verdict = ruling == RULE_KEPT ? NULL : say_verdict(c, cell);
+			const char *shown = c->values->groups[cell->group].shown;
+			bool other_unit = is_other_unit(rule, cell);
+			char size[WORDS_BYTES];
 			if (ruling == RULE_BROKEN)
-				sentence_add(s, "'%s' is broken by '%s': %s", rule->text,
-					     c->values->groups[cell->group].shown, verdict ? verdict : "");
+				sentence_add(s, "'%s' is broken by '%s': %s%s%s", rule->text, shown,
+					     verdict ? verdict : "",
+					     other_unit ? "; by the rule's measure " : "",
+					     other_unit ? rule_words(size, rule, cell) : "");
 			else if (ruling == RULE_UNKNOWN)
-				sentence_add(s, "'%s' cannot be judged for '%s': %s", rule->text,
-					     c->values->groups[cell->group].shown, verdict ? verdict : "");
+				sentence_add(s, "'%s' cannot be judged for '%s': %s%s", rule->text, shown,
+					     verdict ? verdict : "",
+					     only_uneven(cell) ? "; --despite-failures judges by the rest"
+							       : "");
 			free(verdict);
 		}
 }

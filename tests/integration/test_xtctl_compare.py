@@ -206,6 +206,149 @@ def test_where(table):
     fails(1, "no column 'inputs'", db, "--metric", "latency", "--by", "model", "--where", "inputs = 1")
 
 
+def test_without_inputs_rows_are_independent(table):
+    note = "no column names the input: rows count as independent; log input_id or give --pair-by COLUMN"
+    db = table("model TEXT, name TEXT, v REAL", [(m, f"x{i}", float(i)) for m in "ab" for i in range(20)])
+    args = (db, "--metric", "v", "--by", "model")
+    assert note in answer(*args)["notes"]
+    assert note not in answer(*args, "--pair-by", "name")["notes"]
+    assert note not in answer(*args, "--unpaired")["notes"]
+
+
+def test_rows_without_a_group_are_counted(table):
+    db = table(COLUMNS, two(20) + [(None, i, 1.0, 1) for i in range(7)])
+    args = (db, "--metric", "latency", "--by", "model")
+    assert "7 rows without 'model' left out" in answer(*args)["notes"]
+    assert "1 row without 'model' left out" in answer(*args, "--where", "input_id<1")["notes"]
+    assert not any("without 'model'" in n for n in answer(*args, "--where", "input_id>=7")["notes"])
+
+
+# ---- what failed ---------------------------------------------------------------
+
+
+def survivors(n=200, hard=46, error="error TEXT"):
+    """Codecs that are equal where both work; flaky fails on the hard inputs."""
+    rows = [("zstd", i, float(i >= hard), None) for i in range(n)]
+    rows += [("flaky", i, None if i < hard else 1.0, "boom" if i < hard else None) for i in range(n)]
+    return f"codec TEXT, input_id INTEGER, accuracy REAL, {error}", rows
+
+
+def test_failures_do_not_make_a_group_equal(table):
+    db = table(*survivors())
+    args = (db, "--metric", "accuracy", "--by", "codec", "--baseline", "zstd")
+    got = answer(*args)
+    (c,) = got["cells"]
+    assert (c["n"], c["rows"], c["lacking"], c["rows_baseline"], c["lacking_baseline"], c["uneven"]) == (154, 200, 46, 200, 0, True)
+    assert c["sentence"] == ("no difference: all 154 pairs are equal; but it has no accuracy in 46 of 200 rows, the baseline in "
+                             "0 of 200")
+    assert ("flaky: 46 of 200 rows have no accuracy, zstd: 0 of 200; 46 of them failed; compared are only the inputs that both have; "
+            "'xtctl errors' tells why") in got["notes"]
+    for when in ("measured", "sure", "proven"):
+        p = run(*args, "--fail-on", "accuracy<-0.01", "--fail-when", when)
+        assert p.returncode == 1 and "'accuracy<-0.01' cannot be judged for 'flaky': no difference" in p.stderr, p.stderr
+        assert p.stderr.endswith("; --despite-failures judges by the rest\n")
+        assert run(*args, "--fail-on", "accuracy<-0.01", "--fail-when", when, "--despite-failures").returncode == 0
+
+
+def test_a_sure_difference_tells_of_the_failures(table):
+    columns, rows = survivors(error="why TEXT")
+    db = table(columns, [(*r[:2], r[2] and r[2] * (1.5 + r[1] / 999 if r[0] == "flaky" else 1.0), r[3]) for r in rows])
+    got = answer(db, "--metric", "accuracy", "--by", "codec", "--baseline", "zstd", "--unpaired")
+    (c,) = got["cells"]
+    assert c["verdict"] == "different" and "sure (p < 0.0001)" in c["sentence"] and "; but it has no accuracy in 46 of 200 rows" in c["sentence"]
+    assert any(n.endswith("zstd: 0 of 200; compared are only the rows that have one") for n in got["notes"]), got["notes"]
+    p = run(db, "--metric", "accuracy", "--by", "codec", "--baseline", "zstd", "--fail-on", "accuracy>0.1")
+    assert p.returncode == 1 and "is broken by 'flaky'" in p.stderr
+
+
+def test_the_time_until_a_failure_is_no_speed(table):
+    """What raised at once was not fast: its time counts, since it is there, but not silently."""
+    rows = [(g, i, 0.001 * (1 + i) if g == "b" and i < 20 else 10 + i / 99, "boom" if g == "b" and i < 20 else None)
+            for g in "ab" for i in range(60)]
+    db = table("g TEXT, input_id INTEGER, seconds REAL, error_type TEXT", rows)
+    args = (db, "--metric", "seconds", "--by", "g")
+    got = answer(*args)
+    (c,) = got["cells"]
+    assert (c["lacking"], c["failed"], c["failed_baseline"], c["uneven"]) == (0, 20, 0, True)
+    assert c["sentence"].endswith("; but it failed or has no seconds in 20 of 60 rows, the baseline in 0 of 60")
+    assert ("b: 20 of 60 rows failed or have no seconds, a: 0 of 60; 20 of them failed; compared are only the inputs that both "
+            "have, failed ones too; 'xtctl errors' tells why") in got["notes"]
+    assert "cannot be judged for 'b'" in run(*args, "--fail-on", "seconds>5%").stderr
+
+
+def test_failures_of_both_alike_are_no_reason(table):
+    rows = [(g, i, None if i < 20 else i + (g == "b") * (1 + i / 99), "boom" if i < 20 else "") for g in "ab" for i in range(60)]
+    db = table("g TEXT, input_id INTEGER, v REAL, error TEXT", rows)
+    got = answer(db, "--metric", "v", "--by", "g", "--fail-on", "v<0")
+    assert not got["cells"][0]["uneven"] and "but" not in got["cells"][0]["sentence"]
+
+
+# ---- shares of outcomes --------------------------------------------------------
+
+
+def outcomes(kind="INTEGER", more=3):
+    """Accuracy of 30 inputs, each asked three times."""
+    rows = [("ab"[g], i, int((i * 7 + k * 3) % 10 < 6 + 2 * g)) for g in (0, 1) for i in range(30) for k in range(more)]
+    return f"g TEXT, input_id INTEGER, accuracy {kind}", rows
+
+
+def test_shares_are_told_in_points(table):
+    db = table(*outcomes())
+    c = cell(db, "--metric", "accuracy", "--by", "g")
+    assert c["points"] is True and c["mean_baseline"] == pytest.approx(0.6) and c["difference"] == pytest.approx(0.2)
+    assert c["sentence"].startswith("20 points higher"), c["sentence"]
+    assert "+20.0 pt" in ok(db, "--metric", "accuracy", "--by", "g")
+    con = sqlite3.connect(db)
+    con.execute("INSERT INTO events VALUES('a', 31, 0.5)")
+    con.commit()
+    con.close()
+    assert cell(db, "--metric", "accuracy", "--by", "g")["points"] is False
+
+
+def test_a_rule_in_percent_of_points_says_so(table):
+    db = table(*outcomes())
+    args = (db, "--metric", "accuracy", "--by", "g")
+    got = answer(*args, "--fail-on", "accuracy>+7%", status=1)
+    assert ("--fail-on 'accuracy>+7%' is read as a part of the baseline's 0.6, so as +4.2 points; 'b' is at +20 points "
+            "(+33.3 %); 'pt' in place of '%' means points") in got["notes"]
+    (broken,) = got["broken"]
+    assert broken.startswith("'accuracy>+7%' is broken by 'b': 20 points higher") and broken.endswith("by the rule's measure +33.3 %")
+    p = run(*args, "--fail-on", "accuracy>+19pt")
+    assert p.returncode == 1 and "by the rule's measure" not in p.stderr
+    assert run(*args, "--fail-on", "accuracy>0.1").stderr.endswith("; by the rule's measure +0.2\n")
+    p = run(*args, "--fail-on", "accuracy>+21pt")
+    assert p.returncode == 0 and "is read as" not in p.stdout
+    assert run(*args, "--fail-on", "accuracy>+30%").returncode == 1
+
+
+def test_points_of_no_outcome(table):
+    db = table("g TEXT, v REAL", [("a", 1.0), ("b", 3.0)])
+    fails(2, "points (pt) are of metrics that are 0 or 1, which 'v' is not", db, "--metric", "v", "--by", "g", "--fail-on", "v>5pt")
+
+
+def test_a_word_for_the_effect_does_not_hang_on_pairs(table):
+    db = table(COLUMNS, two(60, shift=0.5))
+    words = [[(c["effect_size"], c["standardised_name"]) for c in answer(db, "--metric", "latency,ok", "--by", "model", *more)["cells"]]
+             for more in ((), ("--unpaired",))]
+    assert words[0] == words[1] and words[0][0] == ("negligible", "Hedges' g") and words[0][1][1] == "Cohen's h"
+    paired, samples = (cell(db, "--metric", "latency", "--by", "model", *more) for more in ((), ("--unpaired",)))
+    assert paired["standardised"] == samples["effect"] and abs(paired["effect"]) > 1
+
+
+def test_what_averaged_rows_differ_in(table):
+    """A setting that nobody held still; a repetition is no setting, nor is a measurement or what differs in few."""
+    rows = [(m, i, 1.0 + i + level, level, level, i * 10 + level, f"{i}-{level}", 2.0 * level, i == 0 and level)
+            for m in "ab" for i in range(30) for level in (1, 9)]
+    db = table('model TEXT, input_id INTEGER, v REAL, level INTEGER, seed INTEGER, params_x INTEGER, "text" TEXT, w REAL, few INTEGER', rows)
+    args = (db, "--metric", "v", "--by", "model")
+    (note,) = [n for n in answer(*args)["notes"] if "averaged" in n]
+    assert note == ("v: 60 times several rows of one 'model' and 'input_id' are averaged; they differ in 'level': --where or --by "
+                    "separates them")
+    assert not any("averaged" in n for n in answer(*args, "--where", "level=1")["notes"])
+    (note,) = [n for n in answer(*args, "--where", "input_id<5")["notes"] if "averaged" in n]
+    assert "differ in 'level'" in note
+
+
 # ---- the baseline --------------------------------------------------------------
 
 
@@ -247,6 +390,49 @@ def test_verdicts(f, verdict, sentence, table):
     db = table("g TEXT, input_id INTEGER, v REAL", spread(40, ("a", lambda i: 0), ("b", f)))
     c = cell(db, "--metric", "v", "--by", "g")
     assert (c["verdict"], c["sentence"]) == (verdict, sentence)
+
+
+@pytest.mark.parametrize("more", [(), ("--unpaired",)])
+@pytest.mark.parametrize("value", [lambda i: 0.1, lambda i: 0.1 + i / 7])
+def test_rounding_is_no_difference(value, more, table):
+    """The mean of three equal values is an ulp beside that of two: that is the arithmetic's, not the group's."""
+    rows = [(g, i, value(i)) for i in range(30) for g, repeats in (("a", 2), ("b", 3)) for _ in range(repeats)]
+    assert (0.1 + 0.1 + 0.1) / 3 != 0.1
+    db = table("g TEXT, input_id INTEGER, v REAL", rows)
+    p = run(db, "--metric", "v", "--by", "g", "--fail-on", "v>0", "--fail-on", "v<0", *more)
+    assert p.returncode == 0, (p.stdout, p.stderr)
+    c = cell(db, "--metric", "v", "--by", "g", *more)
+    assert (c["difference"], c["difference_low"] or 0, c["p"]) == (0, 0 if value(1) == 0.1 or not more else c["difference_low"], 1)
+    if not more or value(1) == 0.1:
+        assert c["verdict"] == "equal" and c["effect"] is None and c["difference_high"] == 0
+
+
+def test_the_same_shift_everywhere(table):
+    """Its differences have no spread but rounding, so there is nothing to hold it beside."""
+    rows = [(g, i, 1 + i / 7 + (g == "b") * 0.1) for g in "ab" for i in range(30)]
+    assert len({y[2] - x[2] for x, y in zip(rows, rows[30:])}) > 1
+    db = table("g TEXT, input_id INTEGER, v REAL", rows)
+    c = cell(db, "--metric", "v", "--by", "g")
+    assert c["effect"] is None and c["t"] is None and c["verdict"] == "different"
+    assert c["difference_low"] == c["difference"] == c["difference_high"] == pytest.approx(0.1)
+    assert "sure (p < 0.0001), the same in all pairs" in c["sentence"]
+    db2 = cell(db, "--metric", "v", "--by", "g", "--unpaired")
+    assert db2["effect"] is not None
+
+
+@pytest.mark.parametrize("more", [(), ("--unpaired",)])
+def test_a_huge_value_does_not_make_the_others_rounding(more, table):
+    rows = [(g, i, 1e18 if i == 7 else 10 + i / 100 + (g == "b") * (1 + i / 999)) for g in "ab" for i in range(60)]
+    c = cell(table("g TEXT, input_id INTEGER, v REAL", rows), "--metric", "v", "--by", "g", *more)
+    assert c["p"] < 1e-9 and c["second_effect"] > 0.9, c
+
+
+def test_samples_without_spread(table):
+    rows = [(g, 0.1 if g == "a" else 0.3) for g in "ab" for _ in range(30)] + [("c", 0.1)] * 20
+    db = table("g TEXT, v REAL", rows)
+    b, c = answer(db, "--metric", "v", "--by", "g")["cells"]
+    assert b["verdict"] == "different" and b["effect"] is None and b["sentence"].endswith("each side's values being all the same")
+    assert c["verdict"] == "equal" and c["sentence"] == "no difference: all values are the same"
 
 
 def test_few(table):
@@ -483,7 +669,7 @@ def test_golden(name, args, env, table):
     assert p.stdout == (GOLDEN / name).read_text()
 
 
-@pytest.mark.parametrize("width, names", [(200, "difference"), (80, "change | adjusted p"), (30, "small")])
+@pytest.mark.parametrize("width, names", [(200, "baseline | mean"), (80, "difference | 95 % from | to | adjusted p"), (30, "small")])
 def test_terminals(width, names, table):
     """On a narrow one the columns that are read first are shown; the sentences say the rest."""
     db = table(SCHEMA, demo())
@@ -502,6 +688,7 @@ def test_terminals(width, names, table):
     lines = out.decode().splitlines()
     assert names in " ".join(out.decode().split()) and any(line.startswith("  large: 16 % slower, sure") for line in lines), out
     assert all(len(line) <= width for line in lines if "|" in line), out
+    assert any("columns do not fit and are left out" in line for line in lines) is (width < 200), out
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "md"])
@@ -509,7 +696,7 @@ def test_other_forms(form, table):
     """A row a comparison, every number in it; the notes go beside it."""
     db = table(SCHEMA, demo())
     p = run(db, "--metric", "latency_ms,correct", "--by", "model", "--format", form)
-    assert p.returncode == 0 and p.stderr.count("xtctl: note: ") == 4, p.stderr
+    assert p.returncode == 0 and p.stderr.count("xtctl: note: ") == 5, p.stderr
     lines = p.stdout.splitlines()
     assert len(lines) == {"csv": 5, "jsonl": 4, "md": 6}[form]
     if form == "jsonl":

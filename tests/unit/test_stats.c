@@ -10,6 +10,7 @@
 #include "means.h"
 #include "ranktest.h"
 #include "root.h"
+#include "rounding.h"
 #include "sample.h"
 
 /* got and want differ by at most `most`, relative to the larger of want and 1. */
@@ -30,6 +31,34 @@ static void nan_at(double got, int line)
 }
 
 #define is_nan(got) nan_at(got, __LINE__)
+
+/* ---- rounding --------------------------------------------------------- */
+
+static void test_rounding(void **state)
+{
+	double third = (0.1 + 0.1 + 0.1) / 3, chain[50];
+	double a[] = {0.1, 5, -third, 0, 1e-300}, b[] = {third, 5.001, -0.1};
+	double d[] = {0.3, -(0.1 + 0.2), 0.4, 1e-17};
+
+	(void)state;
+	assert_true(third != 0.1);
+	assert_true(rounding_same(third, 0.1) && rounding_same(0, 0) && !rounding_same(0, 1e-300));
+	assert_true(!rounding_same(1, 1 + 2e-12) && !rounding_same(0.1, -0.1));
+	assert_int_equal(rounding_settle(a, 5, b, 3), 0);
+	assert_true(a[0] == b[0] && a[2] == b[2] && a[1] == 5 && b[1] == 5.001 && a[3] == 0 &&
+		    a[4] == 1e-300);
+	assert_int_equal(rounding_settle_sizes(d, 4, 1e-12), 0);
+	assert_true(d[0] == -d[1] && d[1] < 0 && d[2] == 0.4 && d[3] == 1e-17);
+	for (int i = 0; i < 50; i++)
+		chain[i] = 1 + i * 0.9e-12;
+	assert_int_equal(rounding_settle(chain, 50, NULL, 0), 0);
+	assert_true(chain[1] == chain[0] && chain[2] > chain[0] && chain[49] > 1 + 40e-12);
+	assert_int_equal(rounding_settle(NULL, 0, NULL, 0), 0);
+	assert_int_equal(rounding_of((const double[]){-1, 0, 3, 0, 1e18}, 5, &third), 0);
+	near(third, 3e-12, 1e-20);
+	assert_int_equal(rounding_of(chain, 0, &third), 0);
+	near(third, 0, 0);
+}
 
 /* ---- distributions ---------------------------------------------------- */
 
@@ -452,15 +481,16 @@ static void test_adjust(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_root),	  cmocka_unit_test(test_normal),
-		cmocka_unit_test(test_beta),	  cmocka_unit_test(test_t),
-		cmocka_unit_test(test_t_shifted), cmocka_unit_test(test_counts),
-		cmocka_unit_test(test_moments),	  cmocka_unit_test(test_quantile),
-		cmocka_unit_test(test_ranks),	  cmocka_unit_test(test_signed),
-		cmocka_unit_test(test_delta),	  cmocka_unit_test(test_two),
-		cmocka_unit_test(test_means),	  cmocka_unit_test(test_effect),
-		cmocka_unit_test(test_power),	  cmocka_unit_test(test_pairs),
-		cmocka_unit_test(test_groups),	  cmocka_unit_test(test_adjust),
+		cmocka_unit_test(test_rounding), cmocka_unit_test(test_root),
+		cmocka_unit_test(test_normal),	 cmocka_unit_test(test_beta),
+		cmocka_unit_test(test_t),	 cmocka_unit_test(test_t_shifted),
+		cmocka_unit_test(test_counts),	 cmocka_unit_test(test_moments),
+		cmocka_unit_test(test_quantile), cmocka_unit_test(test_ranks),
+		cmocka_unit_test(test_signed),	 cmocka_unit_test(test_delta),
+		cmocka_unit_test(test_two),	 cmocka_unit_test(test_means),
+		cmocka_unit_test(test_effect),	 cmocka_unit_test(test_power),
+		cmocka_unit_test(test_pairs),	 cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_adjust),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
