@@ -9,9 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lines.h"
 #include "text.h"
-#include "value.h"
 
 #define WHY_BYTES 400
 
@@ -136,63 +134,6 @@ int import_failed(const struct import_job *job, int error, uint64_t line, size_t
 			 strerror(-error));
 }
 
-/* ---- a JSON object a line --------------------------------------------- */
-
-/* What `export` puts around the objects of an array, which stand on a line each. */
-static void strip_array(const char **line, size_t *n)
-{
-	if (*n > 0 && ((*line)[*n - 1] == ',' || (*line)[*n - 1] == ']'))
-		(*n)--;
-	if (*n > 0 && (*line)[0] == '[') {
-		(*line)++;
-		(*n)--;
-	}
-}
-
-static int put_line(struct import_job *job, struct json *json, uint64_t number, const char *line, size_t n)
-{
-	char why[WHY_BYTES];
-	xt_value row;
-
-	while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t'))
-		n--;
-	if (job->array)
-		strip_array(&line, &n);
-	if (n == 0)
-		return CTL_OK;
-	if (json_read(json, line, n, &row, why, sizeof(why)) < 0)
-		return feed_bad(&job->feed, number, why);
-	if (row.type != XT_T_MAP)
-		return feed_bad(&job->feed, number, "not a JSON object");
-	return import_row(job, number, row.as.fields, row.n);
-}
-
-int import_jsonl(struct import_job *job)
-{
-	struct lines in = {.fd = job->fd, .stop = ctl_stop_flag()};
-	struct json json = {0};
-	int status = CTL_OK, r = 1;
-	const char *line;
-	size_t n;
-
-	progress_begin(&job->feed.progress, job->fd);
-	while (status == CTL_OK && (r = lines_next(&in, &line, &n)) > 0) {
-		status = put_line(job, &json, in.number, line, n);
-		progress_show(&job->feed.progress, job->feed.rows, in.bytes);
-	}
-	if (status == CTL_OK && r < 0)
-		status = import_failed(job, r, in.number + 1, lines_most());
-	json_done(&json);
-	lines_done(&in);
-	return status;
-}
-
-int import_json(struct import_job *job)
-{
-	job->array = true;
-	return import_jsonl(job);
-}
-
 /* ---- the command ------------------------------------------------------ */
 
 static int find_form(const struct ctl *ctl, const struct import_options *o, const struct form **ret)
@@ -302,8 +243,9 @@ const struct command import_command = {
 		"already "
 		"is refused, unless --force is given ('copy' brings over only what is missing). What comes "
 		"before a line that cannot be "
-		"read is stored. Parquet needs DuckDB's library, as 'export' does. Of JSON that is no "
-		"JSONL only an array with an object a line is read, as 'export' writes it.",
+		"read is stored. Parquet needs DuckDB's library, as 'export' does. json is an array "
+		"of objects, or objects one after another, written on one line or on many; jsonl has an "
+		"object a line.",
 	.examples = examples,
 	.options = OPT_TABLE | OPT_TRACK_ID | OPT_SKIP_BAD,
 	.own = own,

@@ -14,7 +14,7 @@ static uint64_t line_of(const struct feed *f, uint64_t seq)
 {
 	for (size_t i = f->n; i-- > 0;)
 		if (f->stretches[i].seq <= seq)
-			return f->stretches[i].line + (seq - f->stretches[i].seq);
+			return f->stretches[i].line + (seq - f->stretches[i].seq) * f->stretches[i].step;
 	return 0;
 }
 
@@ -159,7 +159,11 @@ static int find_run(struct feed *f, const char *id)
 /* Notes that the next row comes from this line: a rejection may arrive while it is logged. */
 static int remember_line(struct feed *f, uint64_t line)
 {
-	if (f->n > 0 && line_of(f, f->seq + 1) == line)
+	struct stretch *last = f->n > 0 ? &f->stretches[f->n - 1] : NULL;
+
+	if (last && last->seq == f->seq && line >= last->line)
+		last->step = line - last->line; /* its second row tells */
+	if (last && line_of(f, f->seq + 1) == line)
 		return CTL_OK;
 	if (f->n == f->cap) {
 		size_t cap = f->cap ? f->cap * 2 : 16;
@@ -169,7 +173,7 @@ static int remember_line(struct feed *f, uint64_t line)
 		f->stretches = grown;
 		f->cap = cap;
 	}
-	f->stretches[f->n++] = (struct stretch){f->seq + 1, line};
+	f->stretches[f->n++] = (struct stretch){f->seq + 1, line, 1};
 	return CTL_OK;
 }
 

@@ -10,9 +10,10 @@
 
 #define FEED_NOW INT64_MIN /* the time of a row that says none */
 
-/* Lines from `line` on became rows from sequence number `seq` on, one each. */
+/* Lines from `line` on became rows from sequence number `seq` on, one in every `step` lines; 0: all in one.
+ */
 struct stretch {
-	uint64_t seq, line;
+	uint64_t seq, line, step;
 };
 
 /* A run that rows go to. */
