@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "text.h"
@@ -50,31 +49,6 @@ static bool is_file(const char *word)
 
 /* ---- a row ------------------------------------------------------------ */
 
-/* "YYYY-MM-DD HH:MM:SS", a T between them and a fraction being allowed, in UTC, with or without a Z. */
-static bool parse_time(const char *text, size_t n, int64_t *ret_us)
-{
-	char copy[TIME_BYTES];
-	struct tm tm = {0};
-	int64_t micro = 0;
-
-	if (n < 19 || n >= sizeof(copy))
-		return false;
-	memcpy(copy, text, n);
-	copy[n] = '\0';
-	if (copy[10] == 'T')
-		copy[10] = ' ';
-	const char *end = strptime(copy, "%Y-%m-%d %H:%M:%S", &tm);
-	if (end && *end == '.') {
-		int64_t unit = 100000;
-		for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
-			micro += (*end - '0') * unit;
-	}
-	if (!end || (*end && strcmp(end, "Z") != 0 && strcmp(end, "+00:00") != 0))
-		return false;
-	*ret_us = (int64_t)timegm(&tm) * 1000000 + micro;
-	return true;
-}
-
 /* The value of a key that a row has for itself. NULL: none. */
 static const xt_value *value_of(const xt_field *fields, size_t n, const char *key)
 {
@@ -95,7 +69,7 @@ int import_row(struct import_job *job, uint64_t line, const xt_field *fields, si
 		return feed_bad(&job->feed, line, "its track_id is no text that can be one");
 	if (run)
 		memcpy(id, run->as.text, run->n);
-	if (when && (when->type != XT_T_TEXT || !parse_time(when->as.text, when->n, &time_us))) {
+	if (when && (when->type != XT_T_TEXT || !time_parse(when->as.text, when->n, &time_us))) {
 		snprintf(why, sizeof(why),
 			 "its timestamp is not of the form 2026-07-31 08:15:00.123456 (UTC)");
 		return feed_bad(&job->feed, line, why);

@@ -82,7 +82,7 @@ def test_csv_that_is_none(put, text, says, stored):  # noqa: F811
 def test_skip_bad(put):
     put("a.csv", "a,b\n1,2\n3\n4,5\n")
     p = run("import", "i.db", "a.csv", "--skip-bad")
-    assert p.returncode == 0 and "line 3" in p.stderr and "1 bad lines" in p.stderr
+    assert p.returncode == 0 and "line 3" in p.stderr and "left out: 1" in p.stderr
     assert rows(what="a") == [(1,), (4,)]
 
 
@@ -126,6 +126,15 @@ def test_json_that_makes_no_sense(put, text, why, stored):
     p = run("import", "i.db", "a.json")
     assert p.returncode == 1 and why in p.stderr, p.stderr
     assert (len(rows(what="a")) if stored else 0) == stored
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_runs_have_the_times_of_their_rows(put, order):
+    data = [{"track_id": "r", "timestamp": f"2024-01-0{i} 10:00:00.5", "a": i} for i in (1, 2, 3)]
+    put("a.json", json.dumps(data[::order]))
+    ok("import", "i.db", "a.json")
+    assert sqlite("i.db", "SELECT status, start_time, end_time, rows FROM xt_runs") == [
+        ("finished", "2024-01-01 10:00:00.500000", "2024-01-03 10:00:00.500000", 3)]
 
 
 def test_json_bad_objects_are_skipped(put):
