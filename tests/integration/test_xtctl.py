@@ -45,6 +45,14 @@ def test_log_jsonl(served):
     assert sqlite(served.db, "SELECT count(*), sum(i), min(m) FROM bulk")[0][:2] == (5000, sum(range(5000)))
 
 
+def test_a_directory_that_is_missing(here):
+    p = run("log", "typo/x.db", "a=1")
+    assert p.returncode == 1 and "its directory does not exist" in p.stderr and "create one" not in p.stderr
+    assert not (here / "typo").exists()
+    p = run("head", "x.db")
+    assert p.returncode == 1 and "'xtctl log' create one" in p.stderr
+
+
 def test_log_jsonl_bad_line(served):
     p = run("log", served.db, "--jsonl", stdin='{"a": 1}\n{bad\n{"a": 3}\n')
     assert p.returncode == 1 and "line 2" in p.stderr
