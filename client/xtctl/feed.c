@@ -1,5 +1,6 @@
 #include "feed.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -164,6 +165,7 @@ static int remember_line(struct feed *f, uint64_t line)
 {
 	struct stretch *last = f->n > 0 ? &f->stretches[f->n - 1] : NULL;
 
+	assert(f->n == 0 || f->stretches);
 	if (last && last->seq == f->seq && line >= last->line)
 		last->step = line - last->line; /* its second row tells */
 	if (last && line_of(f, f->seq + 1) == line)
