@@ -174,9 +174,9 @@ static int run_name(struct xt_run *run, struct span id)
 	return XT_OK;
 }
 
-static int start(struct xt_run *run, const xt_run_options *options)
+static int start(struct xt_run *run, const xt_run_options *options, int64_t time_us)
 {
-	struct params_run_start p = {.has = PARAM_BIT(run_start, time), .time = wall_us()};
+	struct params_run_start p = {.has = PARAM_BIT(run_start, time), .time = time_us};
 	struct xt_client *c = run->client;
 	struct result_run_start result;
 	struct buf map = {0};
@@ -209,13 +209,18 @@ static int start(struct xt_run *run, const xt_run_options *options)
 
 int xt_run_start(xt_run **ret_run, xt_client *client, const xt_run_options *options)
 {
+	return xt_run_start_at(ret_run, client, options, wall_us());
+}
+
+int xt_run_start_at(xt_run **ret_run, xt_client *client, const xt_run_options *options, int64_t time_us)
+{
 	int r;
 
 	*ret_run = NULL;
 	client_enter(client);
 	struct xt_run *run = run_new(client, options, &r);
 	if (run)
-		r = start(run, options);
+		r = start(run, options, time_us);
 	if (r == XT_OK)
 		*ret_run = run;
 	return client_leave(client, r);
@@ -316,19 +321,20 @@ static int spool_finish(struct xt_client *c, struct params_run_finish *p, uint64
 	return client_fail(c, XT_SPOOLED, "the end of the run is in the spool '%s'", c->spill.file.path);
 }
 
-static struct params_run_finish finish_of(const struct xt_run *run, enum xt_run_status status)
+static struct params_run_finish finish_of(const struct xt_run *run, enum xt_run_status status,
+					  int64_t time_us)
 {
 	return (struct params_run_finish){.has = PARAM_BIT(run_finish, time),
 					  .seq = UINT64_MAX,
 					  .track_id = span_str(run->id),
 					  .status = span_str(status == XT_FINISHED ? "finished" : "failed"),
-					  .time = wall_us()};
+					  .time = time_us};
 }
 
 int xt_run_end(xt_run *run, enum xt_run_status status)
 {
 	struct xt_client *c = run->client;
-	struct params_run_finish p = finish_of(run, status);
+	struct params_run_finish p = finish_of(run, status, wall_us());
 
 	client_enter(c);
 	int r = client_writable(c);
@@ -346,8 +352,13 @@ int xt_run_end(xt_run *run, enum xt_run_status status)
 
 int xt_run_finish(xt_run *run, enum xt_run_status status)
 {
+	return xt_run_finish_at(run, status, wall_us());
+}
+
+int xt_run_finish_at(xt_run *run, enum xt_run_status status, int64_t time_us)
+{
 	struct xt_client *c = run->client;
-	struct params_run_finish p = finish_of(run, status);
+	struct params_run_finish p = finish_of(run, status, time_us);
 	struct result_run_finish result;
 	struct call call = {0};
 

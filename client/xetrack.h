@@ -367,6 +367,11 @@ typedef struct xt_run_options {
 /* Starts a run; waits for the daemon's answer. The run belongs to the client. */
 XT_API int xt_run_start(xt_run **ret_run, xt_client *client, const xt_run_options *options);
 
+/* The same for a run of another time: microseconds since 1970-01-01 UTC. A run that is resumed keeps the
+ * earlier of its start and this. */
+XT_API int xt_run_start_at(xt_run **ret_run, xt_client *client, const xt_run_options *options,
+			   int64_t time_us);
+
 /* A handle on a run that was started elsewhere (another worker's): tells the daemon that this worker
  * takes part, waits for nobody, ends nothing. How the worker ended stands in xt_workers. Also for a
  * second table of the same run. Belongs to the client. XT_OK, XT_EINVAL, XT_EFULL, XT_EINTR, XT_ENOMEM. */
@@ -379,6 +384,9 @@ XT_API const char *xt_run_id(const xt_run *run);
 /* Ends the run and frees the handle, also on failure; waits for the daemon's answer. XT_SPOOLED: no
  * daemon could be reached, and the end is in the spool file behind the run's rows. */
 XT_API int xt_run_finish(xt_run *run, enum xt_run_status status);
+
+/* The same for an end at another time: microseconds since 1970-01-01 UTC. */
+XT_API int xt_run_finish_at(xt_run *run, enum xt_run_status status, int64_t time_us);
 
 /* The same without waiting: the end is sent behind the run's rows. XT_OK; XT_EFULL, XT_ETIMEOUT, XT_EINTR: it
  * was not, and the run ends with its client. */

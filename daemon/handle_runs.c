@@ -4,6 +4,7 @@
 #include "handle.h"
 #include "json.h"
 #include "runs.h"
+#include "stamp.h"
 #include "suspects.h"
 
 #define NAME_TRIES 1000 /* random names tried before one is free */
@@ -24,8 +25,12 @@ static struct run *new_run(struct work *w, struct xt_err *err)
 	return NULL;
 }
 
-static int resume(struct work *w, const struct run *run, struct span params, struct xt_err *err)
+static int resume(struct work *w, const struct run *run, const struct run_start *start, struct xt_err *err)
 {
+	char stamp[STAMP_SIZE];
+
+	if (stamp_write(start->time_us, false, stamp) < 0)
+		return xt_err_set(err, XT_E_out_of_range, "time", "a time outside the years 1 to 9999");
 	sqlite3_stmt *st = store_stmt(w->store, STMT_RUN_RESUME, err);
 
 	if (!st)
@@ -35,8 +40,9 @@ static int resume(struct work *w, const struct run *run, struct span params, str
 	sqlite3_bind_blob(st, 3, w->client->key.id, XT_CLIENT_ID, SQLITE_STATIC);
 	if (w->op->pid)
 		sqlite3_bind_int64(st, 4, w->op->pid);
-	if (params.len)
-		store_bind(st, 5, params);
+	if (start->params.len)
+		store_bind(st, 5, start->params);
+	sqlite3_bind_text(st, 6, stamp, -1, SQLITE_STATIC);
 	return store_run(w->store, st, err);
 }
 
@@ -68,7 +74,7 @@ int handle_run_start(struct work *w, const struct params_run_start *p, struct re
 				  .client = &w->client->key,
 				  .pid = w->op->pid};
 	ret->resumed = run->known;
-	int r = run->known ? resume(w, run, start.params, err) : runs_add(w->store, run, &start, err);
+	int r = run->known ? resume(w, run, &start, err) : runs_add(w->store, run, &start, err);
 	buf_clear(&w->text);
 	buf_add_str(&w->text, run->track_id);
 	ret->track_id = buf_span(&w->text);

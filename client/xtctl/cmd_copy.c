@@ -225,9 +225,13 @@ static int copy_assets(struct job *job)
 
 static int copy_all(struct job *job)
 {
+	const struct copy_options *o = job->ctl->own;
 	int status = source_each(&job->to, "SELECT track_id FROM xt_runs WHERE status = 'deleted'", NULL, 0,
 				 add, &job->skipped);
 
+	/* First, so that the daemon counts the rows with their runs. */
+	if (status == CTL_OK)
+		status = transfer_runs(&job->from, &job->to, o->tables.n > 0 ? &job->tables : NULL);
 	for (size_t i = 0; i < job->tables.n && status == CTL_OK; i++)
 		status = copy_table(job, i);
 	if (status == CTL_OK)
@@ -309,7 +313,10 @@ const struct command copy_command = {
 		"also be one "
 		"that the Python library xetrack made: it is only read. Runs that were deleted from TARGET "
 		"are not "
-		"brought back; cached results, and what is known of a run besides its rows, stay behind.",
+		"brought back, and cached results stay behind. Of a run come its parameters, its table, its "
+		"times "
+		"and how it ended, unless TARGET knows the run; its host and command line are those of the "
+		"copy. A run that is running gets them when it has ended and the copy is repeated.",
 	.examples = examples,
 	.options = OPT_JSON,
 	.own = own,

@@ -6,12 +6,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "lines.h"
 #include "text.h"
-#include "value.h"
 
 #define WHY_BYTES 400
 
@@ -52,31 +49,6 @@ static bool is_file(const char *word)
 
 /* ---- a row ------------------------------------------------------------ */
 
-/* "YYYY-MM-DD HH:MM:SS", a T between them and a fraction being allowed, in UTC, with or without a Z. */
-static bool parse_time(const char *text, size_t n, int64_t *ret_us)
-{
-	char copy[TIME_BYTES];
-	struct tm tm = {0};
-	int64_t micro = 0;
-
-	if (n < 19 || n >= sizeof(copy))
-		return false;
-	memcpy(copy, text, n);
-	copy[n] = '\0';
-	if (copy[10] == 'T')
-		copy[10] = ' ';
-	const char *end = strptime(copy, "%Y-%m-%d %H:%M:%S", &tm);
-	if (end && *end == '.') {
-		int64_t unit = 100000;
-		for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
-			micro += (*end - '0') * unit;
-	}
-	if (!end || (*end && strcmp(end, "Z") != 0 && strcmp(end, "+00:00") != 0))
-		return false;
-	*ret_us = (int64_t)timegm(&tm) * 1000000 + micro;
-	return true;
-}
-
 /* The value of a key that a row has for itself. NULL: none. */
 static const xt_value *value_of(const xt_field *fields, size_t n, const char *key)
 {
@@ -97,7 +69,7 @@ int import_row(struct import_job *job, uint64_t line, const xt_field *fields, si
 		return feed_bad(&job->feed, line, "its track_id is no text that can be one");
 	if (run)
 		memcpy(id, run->as.text, run->n);
-	if (when && (when->type != XT_T_TEXT || !parse_time(when->as.text, when->n, &time_us))) {
+	if (when && (when->type != XT_T_TEXT || !time_parse(when->as.text, when->n, &time_us))) {
 		snprintf(why, sizeof(why),
 			 "its timestamp is not of the form 2026-07-31 08:15:00.123456 (UTC)");
 		return feed_bad(&job->feed, line, why);
@@ -134,63 +106,6 @@ int import_failed(const struct import_job *job, int error, uint64_t line, size_t
 		return ctl_error(job->ctl, "line %" PRIu64 " has more than %zu bytes", line, most);
 	return ctl_error(job->ctl, "cannot read '%s': %s", job->path ? job->path : "standard input",
 			 strerror(-error));
-}
-
-/* ---- a JSON object a line --------------------------------------------- */
-
-/* What `export` puts around the objects of an array, which stand on a line each. */
-static void strip_array(const char **line, size_t *n)
-{
-	if (*n > 0 && ((*line)[*n - 1] == ',' || (*line)[*n - 1] == ']'))
-		(*n)--;
-	if (*n > 0 && (*line)[0] == '[') {
-		(*line)++;
-		(*n)--;
-	}
-}
-
-static int put_line(struct import_job *job, struct json *json, uint64_t number, const char *line, size_t n)
-{
-	char why[WHY_BYTES];
-	xt_value row;
-
-	while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t'))
-		n--;
-	if (job->array)
-		strip_array(&line, &n);
-	if (n == 0)
-		return CTL_OK;
-	if (json_read(json, line, n, &row, why, sizeof(why)) < 0)
-		return feed_bad(&job->feed, number, why);
-	if (row.type != XT_T_MAP)
-		return feed_bad(&job->feed, number, "not a JSON object");
-	return import_row(job, number, row.as.fields, row.n);
-}
-
-int import_jsonl(struct import_job *job)
-{
-	struct lines in = {.fd = job->fd, .stop = ctl_stop_flag()};
-	struct json json = {0};
-	int status = CTL_OK, r = 1;
-	const char *line;
-	size_t n;
-
-	progress_begin(&job->feed.progress, job->fd);
-	while (status == CTL_OK && (r = lines_next(&in, &line, &n)) > 0) {
-		status = put_line(job, &json, in.number, line, n);
-		progress_show(&job->feed.progress, job->feed.rows, in.bytes);
-	}
-	if (status == CTL_OK && r < 0)
-		status = import_failed(job, r, in.number + 1, lines_most());
-	json_done(&json);
-	lines_done(&in);
-	return status;
-}
-
-int import_json(struct import_job *job)
-{
-	job->array = true;
-	return import_jsonl(job);
 }
 
 /* ---- the command ------------------------------------------------------ */
@@ -302,8 +217,9 @@ const struct command import_command = {
 		"already "
 		"is refused, unless --force is given ('copy' brings over only what is missing). What comes "
 		"before a line that cannot be "
-		"read is stored. Parquet needs DuckDB's library, as 'export' does. Of JSON that is no "
-		"JSONL only an array with an object a line is read, as 'export' writes it.",
+		"read is stored. Parquet needs DuckDB's library, as 'export' does. json is an array "
+		"of objects, or objects one after another, written on one line or on many; jsonl has an "
+		"object a line.",
 	.examples = examples,
 	.options = OPT_TABLE | OPT_TRACK_ID | OPT_SKIP_BAD,
 	.own = own,

@@ -7,26 +7,54 @@
 
 #include "feed.h"
 #include "lines.h"
+#include "text.h"
 #include "value.h"
 
 #define WHY_BYTES 400
 
-/* ---- one row ---------------------------------------------------------- */
+/* Options of its own. */
+struct log_options {
+	struct option_list params;
+};
 
-static int parse_fields(const struct ctl *ctl, xt_field *fields, struct value *values)
+/* ---- KEY=VALUE -------------------------------------------------------- */
+
+/* A list of them. Zeroed: empty. */
+struct pairs {
+	xt_field *fields;     /* owned, with their keys: n of them */
+	struct value *values; /* owned: what they point into */
+	size_t n;
+};
+
+static int parse_pairs(const struct ctl *ctl, const char *const *words, size_t n, struct pairs *ret)
 {
 	char why[WHY_BYTES];
 
-	for (size_t i = 0; i < ctl->n_args; i++) {
+	ret->fields = calloc(n + 1, sizeof(*ret->fields));
+	ret->values = calloc(n + 1, sizeof(*ret->values));
+	if (!ret->fields || !ret->values)
+		return ctl_no_memory(ctl);
+	for (size_t i = 0; i < n; i++) {
 		char *key;
-		if (pair_parse(&key, &values[i], ctl->args[i], why, sizeof(why)) < 0)
+		int r = pair_parse(&key, &ret->values[i], words[i], why, sizeof(why));
+		ret->fields[ret->n++] = (xt_field){key, ret->values[i].is};
+		if (r < 0)
 			return ctl_usage(ctl, "%s", why);
-		fields[i] = (xt_field){key, values[i].is};
 		for (size_t j = 0; j < i; j++)
-			if (strcmp(fields[j].key, key) == 0)
+			if (strcmp(ret->fields[j].key, key) == 0)
 				return ctl_usage(ctl, "'%s' is given twice", key);
 	}
 	return CTL_OK;
+}
+
+static void pairs_done(struct pairs *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		free((void *)p->fields[i].key); /* ours: xt_field only borrows it */
+		value_done(&p->values[i]);
+	}
+	free(p->fields);
+	free(p->values);
 }
 
 /* ---- a stream --------------------------------------------------------- */
@@ -93,41 +121,49 @@ static bool cmd_log_is_arg(const char *word)
 	return strchr(word, '=') != NULL;
 }
 
-static int log_all(struct ctl *ctl, const xt_field *fields, size_t n)
+static int log_all(struct ctl *ctl, const struct pairs *row, const struct pairs *params)
 {
-	struct feed feed = {0};
+	struct feed feed = {.params = params->fields, .n_params = params->n};
+	char count[COUNT_BYTES];
 
 	int status = feed_open(&feed, ctl, "line");
 	if (status != CTL_OK)
 		return status;
-	status = ctl->options.jsonl ? send_stream(&feed) : feed_row(&feed, 0, NULL, FEED_NOW, fields, n);
-	return feed_end(&feed, status);
+	status = ctl->options.jsonl ? send_stream(&feed)
+				    : feed_row(&feed, 0, NULL, FEED_NOW, row->fields, row->n);
+	bool stopped = status == CTL_FAILED && ctl->options.jsonl && !ctl->options.skip_bad && feed.bad > 0;
+	status = feed_end(&feed, status);
+	if (stopped)
+		ctl_note(ctl, "rows stored: %s; --skip-bad goes on behind a bad line",
+			 text_count(count, feed.rows - feed.rejected));
+	return status;
 }
 
 static int cmd_log(struct ctl *ctl)
 {
-	xt_field *fields = calloc(ctl->n_args + 1, sizeof(*fields));
-	struct value *values = calloc(ctl->n_args + 1, sizeof(*values));
-	int status = CTL_FAILED;
+	const struct log_options *o = ctl->own;
+	struct pairs row = {0}, params = {0};
+	int status = CTL_OK;
 
 	if (ctl->options.jsonl && ctl->n_args > 0)
-		status = ctl_usage(ctl, "KEY=VALUE and --jsonl exclude each other");
-	else if (!ctl->options.jsonl && ctl->n_args == 0)
-		status = ctl_usage(ctl, "nothing to log: give KEY=VALUE, or --jsonl");
-	else if (!fields || !values)
-		ctl_no_memory(ctl);
-	else
-		status = parse_fields(ctl, fields, values);
-	if (fields && values && status == CTL_OK)
-		status = log_all(ctl, fields, ctl->n_args);
-	for (size_t i = 0; fields && values && i < ctl->n_args; i++) {
-		free((void *)fields[i].key); /* ours: xt_field only borrows it */
-		value_done(&values[i]);
-	}
-	free(fields);
-	free(values);
+		return ctl_usage(ctl, "KEY=VALUE and --jsonl exclude each other");
+	if (!ctl->options.jsonl && ctl->n_args == 0)
+		return ctl_usage(ctl, "nothing to log: give KEY=VALUE, or --jsonl");
+	status = parse_pairs(ctl, (const char *const *)ctl->args, ctl->n_args, &row);
+	if (status == CTL_OK)
+		status = parse_pairs(ctl, o->params.items, o->params.n, &params);
+	if (status == CTL_OK)
+		status = log_all(ctl, &row, &params);
+	pairs_done(&row);
+	pairs_done(&params);
 	return status;
 }
+
+static const struct option_def own[] = {
+	{"param", "KEY=VALUE", OPTION_LIST, offsetof(struct log_options, params),
+	 .help = "a parameter of the run, and so a column of its rows; may be repeated"},
+	{0},
+};
 
 const struct command log_command = {
 	.name = "log",
@@ -136,17 +172,24 @@ const struct command log_command = {
 	.help = "Integers, reals (nan, inf and -inf too), true, false and null are what they look like; "
 		"everything else is text, also numbers with leading zeros. KEY:=JSON gives a value exactly: "
 		"id:='\"007\"' is text, tags:='[\"a\"]' a list. --track-id adds to that run, and starts it "
-		"if there is none.\n"
+		"if there is none. --param gives the run parameters, as its worker would: 'runs' shows them, "
+		"and "
+		"'compare' tells by them which runs repeat each other.\n"
 		"\n"
 		"--jsonl: each line of standard input is a JSON object and becomes a row, all of them of one "
-		"run. At a line that cannot be read it stops, stores what came before and ends with exit "
+		"run. At a line that cannot be read it stops, stores what came before, says how much, and "
+		"ends with exit "
 		"status 1; with --skip-bad it tells the line's number and goes on. Rows that the daemon "
 		"refuses are told by line, and the rest is stored. A terminal shows the progress.",
-	.examples = (const struct example[]){{"one row", "log demo.db model=zstd level=3 ratio=2.91"},
-					     {"a stream of rows",
-					      "log demo.db --jsonl --table results <results.jsonl"},
-					     {NULL, NULL}},
+	.examples =
+		(const struct example[]){
+			{"one row", "log demo.db model=zstd level=3 ratio=2.91"},
+			{"with a parameter of the run", "log demo.db --param model=zstd ratio=2.91"},
+			{"a stream of rows", "log demo.db --jsonl --table results <results.jsonl"},
+			{NULL, NULL}},
 	.options = OPT_TABLE | OPT_TRACK_ID | OPT_JSONL | OPT_SKIP_BAD,
+	.own = own,
+	.own_size = sizeof(struct log_options),
 	.most = -1,
 	.is_arg = cmd_log_is_arg,
 	.run = cmd_log,

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "text.h"
@@ -109,12 +110,28 @@ static const struct remedy {
 	{"disk_full", "status DB", "tells when there is room again; down and restart take --force"},
 };
 
+/* Whether a file could not be made there, since there is no directory for it. */
+static bool lacks_directory(const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	char *directory = slash && slash > path ? strndup(path, (size_t)(slash - path)) : NULL;
+	struct stat st;
+
+	bool lacks = directory && (stat(directory, &st) < 0 || !S_ISDIR(st.st_mode));
+	free(directory);
+	return lacks;
+}
+
 int ctl_fail(const struct ctl *ctl, const xt_client *client, int status)
 {
 	const char *message = xt_error(client)[0] ? xt_error(client) : xt_status_name(status);
 
 	if (ctl_interrupted())
 		return CTL_INTERRUPTED;
+	if (status == XT_ENODB && lacks_directory(ctl->database))
+		return ctl_error(ctl,
+				 "%s: its directory does not exist; check the path, or make it with mkdir -p",
+				 message);
 	if (status == XT_ENODB)
 		return ctl_error(ctl, "%s; check the path ('%s up' and '%s log' create one)", message,
 				 ctl->program, ctl->program);

@@ -10,8 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LIBRARY	 "libduckdb.so"
-#define PAUSE_NS 1000000 /* between looks at tasks that other threads have */
+#define LIBRARY	  "libduckdb.so"
+#define STATEMENT "\nLINE " /* what the part of an error begins with that repeats the statement */
+#define MOST_SAID 1000	    /* of an error: a function may have very many candidates */
+#define PAUSE_NS  1000000   /* between looks at tasks that other threads have */
 
 /* What it may take: its own limit is four fifths of the machine. */
 static const char *const settings[][2] = {
@@ -154,9 +156,16 @@ int duck_fail(struct duck *d, const char *message)
 
 	if (kind && kind - from < 30 && !memchr(from, '\n', (size_t)(kind - from)))
 		from = kind + strlen(" Error: ");
-	/* Behind the first line come hints and the statement with a mark under it. */
-	for (; *from && *from != '\n' && n + 1 < sizeof(d->error); from++)
-		d->error[n++] = *from;
+	/* Behind what is wrong come names that may be meant, and the statement with a mark under it. */
+	for (; *from && n < MOST_SAID && strncmp(from, STATEMENT, strlen(STATEMENT)) != 0; from++)
+		if (!strchr("\n\t", *from))
+			d->error[n++] = *from;
+		else if (n > 0 && d->error[n - 1] != ' ')
+			d->error[n++] = ' ';
+	while (n == MOST_SAID && n > 0 && (d->error[n - 1] & 0x80)) /* no half of a character */
+		n--;
+	while (n > 0 && d->error[n - 1] == ' ')
+		n--;
 	d->error[n] = '\0';
 	return -1;
 }
@@ -182,6 +191,9 @@ int duck_prepare(struct duck *d, const char *sql, duck_handle *ret)
 	}
 	duck_fail(d, d->api.prepare_error(prepared));
 	d->api.destroy_prepare(&prepared);
+	if (strcasestr(sql, "pivot") && strstr(d->error, "multiple statements"))
+		snprintf(d->error, sizeof(d->error), "PIVOT needs to be told its columns: %s",
+			 "PIVOT t ON c IN ('a', 'b') USING sum(x)");
 	return -1;
 }
 

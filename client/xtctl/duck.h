@@ -42,7 +42,8 @@ int duck_prepare(struct duck *d, const char *sql, duck_handle *ret) __attribute_
 int duck_execute(struct duck *d, duck_handle prepared, struct duck_result *ret)
 	__attribute__((warn_unused_result));
 
-/* Sets d->error from a text of the library, without its kind ("Binder Error: "), on one line; returns -1. */
+/* Sets d->error from a text of the library, without its kind ("Binder Error: ") and the statement, on one
+ * line; returns -1. */
 int duck_fail(struct duck *d, const char *message);
 
 #endif

@@ -23,6 +23,7 @@ struct summary {
 	struct out *out;		       /* borrowed: where it goes */
 	const struct relation_column **groups; /* owned: what the means are by */
 	size_t n_groups;
+	const char **types; /* owned: of the table's columns, by their values where none is declared */
 };
 
 static bool has(const struct summary *s, const char *column)
@@ -81,6 +82,97 @@ static char *text_end(struct text *t)
 	return NULL;
 }
 
+static bool is_group(const struct summary *s, const struct relation_column *c)
+{
+	for (size_t i = 0; i < s->n_groups; i++)
+		if (s->groups[i] == c)
+			return true;
+	return false;
+}
+
+/* ---- what the columns hold -------------------------------------------- */
+
+/* Values of a column: all but NULL, numbers, and those of them that are reals. */
+struct values {
+	uint64_t all, numbers, reals;
+};
+
+static int count_values(const struct summary *s, const char *column, struct values *ret)
+{
+	const struct export_job *job = s->job;
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+	char *sql = sql_format(
+		"WITH rows AS (%s) SELECT count(%n), coalesce(sum(typeof(%n) IN ('integer', 'real')), 0), "
+		"coalesce(sum(typeof(%n) = 'real'), 0) FROM rows",
+		job->from->sql, column, column, column);
+
+	if (!sql)
+		return ctl_no_memory(job->ctl);
+	int r = ctl_query(job->client, sql, NULL, 0,
+			  job->ctl->options.timeout_s ? (int)job->ctl->options.timeout_s * 1000 : XT_FOREVER,
+			  &cursor);
+	free(sql);
+	if (r == XT_OK)
+		r = ctl_next(cursor, &row);
+	if (r == XT_OK)
+		*ret = (struct values){(uint64_t)row[0].as.integer, (uint64_t)row[1].as.integer,
+				       (uint64_t)row[2].as.integer};
+	xt_cursor_close(cursor);
+	return r == XT_OK ? CTL_OK : ctl_fail(job->ctl, job->client, r);
+}
+
+/* Numbers where more than half of the values are some; what is left out is said. */
+static int judge(struct summary *s, size_t i)
+{
+	const char *name = s->table->columns[i].name;
+	char all[COUNT_BYTES], numbers[COUNT_BYTES], others[COUNT_BYTES];
+	struct values v = {0};
+
+	int status = count_values(s, name, &v);
+	if (status != CTL_OK || v.numbers == 0)
+		return status;
+	text_count(all, v.all);
+	text_count(numbers, v.numbers);
+	text_count(others, v.all - v.numbers);
+	if (2 * v.numbers <= v.all) {
+		ctl_note(s->job->ctl, "column '%s' is left out: of its %s values %s are numbers", name, all,
+			 numbers);
+		return CTL_OK;
+	}
+	if (v.numbers < v.all)
+		ctl_note(s->job->ctl, "column '%s': of its %s values %s are no numbers, and left out", name,
+			 all, others);
+	s->types[i] = v.reals > 0 ? "REAL" : "INTEGER";
+	return CTL_OK;
+}
+
+/* A column that has had values of two kinds is declared as none. */
+static int find_types(struct summary *s)
+{
+	static const char *const declared[] = {"INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB"};
+	int status = CTL_OK;
+
+	s->types = calloc(s->table->n + 1, sizeof(*s->types));
+	if (!s->types)
+		return ctl_no_memory(s->job->ctl);
+	for (size_t i = 0; i < s->table->n && status == CTL_OK; i++) {
+		const struct relation_column *c = &s->table->columns[i];
+		bool known = false;
+		for (size_t k = 0; k < sizeof(declared) / sizeof(declared[0]); k++)
+			known = known || strcasecmp(declared[k], c->type) == 0;
+		s->types[i] = c->type;
+		if (!known && !is_group(s, c))
+			status = judge(s, i);
+	}
+	return status;
+}
+
+static bool is_of(const struct summary *s, const struct relation_column *c, const char *type)
+{
+	return strcasecmp(s->types[c - s->table->columns], type) == 0;
+}
+
 /* ---- over all --------------------------------------------------------- */
 
 static void put_cache_columns(FILE *f)
@@ -114,14 +206,6 @@ static int put_overall(const struct summary *s)
 
 /* ---- by parameters ---------------------------------------------------- */
 
-static bool is_group(const struct summary *s, const struct relation_column *c)
-{
-	for (size_t i = 0; i < s->n_groups; i++)
-		if (s->groups[i] == c)
-			return true;
-	return false;
-}
-
 /* Measured, and worth a mean. */
 static bool is_metric(const struct summary *s, const struct relation_column *c)
 {
@@ -129,7 +213,7 @@ static bool is_metric(const struct summary *s, const struct relation_column *c)
 					     "disk_percent", "cpu_percent",    "ram_percent",
 					     "bytes_sent",   "bytes_recv"};
 
-	if (strcasecmp(c->type, "REAL") != 0 && strcasecmp(c->type, "BOOLEAN") != 0)
+	if (!is_of(s, c, "REAL") && !is_of(s, c, "BOOLEAN"))
 		return false;
 	for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
 		if (strcasecmp(system[i], c->name) == 0)
@@ -142,8 +226,8 @@ static void put_mean(const struct summary *s, FILE *f, const char *name)
 {
 	bool apart = strcasecmp(name, "function_time") == 0 && has(s, "cache");
 
-	sql_print(f, ", avg(%n)%s AS %n", name, apart ? " FILTER (WHERE NOT coalesce(" IS_HIT ", 0))" : "",
-		  name);
+	sql_print(f, ", avg(%n) FILTER (WHERE typeof(%n) IN ('integer', 'real')%s) AS %n", name, name,
+		  apart ? " AND NOT coalesce(" IS_HIT ", 0)" : "", name);
 }
 
 static void put_groups(const struct summary *s, FILE *f, const char *first)
@@ -186,12 +270,12 @@ static int put_means(const struct summary *s)
 
 /* ---- latencies -------------------------------------------------------- */
 
-static bool is_latency(const struct relation_column *c)
+static bool is_latency(const struct summary *s, const struct relation_column *c)
 {
 	static const char *const ends[] = {"time", "latency", "seconds", "duration", "elapsed", "_ms", "_us"};
 	size_t n = strlen(c->name);
 
-	if (strcasecmp(c->type, "REAL") != 0 && strcasecmp(c->type, "INTEGER") != 0)
+	if (!is_of(s, c, "REAL") && !is_of(s, c, "INTEGER"))
 		return false;
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
 		size_t m = strlen(ends[i]);
@@ -224,7 +308,7 @@ static int put_latencies(const struct summary *s)
 	if (text_open(&t) < 0)
 		return ctl_no_memory(s->job->ctl);
 	for (size_t i = 0; i < s->table->n; i++) {
-		if (!is_latency(&s->table->columns[i]))
+		if (!is_latency(s, &s->table->columns[i]))
 			continue;
 		fputs(n++ > 0 ? " UNION ALL " : "", t.f);
 		put_quantiles(s, t.f, s->table->columns[i].name);
@@ -304,6 +388,8 @@ static int put_all(struct summary *s)
 							       put_errors, put_cache};
 	int status = find_groups(s);
 
+	if (status == CTL_OK)
+		status = find_types(s);
 	if (status != CTL_OK)
 		return status;
 	put_title(s);
@@ -328,5 +414,6 @@ int export_summary(struct export_job *job)
 	if (job->file)
 		error = out_close(&file);
 	free(s.groups);
+	free(s.types);
 	return error && status == CTL_OK ? export_failed(job, error) : status;
 }

@@ -1,5 +1,6 @@
 #include "feed.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -14,7 +15,7 @@ static uint64_t line_of(const struct feed *f, uint64_t seq)
 {
 	for (size_t i = f->n; i-- > 0;)
 		if (f->stretches[i].seq <= seq)
-			return f->stretches[i].line + (seq - f->stretches[i].seq);
+			return f->stretches[i].line + (seq - f->stretches[i].seq) * f->stretches[i].step;
 	return 0;
 }
 
@@ -98,7 +99,8 @@ static bool is_recorded(const struct feed *f, const char *track_id, int *ret_sta
 static int begin(const struct feed *f, struct feed_run *run)
 {
 	const char *track_id = run->id ? run->id : f->ctl->options.track_id;
-	xt_run_options options = {.table = f->ctl->table, .track_id = track_id};
+	xt_run_options options = {
+		.table = f->ctl->table, .track_id = track_id, .params = f->params, .n_params = f->n_params};
 	int r = XT_OK;
 
 	if (track_id && is_recorded(f, track_id, &r)) {
@@ -111,12 +113,13 @@ static int begin(const struct feed *f, struct feed_run *run)
 		run->joined = true;
 		r = xt_run_join(&run->run, f->client, track_id, &options);
 	} else if (r == XT_OK) {
-		r = xt_run_start(&run->run, f->client, &options);
+		r = run->start == FEED_NOW ? xt_run_start(&run->run, f->client, &options)
+					   : xt_run_start_at(&run->run, f->client, &options, run->start);
 	}
 	return r == XT_OK ? CTL_OK : ctl_fail(f->ctl, f->client, r);
 }
 
-static int add_run(struct feed *f, const char *id, size_t at)
+static int add_run(struct feed *f, const char *id, int64_t time_us, size_t at)
 {
 	struct feed_run **more = reallocarray(f->runs, f->n_runs + 1, sizeof(struct feed_run *));
 	struct feed_run *run = calloc(1, sizeof(*run));
@@ -127,6 +130,7 @@ static int add_run(struct feed *f, const char *id, size_t at)
 		free(run);
 		return ctl_no_memory(f->ctl);
 	}
+	run->start = run->first = run->last = time_us;
 	int status = begin(f, run);
 	if (status != CTL_OK) {
 		free(run->id);
@@ -140,15 +144,15 @@ static int add_run(struct feed *f, const char *id, size_t at)
 	return CTL_OK;
 }
 
-/* Makes f->last the run of that name. */
-static int find_run(struct feed *f, const char *id)
+/* Makes f->last the run of that name, whose first row is of that time. */
+static int find_run(struct feed *f, const char *id, int64_t time_us)
 {
 	bool found;
 
 	if (f->last && (id && f->last->id ? strcmp(id, f->last->id) == 0 : id == f->last->id))
 		return CTL_OK;
 	size_t at = place_of(f, id, &found);
-	int status = found ? CTL_OK : add_run(f, id, at);
+	int status = found ? CTL_OK : add_run(f, id, time_us, at);
 	if (status == CTL_OK)
 		f->last = f->runs[at];
 	return status;
@@ -159,7 +163,12 @@ static int find_run(struct feed *f, const char *id)
 /* Notes that the next row comes from this line: a rejection may arrive while it is logged. */
 static int remember_line(struct feed *f, uint64_t line)
 {
-	if (f->n > 0 && line_of(f, f->seq + 1) == line)
+	struct stretch *last = f->n > 0 ? &f->stretches[f->n - 1] : NULL;
+
+	assert(f->n == 0 || f->stretches);
+	if (last && last->seq == f->seq && line >= last->line)
+		last->step = line - last->line; /* its second row tells */
+	if (last && line_of(f, f->seq + 1) == line)
 		return CTL_OK;
 	if (f->n == f->cap) {
 		size_t cap = f->cap ? f->cap * 2 : 16;
@@ -169,13 +178,13 @@ static int remember_line(struct feed *f, uint64_t line)
 		f->stretches = grown;
 		f->cap = cap;
 	}
-	f->stretches[f->n++] = (struct stretch){f->seq + 1, line};
+	f->stretches[f->n++] = (struct stretch){f->seq + 1, line, 1};
 	return CTL_OK;
 }
 
 int feed_bad(struct feed *f, uint64_t line, const char *why)
 {
-	if (!f->ctl->options.skip_bad || f->bad++ < SHOWN) {
+	if (f->bad++ < SHOWN) {
 		progress_hide(&f->progress);
 		ctl_error(f->ctl, "%s %" PRIu64 ": %s", f->place, line, why);
 	}
@@ -185,7 +194,7 @@ int feed_bad(struct feed *f, uint64_t line, const char *why)
 int feed_row(struct feed *f, uint64_t line, const char *track_id, int64_t time_us, const xt_field *fields,
 	     size_t n)
 {
-	int r, status = find_run(f, track_id);
+	int r, status = find_run(f, track_id, time_us);
 
 	if (status == CTL_OK && line > 0)
 		status = remember_line(f, line);
@@ -199,12 +208,32 @@ int feed_row(struct feed *f, uint64_t line, const char *track_id, int64_t time_u
 		return feed_bad(f, line, xt_error(f->client));
 	if (r != XT_OK)
 		return ctl_fail(f->ctl, f->client, r);
+	if (time_us == FEED_NOW || f->last->start == FEED_NOW) {
+		f->last->start = FEED_NOW; /* one without a time is of now, and so the run's end is */
+	} else {
+		f->last->first = time_us < f->last->first ? time_us : f->last->first;
+		f->last->last = time_us > f->last->last ? time_us : f->last->last;
+	}
 	f->seq++;
 	f->rows++;
 	return CTL_OK;
 }
 
 /* ---- the end ---------------------------------------------------------- */
+
+/* With the times of its rows, where they have any. Their order is that of the file: an earlier one than the
+ * first moves the start. */
+static int finish_run(const struct feed *f, struct feed_run *run, enum xt_run_status how)
+{
+	xt_run_options options = {.table = f->ctl->table, .track_id = xt_run_id(run->run)};
+	xt_run *again;
+
+	if (run->start == FEED_NOW)
+		return xt_run_finish(run->run, how);
+	if (run->first < run->start && xt_run_start_at(&again, f->client, &options, run->first) == XT_OK)
+		xt_run_free(again);
+	return xt_run_finish_at(run->run, how, run->last);
+}
 
 static int end_run(const struct feed *f, struct feed_run *run, int status)
 {
@@ -213,7 +242,7 @@ static int end_run(const struct feed *f, struct feed_run *run, int status)
 	snprintf(id, sizeof(id), "%s", xt_run_id(run->run));
 	if (run->joined)
 		xt_run_free(run->run);
-	else if (xt_run_finish(run->run, status == CTL_OK ? XT_FINISHED : XT_FAILED) < 0 && status == CTL_OK)
+	else if (finish_run(f, run, status == CTL_OK ? XT_FINISHED : XT_FAILED) < 0 && status == CTL_OK)
 		status = ctl_error(f->ctl, "cannot end run '%s': %s", id, xt_error(f->client));
 	if (!run->id && f->rows > f->rejected)
 		fprintf(f->ctl->out.file, "%s\n", id);
@@ -242,10 +271,11 @@ int feed_end(struct feed *f, int status)
 {
 	char stored[COUNT_BYTES], rate[COUNT_BYTES], count[COUNT_BYTES];
 
-	if (f->bad > 0)
-		ctl_note(f->ctl, "%s bad lines were skipped", text_count(count, f->bad));
 	if (f->n_runs > 0)
 		status = flush(f, status);
+	if (f->ctl->options.skip_bad && f->bad + f->rejected > 0)
+		ctl_note(f->ctl, "bad %ss that were left out: %s", f->place,
+			 text_count(count, f->bad + f->rejected));
 	for (size_t i = 0; i < f->n_runs; i++) {
 		status = end_run(f, f->runs[i], status);
 		free(f->runs[i]->id);

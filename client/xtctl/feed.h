@@ -10,9 +10,10 @@
 
 #define FEED_NOW INT64_MIN /* the time of a row that says none */
 
-/* Lines from `line` on became rows from sequence number `seq` on, one each. */
+/* Lines from `line` on became rows from sequence number `seq` on, one in every `step` lines; 0: all in one.
+ */
 struct stretch {
-	uint64_t seq, line;
+	uint64_t seq, line, step;
 };
 
 /* A run that rows go to. */
@@ -20,13 +21,16 @@ struct feed_run {
 	char *id;    /* owned: by which it was asked for; NULL: the one of all rows that name none */
 	xt_run *run; /* the client's, until it ends */
 	bool joined; /* it was there before: it is not ours to end */
+	int64_t start, first, last; /* times: as it was started, of its rows; FEED_NOW: rows say none */
 };
 
 /* Zeroed but for what feed_open() and the comments say. */
 struct feed {
-	struct ctl *ctl;   /* borrowed */
-	const char *place; /* borrowed: what a line is called in messages: "line", "row" */
-	bool new_runs;	   /* set by the caller: a row's own run must not be there before */
+	struct ctl *ctl;	/* borrowed */
+	const char *place;	/* borrowed: what a line is called in messages: "line", "row" */
+	const xt_field *params; /* borrowed: n_params of them, of the runs; NULL: none */
+	size_t n_params;
+	bool new_runs; /* set by the caller: a row's own run must not be there before */
 	xt_client *client;
 	struct feed_run **runs; /* owned: n_runs of them, sorted by id */
 	size_t n_runs;

@@ -10,7 +10,6 @@ struct import_job {
 	struct ctl *ctl;  /* borrowed, as the rest */
 	const char *path; /* NULL: standard input */
 	int fd;		  /* of it */
-	bool array;	  /* the objects are those of an array, one a line */
 	char delimiter;	  /* of csv */
 	struct feed feed;
 	xt_field *fields; /* owned: room for fields_cap of a row */

@@ -90,6 +90,23 @@ static xt_value value_of(const struct column *column, const struct csv_cell *cel
 	return v;
 }
 
+/* Where all of the first line is one name with another sign in it that divides. */
+static const char *delimiter_hint(const struct reading *r)
+{
+	static const struct {
+		char sign;
+		const char *hint;
+	} known[] = {{';', "; --delimiter ';' reads what semicolons divide"},
+		     {'\t', "; --delimiter '\\t' reads what tabs divide"},
+		     {'|', "; --delimiter '|' reads what bars divide"},
+		     {',', "; without --delimiter commas divide"}};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && r->n == 1; i++)
+		if (known[i].sign != r->job->delimiter && strchr(r->columns[0].name, known[i].sign))
+			return known[i].hint;
+	return "";
+}
+
 static int put_row(struct reading *r)
 {
 	struct import_job *job = r->job;
@@ -98,7 +115,8 @@ static int put_row(struct reading *r)
 	if (r->csv.n == 1 && r->csv.cells[0].n == 0 && !r->csv.cells[0].quoted && r->n > 1)
 		return CTL_OK; /* an empty line */
 	if (r->csv.n != r->n) {
-		snprintf(why, sizeof(why), "%zu cells, and the first line names %zu columns", r->csv.n, r->n);
+		snprintf(why, sizeof(why), "%zu cells, and the first line names %zu column%s%s", r->csv.n,
+			 r->n, r->n == 1 ? "" : "s", delimiter_hint(r));
 		return feed_bad(&job->feed, r->csv.line, why);
 	}
 	for (size_t i = 0; i < r->n; i++)

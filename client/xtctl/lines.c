@@ -89,6 +89,15 @@ int lines_rest(struct lines *l, size_t most, const char **ret_text, size_t *ret_
 	return 1;
 }
 
+int lines_more(struct lines *l)
+{
+	int r = fill(l);
+
+	if (r == 0)
+		l->eof = true;
+	return r;
+}
+
 void lines_done(struct lines *l)
 {
 	free(l->data);

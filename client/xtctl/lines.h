@@ -29,6 +29,10 @@ size_t lines_most(void);
 int lines_rest(struct lines *l, size_t most, const char **ret_text, size_t *ret_len)
 	__attribute__((warn_unused_result));
 
+/* Reads more bytes behind `end`, for who takes them from `start` by himself. 1, 0 at the end, or -errno;
+ * `data` and `start` may have moved. */
+int lines_more(struct lines *l) __attribute__((warn_unused_result));
+
 void lines_done(struct lines *l);
 
 #endif

@@ -12,14 +12,14 @@
 
 int runs_prefix(const struct ctl *ctl, xt_client *client, const char **ret)
 {
-	static const char empty[] =
-		"WITH xt_runs(track_id, status, start_time, end_time, table_name, params, rows, rejects) AS "
-		"(SELECT '', '', '', '', '', '', 0, 0 WHERE 0), "
-		"xt_clients(run, run_rows, run_rejects) AS (SELECT '', 0, 0 WHERE 0), "
-		"xt_workers(track_id, status, cause) AS (SELECT '', '', '' WHERE 0), "
-		"xt_calls(track_id, row_id) AS (SELECT '', 0 WHERE 0), "
-		"xt_asset_refs(track_id, hash, name) AS (SELECT '', '', '' WHERE 0), "
-		"xt_assets(hash, size) AS (SELECT '', 0 WHERE 0) ";
+	static const char empty[] = "WITH xt_runs(track_id, status, start_time, end_time, table_name, "
+				    "params, rows, rejects, inserted) AS "
+				    "(SELECT '', '', '', '', '', '', 0, 0, 0 WHERE 0), "
+				    "xt_clients(run, run_rows, run_rejects) AS (SELECT '', 0, 0 WHERE 0), "
+				    "xt_workers(track_id, status, cause) AS (SELECT '', '', '' WHERE 0), "
+				    "xt_calls(track_id, row_id) AS (SELECT '', 0 WHERE 0), "
+				    "xt_asset_refs(track_id, hash, name) AS (SELECT '', '', '' WHERE 0), "
+				    "xt_assets(hash, size) AS (SELECT '', 0 WHERE 0) ";
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
@@ -152,13 +152,14 @@ int runs_find(const struct ctl *ctl, xt_client *client, const char *word, char *
 	"round((julianday(coalesce(r.end_time, 'now')) - julianday(r.start_time)) * 86400, 3) AS duration"
 
 /* All runs that are recorded; deleted ones leave a row behind. */
-static const char all_runs[] = "SELECT r.track_id, r.status, substr(r.start_time, 1, 19) AS start, " DURATION
-			       ", r.table_name AS \"table\", r.rows + coalesce(c.rows, 0) AS rows, "
-			       "r.rejects + coalesce(c.rejects, 0) AS rejects, r.params, r.start_time AS "
-			       "began FROM xt_runs r LEFT JOIN "
-			       "(SELECT run, sum(run_rows) AS rows, sum(run_rejects) AS rejects FROM "
-			       "xt_clients WHERE run IS NOT NULL "
-			       "GROUP BY run) c ON c.run = r.track_id";
+static const char all_runs[] =
+	"SELECT r.track_id, r.status, substr(r.start_time, 1, 19) AS start, " DURATION
+	", r.table_name AS \"table\", r.rows + r.inserted + coalesce(c.rows, 0) AS rows, "
+	"r.rejects + coalesce(c.rejects, 0) AS rejects, r.params, r.start_time AS "
+	"began FROM xt_runs r LEFT JOIN "
+	"(SELECT run, sum(run_rows) AS rows, sum(run_rejects) AS rejects FROM "
+	"xt_clients WHERE run IS NOT NULL "
+	"GROUP BY run) c ON c.run = r.track_id";
 
 /* Runs that have rows in one table, recorded or not: another program may have written them. */
 static const char runs_of_table[] =

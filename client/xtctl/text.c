@@ -103,6 +103,30 @@ const char *text_bytes(char ret[COUNT_BYTES], uint64_t n)
 	return ret;
 }
 
+bool time_parse(const char *text, size_t n, int64_t *ret_us)
+{
+	char copy[TIME_BYTES];
+	struct tm tm = {0};
+	int64_t micro = 0;
+
+	if (n < 19 || n >= sizeof(copy))
+		return false;
+	memcpy(copy, text, n);
+	copy[n] = '\0';
+	if (copy[10] == 'T')
+		copy[10] = ' ';
+	const char *end = strptime(copy, "%Y-%m-%d %H:%M:%S", &tm);
+	if (end && *end == '.') {
+		int64_t unit = 100000;
+		for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
+			micro += (*end - '0') * unit;
+	}
+	if (!end || (*end && strcmp(end, "Z") != 0 && strcmp(end, "+00:00") != 0))
+		return false;
+	*ret_us = (int64_t)timegm(&tm) * 1000000 + micro;
+	return true;
+}
+
 const char *text_time(char ret[TIME_BYTES], int64_t us)
 {
 	time_t seconds = (time_t)(us / 1000000);

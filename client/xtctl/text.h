@@ -37,6 +37,10 @@ const char *text_bytes(char ret[COUNT_BYTES], uint64_t n);
 #define TIME_BYTES 40
 const char *text_time(char ret[TIME_BYTES], int64_t us);
 
+/* The other way round: microseconds since 1970 of "YYYY-MM-DD HH:MM:SS", where a T may stand between the two
+ * and a fraction behind them, in UTC, with or without a Z. False: it is none. */
+bool time_parse(const char *text, size_t n, int64_t *ret_us);
+
 /*
  * The next character of UTF-8: its bytes (at least 1; n is at least 1), in *ret_width the columns
  * it takes, and in `escape` an escaped form ("\n", "\x1b", "\u202e") when it must not reach a

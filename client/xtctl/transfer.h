@@ -45,6 +45,12 @@ int transfer_columns(struct transfer *t) __attribute__((warn_unused_result));
 /* Whether (track_id, timestamp) is the table's key. CTL_OK, or the failure is reported. */
 int transfer_is_unique(struct source *s, const char *table, bool *ret) __attribute__((warn_unused_result));
 
+/* Copies the records of runs that the target does not know: all of them, or those with rows in `tables`, of
+ * one value each. A run that is running has none yet: in the target nobody would end it. CTL_OK, or the
+ * failure is reported. From transfer_runs.c. */
+int transfer_runs(struct source *from, struct source *to, const struct group *tables)
+	__attribute__((warn_unused_result));
+
 void transfer_done(struct transfer *t);
 
 #endif

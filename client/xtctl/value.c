@@ -79,6 +79,7 @@ int json_read(struct json *j, const char *text, size_t n, xt_value *ret, char *e
 	json_decref(j->root);
 	j->root = json_loadb(text, n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
 	if (!j->root) {
+		j->error_at = e.position > 0 ? (size_t)e.position : 0;
 		snprintf(error, size, "%s", e.text);
 		return -1;
 	}

@@ -10,9 +10,10 @@
 
 /* Room for one JSON text and the values made from it; used again for the next. Zeroed to begin with. */
 struct json {
-	json_t *root; /* owned */
-	void *nodes;  /* owned: arrays that the value points into */
-	size_t cap;   /* allocated */
+	json_t *root;	 /* owned */
+	void *nodes;	 /* owned: arrays that the value points into */
+	size_t cap;	 /* allocated */
+	size_t error_at; /* the byte of the last text where it made no sense */
 };
 
 /* Reads one JSON text of any type. The value lives until the next call on `j`. 0, or -1 with a

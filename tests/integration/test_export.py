@@ -357,6 +357,20 @@ def test_summary_of_odd_values(served, client, runtime):
     assert overall["rows"] == "1"
 
 
+def test_summary_of_a_column_of_two_kinds(served, client):
+    """One text among the numbers takes the column's declared type, not its place in the report."""
+    client.store([{"seconds": 0.5, "n_ms": 3, "mostly": "x"} for _ in range(9)])
+    client.store([{"seconds": "n/a", "n_ms": "none", "mostly": 1}])
+    p = run("export", served.db, "--summary")
+    assert p.returncode == 0, p.stderr
+    (means,) = cells(p.stdout, "Means")
+    assert means["seconds"] == "0.5" and "mostly" not in means
+    latencies = {r["column"]: r for r in cells(p.stdout, "Latencies")}
+    assert latencies["seconds"]["rows"] == latencies["n_ms"]["rows"] == "9" and latencies["n_ms"]["mean"] == "3"
+    assert "column 'seconds': of its 10 values 1 are no numbers" in p.stderr
+    assert "column 'mostly' is left out: of its 10 values 1 are numbers" in p.stderr
+
+
 def test_summary_options(results, runtime):
     ok("export", results, runtime / "R.md", "--summary", "--table", "predictions", "--by", "input_id", "--where",
        "params_model=big")

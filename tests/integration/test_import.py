@@ -82,7 +82,7 @@ def test_csv_that_is_none(put, text, says, stored):  # noqa: F811
 def test_skip_bad(put):
     put("a.csv", "a,b\n1,2\n3\n4,5\n")
     p = run("import", "i.db", "a.csv", "--skip-bad")
-    assert p.returncode == 0 and "line 3" in p.stderr and "1 bad lines" in p.stderr
+    assert p.returncode == 0 and "line 3" in p.stderr and "left out: 1" in p.stderr
     assert rows(what="a") == [(1,), (4,)]
 
 
@@ -94,14 +94,89 @@ def test_jsonl(put):
     assert "line 2: not a JSON object" in run("import", "i.db", "b.jsonl").stderr
 
 
-def test_json_of_another_form(put):
-    put("a.json", '[\n{"a": 1},\n{"a": 2}\n]\n')
+@pytest.mark.parametrize("text", [
+    '[\n{"a": 1},\n{"a": 2}\n]\n', '[{"a": 1}, {"a": 2}]', '[{"a":1},{"a":2}]\n', '\ufeff[ {"a":1}\n, {"a":2} ] ', '{"a":1}{"a":2}',
+    '{"a":1}\n{"a":2}', '[{"a":1}]\n[{"a":2}]', json.dumps([{"a": 1}, {"a": 2}], indent=2), json.dumps([{"a": 1}, {"a": 2}], indent="\t") + "\n\n"])
+def test_json_of_any_form(put, text):
+    put("a.json", text)
     ok("import", "i.db", "a.json")
     assert rows(what="a") == [(1,), (2,)]
-    put("b.json", '[{"a": 1}, {"a": 2}]')
-    assert run("import", "i.db", "b.json").returncode == 1
+
+
+def test_json_of_nothing(put):
     put("c.json", "[]")
     assert "no rows" in run("import", "i.db", "c.json").stderr
+
+
+def test_json_brackets_in_texts(put):
+    put("a.json", json.dumps([{"t": 'a } ] " \\', "l": [{"x": "{"}]}, {"t": "[é"}]))
+    ok("import", "i.db", "a.json")
+    assert rows(what="t") == [('a } ] " \\',), ("[é",)]
+
+
+@pytest.mark.parametrize("text, why, stored", [
+    ('[\n{"a": 1}\n{"a": 2}]', "line 3: a comma is missing", 1), ('[{"a": 1},\n]', "line 2: no object follows", 1),
+    ('[{"a": 1},\n,{"a": 2}]', "line 2: a comma without", 1), ('{"a": 1}]', "line 1: an array ends", 1),
+    ('\n[{"a": 1},', "begins in line 2 has no end", 1), ('[\n{"a": 1},\n{"a": "x', "line 3: what begins there has no end", 1),
+    ('[{"a": 1},\n2]', "line 2: not a JSON object", 1), ('[\n {\n  "a": 1,\n  "b" 2\n }]', "line 4: ", 0),
+    ('"x"', "line 1: not a JSON object", 0), ("}", "line 1: not a JSON object", 0), ('[["a"]]', "line 1: not a JSON object", 0),
+    ('[{"a": 1}, {"a"}, {"a": 3}]', "line 1: ", 1)])
+def test_json_that_makes_no_sense(put, text, why, stored):
+    put("a.json", text)
+    p = run("import", "i.db", "a.json")
+    assert p.returncode == 1 and why in p.stderr, p.stderr
+    assert (len(rows(what="a")) if stored else 0) == stored
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_runs_have_the_times_of_their_rows(put, order):
+    data = [{"track_id": "r", "timestamp": f"2024-01-0{i} 10:00:00.5", "a": i} for i in (1, 2, 3)]
+    put("a.json", json.dumps(data[::order]))
+    ok("import", "i.db", "a.json")
+    assert sqlite("i.db", "SELECT status, start_time, end_time, rows FROM xt_runs") == [
+        ("finished", "2024-01-01 10:00:00.500000", "2024-01-03 10:00:00.500000", 3)]
+
+
+def test_json_bad_objects_are_skipped(put):
+    put("a.json", '[{"a": 1}, {"a"}, 7, "x", {"a": 3},\n{"a": 1e999}, {"a": 4}]')
+    p = run("import", "i.db", "a.json", "--skip-bad")
+    assert p.returncode == 0 and "line 2: " in p.stderr, p.stderr
+    assert rows(what="a") == [(1,), (3,), (4,)]
+
+
+def test_json_rejections_name_their_line(put):
+    """Indented, and all in one line: a row of too many columns is the daemon's to refuse."""
+    wide = {f"c{i}": i for i in range(3000)}
+    data = [{"a": 1}, {"a": 2}, wide, {"a": 4}]
+    put("a.json", json.dumps(data))
+    assert "line 1: " in run("import", "i.db", "a.json", "--skip-bad").stderr
+    put("b.json", json.dumps(data, indent=1))
+    assert "line 8: " in run("import", "i.db", "b.json", "--skip-bad").stderr
+    assert rows(what="a") == [(1,), (2,), (4,)] * 2
+
+
+def test_json_objects_are_read_one_by_one(put):
+    """An array on one line that is longer than a line may be."""
+    with open(put("a.json", "["), "a") as f:
+        for i in range(40):
+            f.write(("," if i else "") + json.dumps({"i": i, "t": "x" * 1_000_000}))
+        f.write("]")
+    ok("import", "i.db", "a.json")
+    assert rows(what="count(*), sum(length(t))") == [(40, 40_000_000)]
+
+
+def test_an_array_is_no_jsonl(put):
+    put("a.jsonl", '[{"a": 1}]\n')
+    assert "--format json" in run("import", "i.db", "a.jsonl").stderr
+
+
+@pytest.mark.parametrize("sign, word", [(";", "';'"), ("\t", "'\\t'"), ("|", "'|'")])
+def test_csv_of_another_delimiter(put, sign, word):
+    put("a.csv", f"a{sign}b\n1,5{sign}2\n")
+    assert f"--delimiter {word}" in run("import", "i.db", "a.csv").stderr
+    put("b.csv", f"a{sign}b\n1{sign}2\n")
+    ok("import", "i.db", "b.csv", "--delimiter", word.strip("'"))
+    assert rows(what="a, b") == [(1, 2)]
 
 
 def test_standard_input(put):

@@ -83,6 +83,20 @@ def test_mistakes(filled):
     assert duck(filled.db, "SELECT count(*) AS n FROM predictions") == [{"n": 300}]
 
 
+def test_errors_name_what_may_be_meant(filled):
+    message = refused("sql", filled.db, "SELECT latencies FROM predictions", "--engine", "duckdb")
+    assert '"latency"' in message and "LINE" not in message and message.count("\n") == 1, message
+    message = refused("sql", filled.db, "SELECT date_trunc('day', timestamp) FROM predictions", "--engine", "duckdb")
+    assert "TIMESTAMP" in message and len(message) < 1100
+    assert len(duck(filled.db, "SELECT date_trunc('year', timestamp::TIMESTAMP) AS y FROM costs")) == 2
+
+
+def test_pivot(filled):
+    pivot = "PIVOT (SELECT model, cost FROM costs) ON model {} USING sum(cost)"
+    assert "ON c IN (" in refused("sql", filled.db, pivot.format(""), "--engine", "duckdb")
+    assert duck(filled.db, pivot.format("IN ('a', 'b')")) == [{"a": 1, "b": 2.5}]
+
+
 def test_odd_names(served, client, duckdb):  # noqa: F811
     odd = {'a"b': 1, "select": 2, "żółć 🦊": 3, "C'est": 4}
     client.store(odd, table="order")

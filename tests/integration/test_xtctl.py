@@ -45,9 +45,36 @@ def test_log_jsonl(served):
     assert sqlite(served.db, "SELECT count(*), sum(i), min(m) FROM bulk")[0][:2] == (5000, sum(range(5000)))
 
 
+def test_a_directory_that_is_missing(here):
+    p = run("log", "typo/x.db", "a=1")
+    assert p.returncode == 1 and "its directory does not exist" in p.stderr and "create one" not in p.stderr
+    assert not (here / "typo").exists()
+    p = run("head", "x.db")
+    assert p.returncode == 1 and "'xtctl log' create one" in p.stderr
+
+
 def test_log_jsonl_bad_line(served):
     p = run("log", served.db, "--jsonl", stdin='{"a": 1}\n{bad\n{"a": 3}\n')
-    assert p.returncode == 1 and "2" in p.stderr
+    assert p.returncode == 1 and "line 2" in p.stderr
+    assert "rows stored: 1; --skip-bad goes on" in p.stderr
+    assert sqlite(served.db, "SELECT a FROM events") == [(1,)]
+
+
+def test_log_jsonl_bad_lines_are_counted(served):
+    """Those that are no JSON, and those that the daemon refuses."""
+    p = run("log", served.db, "--jsonl", "--skip-bad", stdin='{"a": 1}\n{bad\n[3]\n{"a": 4}\n{"": 5}\n')
+    assert "bad lines that were left out: 3" in p.stderr, p.stderr
+    assert sqlite(served.db, "SELECT a FROM events") == [(1,), (4,)]
+
+
+def test_log_parameters(served):
+    ok("log", served.db, "--jsonl", "--param", "codec=zstd", "--param", "level:=3", stdin='{"a": 1}\n{"a": 2}\n')
+    ok("log", served.db, "a=3", "--param", "codec=lz4")
+    assert sqlite(served.db, "SELECT a, codec, level FROM events ORDER BY a") == [(1, "zstd", 3), (2, "zstd", 3), (3, "lz4", None)]
+    params = [json.loads(p) for p, in sqlite(served.db, "SELECT params FROM xt_runs ORDER BY start_time")]
+    assert params == [{"codec": "zstd", "level": 3}, {"codec": "lz4"}]
+    assert "is not KEY=VALUE" in run("log", served.db, "a=1", "--param", "x").stderr
+    assert "'x' is given twice" in run("log", served.db, "a=1", "--param", "x=1", "--param", "x=2").stderr
 
 
 def test_head_json(filled):

@@ -91,6 +91,42 @@ def test_odd_paths_and_names(here):
     assert name == 'a"b 🦊' and sqlite("t.db", 'SELECT * FROM "a""b 🦊"')[0][2:] == (1, "x")
 
 
+def recorded(db):
+    return sqlite(db, "SELECT track_id, status, start_time, end_time, table_name, params FROM xt_runs ORDER BY 1")
+
+
+def test_what_is_known_of_the_runs(here):
+    ok("log", "s.db", "a=1", "--track-id", "one", "--param", "codec=zstd", "--param", "level=3")
+    ok("log", "s.db", "a=2", "--track-id", "two", "--table", "other")
+    subprocess.run([XTCTL, "log", "s.db", "--jsonl", "--track-id", "bad"], input='{"a": 1}\nbad\n', text=True, capture_output=True)
+    assert ok("copy", "s.db", "t.db", "--table", "other") == "1 row copied\n"
+    assert [r[0] for r in recorded("t.db")] == ["two"]
+    ok("copy", "s.db", "t.db")
+    theirs = recorded("s.db")
+    assert recorded("t.db") == theirs and [r[:2] for r in theirs] == [("bad", "failed"), ("one", "finished"), ("two", "finished")]
+    assert json.loads(theirs[1][5]) == {"codec": "zstd", "level": 3}
+    assert [(r["track_id"], r["rows"]) for r in json.loads(ok("runs", "t.db", "--json"))] == \
+        [(r["track_id"], r["rows"]) for r in json.loads(ok("runs", "s.db", "--json"))]
+    ok("log", "s.db", "a=3", "--track-id", "one")
+    ok("copy", "s.db", "t.db")
+    assert recorded("t.db") == theirs
+
+
+def test_a_run_that_is_running_gets_its_record_later(here):
+    p = subprocess.Popen([XTCTL, "log", "s.db", "--jsonl", "--track-id", "r"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    p.stdin.write('{"a": 1}\n')
+    p.stdin.flush()
+    deadline = time.monotonic() + TIMEOUT
+    while not os.path.exists("s.db") or not sqlite("s.db", "SELECT 1 FROM sqlite_schema WHERE name = 'events'"):
+        assert time.monotonic() < deadline
+    q = subprocess.run([XTCTL, "copy", "s.db", "t.db"], capture_output=True, text=True, timeout=TIMEOUT)
+    assert (q.returncode, q.stdout) == (0, "1 row copied\n") and "still running: 1" in q.stderr, q.stderr
+    assert recorded("t.db") == []
+    p.communicate(timeout=TIMEOUT)
+    assert ok("copy", "s.db", "t.db") == "0 rows copied\n"
+    assert recorded("t.db") == recorded("s.db") and recorded("t.db")[0][1] == "finished"
+
+
 def test_refusals(here):
     assert "no database 'none.db'" in refused("copy", "none.db", "t.db")
     assert not (here / "t.db").exists()

@@ -340,6 +340,41 @@ def test_a_cursor_that_expired_is_opened_again(source, target, request):
     assert rows(target) == rows(source)
 
 
+# ---- runs
+
+
+def recorded(path):
+    with session_of(path) as s:
+        return list(s.query("SELECT track_id, status, start_time, end_time, table_name, params FROM xt_runs ORDER BY 1"))
+
+
+def test_what_is_known_of_the_runs(source, target):
+    log(source, {"a": 1}, track_id="one", params={"codec": "zstd", "level": 3, "rate": 0.5, "none": None, "l": [1, {"x": 2}]})
+    log(source, {"a": 1}, track_id="two", table="other")
+    with session_of(source) as s:
+        s.start_run("events", "bad", {}, time_us=1_700_000_000_000_001).finish(failed=True, time_us=1_700_000_001_000_002)
+    assert copy(source, target, tables=["other"]) == 1
+    assert [r[0] for r in recorded(target)] == ["two"]
+    assert copy(source, target) == 1
+    theirs = recorded(source)
+    assert recorded(target) == theirs and theirs[0][1:4] == ("failed", "2023-11-14 22:13:20.000001", "2023-11-14 22:13:21.000002")
+    assert json.loads(theirs[1][5])["level"] == 3
+    log(source, {"a": 2}, track_id="one")
+    assert copy(source, target) == 1
+    assert recorded(target) == theirs
+
+
+def test_a_run_that_is_running_gets_its_record_later(source, target):
+    with Tracker(source, track_id="r") as t:
+        t.log({"a": 1})
+        t.flush()
+        with pytest.warns(UserWarning, match="still running: 1"):
+            assert copy(source, target) == 1
+        assert recorded(target) == []
+    assert copy(source, target) == 0
+    assert recorded(target) == recorded(source) and recorded(target)[0][1] == "finished"
+
+
 # ---- assets
 
 

@@ -328,14 +328,16 @@ static PyObject *client_flush(PyObject *self, PyObject *args, PyObject *kwargs)
 
 static PyObject *open_run(PyObject *self, PyObject *args, PyObject *kwargs, bool join)
 {
-	static char *names[] = {"table", "track_id", "params", "sample_ms", "sample_network", NULL};
+	static char *names[] = {"table",	  "track_id", "params", "sample_ms",
+				"sample_network", "time_us",  NULL};
 	PyObject *table, *track_id, *params;
+	long long time_us = RUN_NOW;
 	int sample_ms = 0, network = 0;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "UOO|$ip", names, &table, &track_id, &params,
-					 &sample_ms, &network))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "UOO|$ipL", names, &table, &track_id, &params,
+					 &sample_ms, &network, &time_us))
 		return NULL;
-	return run_new((struct client *)self, table, track_id, params, sample_ms, network, join);
+	return run_new((struct client *)self, table, track_id, params, sample_ms, network, join, time_us);
 }
 
 static PyObject *client_start_run(PyObject *self, PyObject *args, PyObject *kwargs)

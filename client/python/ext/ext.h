@@ -148,8 +148,10 @@ struct run {
 /* Now, as rows have it: YYYY-MM-DD HH:MM:SS.ffffff, UTC. */
 PyObject *run_py_now(PyObject *module, PyObject *unused);
 
+#define RUN_NOW INT64_MIN /* the time of a run that begins or ends now */
+
 PyObject *run_new(struct client *c, PyObject *table, PyObject *track_id, PyObject *params, int sample_ms,
-		  bool network, bool join);
+		  bool network, bool join, int64_t time_us);
 
 /* The library's handle, counted as used until run_leave(); NULL with an exception. */
 xt_run *run_enter(struct run *run);

@@ -11,7 +11,7 @@
 /* ---- made and ended ---------------------------------------------------- */
 
 PyObject *run_new(struct client *c, PyObject *table, PyObject *track_id, PyObject *params, int sample_ms,
-		  bool network, bool join)
+		  bool network, bool join, int64_t time_us)
 {
 	struct ext *ext = ext_of((PyObject *)c);
 	struct values v = {.convert = c->convert};
@@ -34,7 +34,9 @@ PyObject *run_new(struct client *c, PyObject *table, PyObject *track_id, PyObjec
 		goto out;
 	do {
 		PyThreadState *gil = PyEval_SaveThread();
-		status = join ? xt_run_join(&xt, c->xt, id, &o) : xt_run_start(&xt, c->xt, &o);
+		status = join		      ? xt_run_join(&xt, c->xt, id, &o)
+			 : time_us == RUN_NOW ? xt_run_start(&xt, c->xt, &o)
+					      : xt_run_start_at(&xt, c->xt, &o, time_us);
 		PyEval_RestoreThread(gil);
 	} while (join && status == XT_EINTR && client_signalled() == 0);
 	if (status == XT_OK) {
@@ -99,16 +101,18 @@ static xt_run *take(struct run *run)
 
 static PyObject *run_finish(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"failed", NULL};
+	static char *names[] = {"failed", "time_us", NULL};
 	struct run *run = (struct run *)self;
+	long long time_us = RUN_NOW;
 	int failed = 0, r = XT_OK;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p", names, &failed) || !run_enter(run))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p$L", names, &failed, &time_us) || !run_enter(run))
 		return NULL;
 	xt_run *xt = take(run);
 	if (xt) {
 		PyThreadState *gil = PyEval_SaveThread();
-		r = xt_run_finish(xt, failed ? XT_FAILED : XT_FINISHED);
+		enum xt_run_status how = failed ? XT_FAILED : XT_FINISHED;
+		r = time_us == RUN_NOW ? xt_run_finish(xt, how) : xt_run_finish_at(xt, how, time_us);
 		PyEval_RestoreThread(gil);
 	}
 	if (r == XT_EINTR)

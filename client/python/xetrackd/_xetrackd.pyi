@@ -35,8 +35,8 @@ class Client:
     def close(self, failed: bool = False) -> None:
         """Flushes, says goodbye. Runs still open are finished, or failed. Twice is no harm."""
     def start_run(self, table: str, track_id: str | None, params: Mapping[str, Any], *, sample_ms: int = 0,
-                  sample_network: bool = False) -> Run:
-        """Starts a run, or resumes the one named."""
+                  sample_network: bool = False, time_us: int = ...) -> Run:
+        """Starts a run, or resumes the one named. time_us: when, in microseconds since 1970; absent: now."""
     def join_run(self, table: str, track_id: str, params: Mapping[str, Any], *, sample_ms: int = 0,
                  sample_network: bool = False) -> Run:
         """A handle on a run that another handle or process started; its end does not end the run."""
@@ -105,8 +105,8 @@ class Run:
         the key; shown_name: in the row. columns: of the row, args and kwargs among them. key_args: the arguments in
         the key, converted by key_convert; None: the call is not cached. wait: seconds, None for ever, 0 not at
         all (TimeoutError). docs/cache.md has the other options."""
-    def finish(self, failed: bool = False) -> None:
-        """Ends the run and waits for the daemon's answer."""
+    def finish(self, failed: bool = False, *, time_us: int = ...) -> None:
+        """Ends the run and waits for the daemon's answer. time_us: as of start_run()."""
     def release(self) -> None:
         """Frees the handle; the run goes on."""
     def asset_put(self, name: str, data: bytes) -> str:

@@ -13,12 +13,15 @@ What is copied, and what is not:
   whose time is taken in a table of xetrack moves on to the next free microsecond.
 - A run that was deleted from the target is not brought back; a warning names it.
 - Assets come with their references. Those of xetrack's own tables (`assets`, `keys`, `counts`) do not.
-- What xt_runs says of a run (host, command line, commit, parameters) stays behind, and so do cached results.
+- Of a run come its parameters, table, start, end, and whether it failed, unless the target knows it. Host and command line are
+  those of the copy. A run that is running gets them when it has ended and the copy is repeated; a warning says so.
+- Cached results stay behind.
 
 While columns are added or widened, a row of a run named `xetrackd-copy-…` is in the target's table for some milliseconds.
 """
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sqlite3
@@ -39,6 +42,7 @@ __all__ = ["copy"]
 ROWS, VALUES, BYTES = 1000, 30_000, 4_000_000  # most of one INSERT
 PROBE = "xetrackd-copy-"
 FORMAT = "%Y-%m-%d %H:%M:%S.%f"
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 Row = tuple[Any, ...]
 Ask = Callable[[str, Sequence[Any]], Iterator[Row]]  # runs a reading statement
@@ -67,6 +71,8 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], assets:
         stack.callback(held.release)
         session.send_others(held)
         skipped = {row[0] for row in held.client.query("SELECT track_id FROM xt_runs WHERE status = 'deleted'")}
+        if there.client is not None:
+            _copy_runs(there, held.client, names if tables is not None else None)
         copied = sum(_Table(there, held.client, name, skipped).copy() for name in names)
         if assets and there.client is not None:
             _copy_assets(there, held.client, names if tables is not None else None, skipped)
@@ -336,6 +342,35 @@ def _order(value: Any) -> tuple[int, Any]:
     if value is None:
         return 0, 0
     return (1 if isinstance(value, (int, float)) else 2 if isinstance(value, str) else 3), value
+
+
+# ---- runs --------------------------------------------------------------------
+
+
+def _copy_runs(there: _Source, client: Any, tables: Sequence[str] | None) -> None:
+    """What is known of the runs, where the target knows nothing. tables: only of runs with rows in these. A run that is running is
+    left out: in the target nobody would end it."""
+    has_rows = " OR ".join(f"track_id IN (SELECT track_id FROM {quote(t)})" for t in tables or ()) or "0"
+    where = f" AND ({has_rows})" if tables is not None else ""
+    known = {row[0] for row in client.query("SELECT track_id FROM xt_runs")}
+    running = 0
+    for track_id, status, start, end, table, params in list(there.ask(
+            f"SELECT track_id, status, start_time, end_time, table_name, params FROM xt_runs r "
+            f"WHERE status <> 'deleted'{where} ORDER BY start_time, track_id", ())):
+        if track_id in known or track_id.startswith(PROBE):
+            continue
+        if status == "running":
+            running += 1
+            continue
+        run = client.start_run(table or "events", track_id, json.loads(params or "{}"), time_us=_microseconds(start))
+        run.finish(failed=status != "finished", time_us=_microseconds(end or start))
+    if running:
+        plain.warn(f"runs that are still running: {running}; their rows were copied, and their times and parameters come when they "
+                   f"have ended and this is repeated")
+
+
+def _microseconds(text: str) -> int:
+    return (datetime.strptime(text, FORMAT).replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
 
 
 # ---- assets ------------------------------------------------------------------
