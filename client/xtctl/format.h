@@ -24,7 +24,9 @@ struct format_options {
 	bool crlf;	/* csv ends its lines as RFC 4180 has it */
 	char delimiter; /* of csv; 0: a comma */
 	bool utf8;	/* tables may use more than ASCII */
-	int digits;	/* significant digits of reals in tables; 0: all. The other forms always have all */
+	const char *
+		json_column; /* the name of a column whose text is JSON, put into json as it is; NULL: none */
+	int digits; /* significant digits of reals in tables; 0: all. The other forms always have all */
 };
 
 struct format;

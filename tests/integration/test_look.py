@@ -48,11 +48,45 @@ ALL = ["able-ant-0001", "able-bee-0002", "calm-cat-0003", "deep-dog-0004"]
 def test_runs_golden(runs):
     out = ok("runs", runs, "--where", "model=a", env=dict(os.environ, LC_ALL="C.UTF-8"))
     assert out == """\
- track_id      │ status   │ start               │ duration │ table  │ rows │ rejects │ params
-───────────────┼──────────┼─────────────────────┼──────────┼────────┼──────┼─────────┼────────────────────────────────────
- able-ant-0001 │ finished │ 2023-11-14 22:13:20 │   3600.0 │ events │    4 │       0 │ {"lr":0.1,"model":"a","quick":true}
- able-bee-0002 │ finished │ 2023-11-14 23:13:20 │   3600.0 │ events │    4 │       0 │ {"lr":0.2,"model":"a","quick":true}
+ track_id      │ status   │ start            │ duration │ rows │ params
+───────────────┼──────────┼──────────────────┼──────────┼──────┼──────────────────────────
+ able-ant-0001 │ finished │ 2023-11-14 22:13 │ 1.0 h    │    4 │ lr=0.1 model=a quick=true
+ able-bee-0002 │ finished │ 2023-11-14 23:13 │ 1.0 h    │    4 │ lr=0.2 model=a quick=true
 """
+    cells = [[c.strip() for c in line.split("│")] for line in ok("runs", runs, env=dict(os.environ, LC_ALL="C.UTF-8")).splitlines()]
+    assert cells[0] == ["track_id", "status", "start", "duration", "rows", "rejects", "params"]
+    assert [c[-1] for c in cells[2:]] == ["lr=0.1 model=a quick=true", "lr=0.2 model=a quick=true", "lr=0.1 model=b", "model=b"]
+
+
+def test_runs_of_today(served, client):
+    """What differs comes first; only the time is told; at 80 columns all of it is there."""
+    from datetime import datetime, timedelta, timezone
+    now = datetime.now(timezone.utc) - timedelta(seconds=2)
+    if now.hour == 23 and now.minute == 59:
+        pytest.skip("midnight is near")
+    for i, table in ((1, "events"), (2, "events"), (3, "metrics")):
+        at = int((now + timedelta(seconds=i - 3)).timestamp() * 1e6)
+        client.change("run_start", track_id=f"purple-mountain-439{i}", time=at, table=table,
+                      params={"note": "a b", "params_seed": 7, "params_lr": i / 10})
+        client.change("run_finish", track_id=f"purple-mountain-439{i}", status="finished", time=at + i * 40_000_000 // 1)
+    lines = ok("runs", served.db, env=dict(os.environ, LC_ALL="C.UTF-8", COLUMNS="80")).splitlines()
+    cells = [[c.strip() for c in line.split("│")] for line in lines]
+    assert cells[0] == ["track_id", "status", "start", "duration", "table", "rows", "params"]
+    assert [c[3] for c in cells[2:]] == ["40.0 s", "1 min", "2 min"]
+    assert cells[2][2] == (now - timedelta(seconds=2)).strftime("%H:%M:%S") and cells[2][0] == "purple-mountain-4391"
+    assert cells[4][6] == 'params_lr=0.3 note="a b" params_seed=7'
+    lines = ok("runs", served.db, "-n", "1", "--format", "md").splitlines()
+    assert "rejects" not in lines[0] and "table" not in lines[0]
+
+
+def test_runs_for_programs(runs):
+    rows = json.loads(ok("runs", runs, "--json"))
+    assert list(rows[0]) == ["track_id", "status", "start", "duration", "table", "rows", "rejects", "params"]
+    assert rows[0]["params"] == {"lr": 0.1, "model": "a", "quick": True} and rows[0]["duration"] == 3600
+    assert rows[0]["start"] == "2023-11-14 22:13:20"
+    assert json.loads(ok("runs", runs, "--format", "jsonl").splitlines()[0]) == rows[0]
+    csv = ok("runs", runs, "--format", "csv").splitlines()
+    assert csv[1] == 'able-ant-0001,finished,2023-11-14 22:13:20,3600.0,events,4,0,"{""lr"":0.1,""model"":""a"",""quick"":true}"'
 
 
 @pytest.mark.parametrize("args, want", [
