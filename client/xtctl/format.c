@@ -170,8 +170,10 @@ static int begin_table(struct format *f)
 {
 	bool md = f->options.kind == FORMAT_MD;
 	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-	struct table_style style = {
-		.markdown = md, .utf8 = f->options.utf8 && !md, .digits = f->options.digits};
+	struct table_style style = {.markdown = md,
+				    .utf8 = f->options.utf8 && !md,
+				    .digits = f->options.digits,
+				    .follows = f->options.follows && !md};
 
 	style.columns = md ? 0 : (size_t)f->out->columns;
 	style.colour =
