@@ -1,14 +1,19 @@
 #include "runs_table.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "group.h"
+#include "text.h"
 
 #define MOST_COLUMNS 8
 #define SHORT_BYTES  32
+#define MOST_FIRST   24 /* columns that a track_id has at least, where it needs them */
+#define MOST_TEXT    16
+#define LEAST_PARAMS 8
 
 /* A parameter of any of the runs: borrows its name from the first row that has it. */
 struct key {
@@ -192,9 +197,57 @@ static bool is_told(const struct list *l, size_t i)
 
 /* ---- printing --------------------------------------------------------- */
 
+/* A value of column i as it is shown, but for params. */
+static xt_value shown(const struct list *l, size_t i, const xt_value *v, char ret[SHORT_BYTES])
+{
+	if (strcmp(l->names[i], "start") == 0)
+		return short_time(v, ret);
+	if (strcmp(l->names[i], "duration") == 0)
+		return short_duration(v, ret);
+	return *v;
+}
+
+/* What a column needs at least; texts that are longer are cut. */
+static size_t width_of(const struct list *l, size_t i)
+{
+	size_t width = strlen(l->names[i]), most = i == 0 ? MOST_FIRST : MOST_TEXT;
+	char text[SHORT_BYTES];
+
+	if (strcmp(l->names[i], "params") == 0)
+		return LEAST_PARAMS;
+	for (size_t r = 0; r < l->rows.n; r++) {
+		const xt_value v = shown(l, i, &l->rows.rows[r][i], text);
+		size_t own = 4; /* NULL */
+		if (v.type == XT_T_TEXT)
+			own = text_width(v.as.text, v.n);
+		else if (v.type == XT_T_INT)
+			own = (size_t)snprintf(text, sizeof(text), "%" PRId64, v.as.integer);
+		if (own > most)
+			own = most;
+		if (own > width)
+			width = own;
+	}
+	return width;
+}
+
+/* Which table it was is what a narrow terminal can do without, before anything else is left out. */
+static void make_room(const struct list *l, bool told[MOST_COLUMNS])
+{
+	bool table_form = l->ctl->options.format == FORMAT_TABLE;
+	size_t table = find_name(l, "table"), line = 0, columns = (size_t)l->ctl->out.columns;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (told[i])
+			line += width_of(l, i) + 3;
+	if (!table_form || columns == 0 || line <= columns + 2 || table == l->n || !told[table])
+		return;
+	told[table] = false;
+	ctl_note(l->ctl, "the runs are of several tables, which do not fit; --format json shows them");
+}
+
 static int put_row(const struct list *l, const bool told[MOST_COLUMNS], const xt_value *row, struct format *f)
 {
-	char start[SHORT_BYTES], duration[SHORT_BYTES], *params = NULL;
+	char texts[MOST_COLUMNS][SHORT_BYTES], *params = NULL;
 	xt_value cells[MOST_COLUMNS];
 	size_t n = 0;
 	int r = 0;
@@ -202,12 +255,8 @@ static int put_row(const struct list *l, const bool told[MOST_COLUMNS], const xt
 	for (size_t i = 0; i < l->n && r == 0; i++) {
 		if (!told[i])
 			continue;
-		cells[n] = row[i];
-		if (strcmp(l->names[i], "start") == 0) {
-			cells[n] = short_time(&row[i], start);
-		} else if (strcmp(l->names[i], "duration") == 0) {
-			cells[n] = short_duration(&row[i], duration);
-		} else if (strcmp(l->names[i], "params") == 0) {
+		cells[n] = shown(l, i, &row[i], texts[i]);
+		if (strcmp(l->names[i], "params") == 0) {
 			r = params_text(l, &row[i], &params);
 			cells[n] = xt_text(params);
 		}
@@ -228,7 +277,10 @@ static int print(struct list *l)
 	size_t n = 0;
 
 	for (size_t i = 0; i < l->n; i++)
-		if ((told[i] = is_told(l, i)))
+		told[i] = is_told(l, i);
+	make_room(l, told);
+	for (size_t i = 0; i < l->n; i++)
+		if (told[i])
 			names[n++] = l->names[i];
 	struct format *f = format_new(&l->ctl->out, &how, n, names, types);
 	int r = f ? 0 : -1;

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 from conftest import XTCTL
 from test_xtctl import ok, run
+from test_xtctl_stats import on_terminal
 
 pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
 
@@ -69,14 +70,32 @@ def test_runs_of_today(served, client):
         client.change("run_start", track_id=f"purple-mountain-439{i}", time=at, table=table,
                       params={"note": "a b", "params_seed": 7, "params_lr": i / 10})
         client.change("run_finish", track_id=f"purple-mountain-439{i}", status="finished", time=at + i * 40_000_000 // 1)
-    lines = ok("runs", served.db, env=dict(os.environ, LC_ALL="C.UTF-8", COLUMNS="80")).splitlines()
+    out, err = on_terminal(80, "runs", served.db)
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80 and "several tables" in err
     cells = [[c.strip() for c in line.split("│")] for line in lines]
-    assert cells[0] == ["track_id", "status", "start", "duration", "table", "rows", "params"]
+    assert cells[0] == ["track_id", "status", "start", "duration", "rows", "params"]
     assert [c[3] for c in cells[2:]] == ["40.0 s", "1 min", "2 min"]
     assert cells[2][2] == (now - timedelta(seconds=2)).strftime("%H:%M:%S") and cells[2][0] == "purple-mountain-4391"
-    assert cells[4][6] == 'params_lr=0.3 note="a b" params_seed=7'
+    assert cells[4][5].startswith("params_lr=0.3")
+    lines = ok("runs", served.db, env=dict(os.environ, LC_ALL="C")).splitlines()
+    assert "| table" in lines[0] and lines[4].endswith('params_lr=0.3 note="a b" params_seed=7')
     lines = ok("runs", served.db, "-n", "1", "--format", "md").splitlines()
     assert "rejects" not in lines[0] and "table" not in lines[0]
+
+
+def test_runs_of_yesterday_at_80_columns(served, client):
+    """Neither start nor duration gives way to what is longer."""
+    from datetime import datetime, timedelta, timezone
+    at = datetime.now(timezone.utc) - timedelta(days=1)
+    if at.year != datetime.now(timezone.utc).year:
+        pytest.skip("another year")
+    for i, table in enumerate(("predictions", "metrics")):
+        client.change("run_start", track_id=f"purple-mountain-439{i}", time=int(at.timestamp() * 1e6), table=table,
+                      params={"params_learning_rate": i / 10, "params_model": "m" * 50})
+    lines = on_terminal(80, "runs", served.db)[0].splitlines()
+    cells = [[c.strip() for c in line.split("│")] for line in lines]
+    assert cells[2][2:4] == [at.strftime("%m-%d %H:%M"), "1.0 d"] and cells[0][5] == "params"
 
 
 def test_runs_for_programs(runs):
@@ -291,8 +310,9 @@ def test_a_renamed_parameter_is_one(served, client):
 def test_a_narrow_terminal_tells_mean_from_median(served, client):
     for name, factor in (("purple-mountain-4392", 1), ("quiet-river-0017-longer", 2)):
         start(client, name, 0, "finished", rows=[{"time_to_first_token_seconds": i * factor, "n": i} for i in range(3)])
-    out = ok("diff", served.db, "purple", "quiet", env=dict(os.environ, LC_ALL="C.UTF-8", COLUMNS="80"))
-    assert [line.split()[0] for line in out.splitlines()[2:]] == ["mean", "median"]
+    out, err = on_terminal(80, "diff", served.db, "purple", "quiet")
+    assert max(map(len, out.splitlines())) <= 80 and not err
+    assert [[c.strip() for c in line.split("│")][0] for line in out.splitlines()[2:]] == ["mean", "median"]
 
 
 def test_runs_that_do_not_differ(runs):
