@@ -219,6 +219,14 @@ def test_parameters_by_other_names_are_no_duplicates(served, client):
     assert found("validate", served.db, "--params", "model,level")["duplicate", "input_id"] == (True, 1)
 
 
+def test_parameters_among_very_many_columns(served, client):
+    row = {f"c{i} \"é\"": i for i in range(450)}
+    client.store([dict(row, input_id=i, **{"select 🐍": k, "text": f"{i}{k}"}) for i in range(20) for k in ("x", None)], track_id="r")
+    result = found("validate", served.db)
+    assert result["assumed_parameters", None] == (False, 1) and not any(wrong for wrong, _ in result.values())
+    assert "rows of one input differ in 'select" in ok("validate", served.db)
+
+
 def test_rows_that_are_the_same_in_everything(served, client):
     client.store([{"input_id": 1, "model": "a"}] * 2 + [{"input_id": 2, "model": "a"}], track_id="run-a")
     assert found("validate", served.db)["duplicate", "input_id"] == (True, 1)
