@@ -147,7 +147,7 @@ static int add_run(const struct about *a)
 		add_record(a, cursor, row);
 	if (r == XT_DONE) {
 		sheet_say(a->sheet, "", "track_id", "%s", a->run);
-		sheet_say(a->sheet, "", "status", "not recorded: another program wrote its rows");
+		sheet_say(a->sheet, "", "status", "not recorded here: copied or written by another program");
 	}
 	return end(a, cursor, r);
 }
@@ -330,23 +330,22 @@ static char *counts_statement(const struct relation *rel, size_t from, size_t to
 static int add_median(const struct about *a, const struct relation *rel, const char *column, int64_t n,
 		      const char *name)
 {
-	char limit[80], median[BEFORE_BYTES + 300];
+	char limit[80];
 
 	snprintf(limit, sizeof(limit), "LIMIT %d OFFSET %" PRId64, n % 2 ? 1 : 2, (n - 1) / 2);
-	snprintf(median, sizeof(median), "%s median", name);
 	return add_pairs(
-		a, ABOUT_VALUES,
+		a, ABOUT_MEDIANS,
 		sql_format(
 			"SELECT %t, avg(x) FROM (SELECT %n AS x FROM %n WHERE track_id = ?1 AND typeof(%n) "
 			"IN ('integer', 'real') ORDER BY 1 %s)",
-			median, column, rel->name, column, limit));
+			name, column, rel->name, column, limit));
 }
 
 /* What a statement of counts_statement() says: values is in the order of its columns. */
 static int add_values(const struct about *a, const struct relation *rel, size_t from, size_t to,
 		      const xt_value *values)
 {
-	char prefix[BEFORE_BYTES], name[BEFORE_BYTES + 260], mean[BEFORE_BYTES + 270];
+	char prefix[BEFORE_BYTES], name[BEFORE_BYTES + 260];
 	int status = CTL_OK;
 
 	before(a, rel, prefix);
@@ -359,8 +358,7 @@ static int add_values(const struct about *a, const struct relation *rel, size_t 
 		sheet_add(a->sheet, ABOUT_COLUMNS, name, &v[0]);
 		if (v[1].type != XT_T_INT || v[1].as.integer == 0)
 			continue;
-		snprintf(mean, sizeof(mean), "%s mean", name);
-		sheet_add(a->sheet, ABOUT_VALUES, mean, &v[2]);
+		sheet_add(a->sheet, ABOUT_MEANS, name, &v[2]);
 		if (strcasecmp(c->type, "BOOLEAN") != 0)
 			status = add_median(a, rel, c->name, v[1].as.integer, name);
 	}

@@ -20,6 +20,7 @@ int about_values(const struct ctl *ctl, xt_client *client, const char *run, stru
 #define ABOUT_PARAMS  "parameters"
 #define ABOUT_ROWS    "rows by table"
 #define ABOUT_COLUMNS "columns"
-#define ABOUT_VALUES  "values"
+#define ABOUT_MEANS   "mean"
+#define ABOUT_MEDIANS "median"
 
 #endif

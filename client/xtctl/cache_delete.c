@@ -289,6 +289,6 @@ const struct command cache_delete_command = {
 		"Asks on a terminal, unless --yes is given or it is called as xt.",
 	.options = OPT_JSON | OPT_TRACK_ID | OPT_FUNCTION | OPT_OLDER_THAN | OPT_EVERY | OPT_YES,
 	.most = -1,
-	.is_arg = cached_is_no_database,
+	.is_arg = ctl_is_no_database,
 	.run = cache_delete,
 };

@@ -446,6 +446,6 @@ const struct command cache_why_command = {
 	.options = OPT_ROWS | OPT_PARAM | OPT_VERSION | OPT_ROUND,
 	.least = 1,
 	.most = -1,
-	.is_arg = cached_is_no_database,
+	.is_arg = ctl_is_no_database,
 	.run = cache_why,
 };

@@ -1,7 +1,6 @@
 #include "cached.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #define LEAST_DIGITS 4	/* of a key's beginning */
@@ -193,13 +192,4 @@ bool cached_is_off(const struct ctl *ctl, const struct cache_facts *facts)
 	if (off)
 		ctl_error(ctl, "the cache is %s", facts->state);
 	return off;
-}
-
-/* ---- arguments -------------------------------------------------------- */
-
-bool cached_is_no_database(const char *word)
-{
-	struct stat st;
-
-	return stat(word, &st) < 0 || S_ISDIR(st.st_mode);
 }

@@ -24,9 +24,6 @@ struct prefix {
 /* Whether a word is hexadecimal digits that can be one: 4 to 64. */
 bool prefix_is(const char *word);
 
-/* A first argument that is no file, or a directory as runs may have one, is no database. */
-bool cached_is_no_database(const char *word);
-
 /* Reads such a word. False: it is none. */
 bool prefix_read(struct prefix *ret, const char *word);
 

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "about.h"
 #include "runs.h"
@@ -50,15 +51,28 @@ static bool same(const xt_value *a, const xt_value *b)
 	return a->type == XT_T_NULL || (a->type == XT_T_BOOL && a->as.boolean == b->as.boolean);
 }
 
-/* By how much the second is more, "" where that cannot be said; returns ret. */
-static const char *change(char ret[40], const xt_value *a, const xt_value *b)
+/* Numbers that only name something: half a port more says nothing. */
+static bool is_identifier(const char *name)
+{
+	static const char *const words[] = {"id", "pid", "uid", "gid", "port", "seed"};
+	const char *last = strrchr(name, '_');
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcasecmp(last ? last + 1 : name, words[i]) == 0)
+			return true;
+	return false;
+}
+
+/* By how many percent of the first the second is more. False where that cannot be said. */
+static bool change(const struct sheet_row *row, const xt_value *a, const xt_value *b, double *ret)
 {
 	double x, y;
 
-	ret[0] = '\0';
-	if (real_of(a, &x) && real_of(b, &y) && x != 0 && isfinite(x) && isfinite(y))
-		snprintf(ret, 40, "%+.2f %%", 100 * (y - x) / fabs(x));
-	return ret;
+	if (strcmp(row->section, ABOUT_COLUMNS) == 0 || is_identifier(row->name) || !real_of(a, &x) ||
+	    !real_of(b, &y) || x == 0 || !isfinite(x) || !isfinite(y))
+		return false;
+	*ret = 100 * (y - x) / fabs(x);
+	return true;
 }
 
 /* Rows of the two sheets side by side, into a format. */
@@ -75,15 +89,20 @@ static int put(struct sides *s, const struct sheet_row *row, const struct sheet_
 	const xt_value left = a ? a->value : xt_null(), right = b ? b->value : xt_null();
 	bool columns = strcmp(row->section, ABOUT_COLUMNS) == 0; /* which are filled, not how often */
 	bool differs = columns ? !a != !b : !same(&left, &right) && !is_unique(row);
-	char text[40];
+	char text[40] = "";
+	double percent = 0;
 
 	if (!differs && !s->all)
 		return 0;
 	s->n++;
-	const char *more = columns ? "" : change(text, &left, &right);
+	bool known = change(row, &left, &right, &percent);
+	if (known)
+		snprintf(text, sizeof(text), "%+.2f %%", percent);
 	return format_row(s->format, (const xt_value[]){xt_text(row->section[0] ? row->section : "run"),
 							xt_text(row->name), left, right,
-							more[0] || s->people ? xt_text(more) : xt_null()});
+							s->people ? xt_text(text)
+							: known	  ? xt_real(percent)
+								  : xt_null()});
 }
 
 /* Facts of a section, in the order of the first sheet; then those that only the second has. */
@@ -152,6 +171,54 @@ static int gather(struct ctl *ctl, xt_client *client, const char *run, struct sh
 	return status == CTL_OK ? about_values(ctl, client, run, ret) : status;
 }
 
+/* A run's parameter by the name that it has in the other run. Both are text values of a rename. */
+static int rename_param(struct sheet *s, const struct sheet *other, const char *from, const char *to)
+{
+	struct sheet_row *row = sheet_find(s, ABOUT_PARAMS, from);
+
+	if (!row || sheet_find(other, ABOUT_PARAMS, from) || sheet_find(s, ABOUT_PARAMS, to) ||
+	    !sheet_find(other, ABOUT_PARAMS, to))
+		return 0;
+	char *name = strdup(to);
+	if (!name)
+		return -1;
+	free(row->name);
+	row->name = name;
+	return 0;
+}
+
+/* A parameter that was renamed is one, by its new name. Aliases of columns have params_ before it. */
+static int join_renamed(struct ctl *ctl, xt_client *client, struct sheet sheets[2])
+{
+	static const char sql[] =
+		"SELECT key, name FROM xt_aliases UNION SELECT substr(key, 8), substr(name, 8) FROM "
+		"xt_aliases WHERE lower(substr(key, 1, 7)) = 'params_' AND lower(substr(name, 1, 7)) = "
+		"'params_'";
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+	int failed = 0;
+
+	int r = ctl_query(client, "SELECT 1 FROM sqlite_schema WHERE name = 'xt_aliases'", NULL, 0, 0,
+			  &cursor);
+	if (r == XT_OK)
+		r = ctl_next(cursor, &row);
+	xt_cursor_close(cursor);
+	cursor = NULL;
+	if (r == XT_OK)
+		r = ctl_query(client, sql, NULL, 0, 0, &cursor);
+	while (r == XT_OK && !failed && (r = ctl_next(cursor, &row)) == XT_OK) {
+		char *from = strndup(row[0].as.text, row[0].n), *to = strndup(row[1].as.text, row[1].n);
+		failed = !from || !to || rename_param(&sheets[0], &sheets[1], from, to) < 0 ||
+			 rename_param(&sheets[1], &sheets[0], from, to) < 0;
+		free(from);
+		free(to);
+	}
+	xt_cursor_close(cursor);
+	if (failed)
+		return ctl_no_memory(ctl);
+	return r == XT_DONE ? CTL_OK : ctl_fail(ctl, client, r);
+}
+
 static int diff(struct ctl *ctl, xt_client *client)
 {
 	struct sheet sheets[2] = {0};
@@ -162,6 +229,8 @@ static int diff(struct ctl *ctl, xt_client *client)
 		status = runs_find(ctl, client, ctl->args[i], &runs[i]);
 	for (size_t i = 0; i < 2 && status == CTL_OK; i++)
 		status = gather(ctl, client, runs[i], &sheets[i]);
+	if (status == CTL_OK)
+		status = join_renamed(ctl, client, sheets);
 	if (status == CTL_OK)
 		status = print(ctl, &sheets[0], &sheets[1], runs);
 	for (size_t i = 0; i < 2; i++) {
@@ -185,10 +254,12 @@ const struct command diff_command = {
 	.usage = "RUN RUN",
 	.summary = "two runs side by side: parameters, columns, means and medians",
 	.help = "RUN as for 'show'. Only what differs, without times and pids, unless --all. columns: those "
-		"that one run filled and the "
-		"other did not. values: mean and median of each column with numbers, and by how much the "
-		"second run's is more. Whether "
-		"such a difference is more than chance 'compare' says.",
+		"that "
+		"one run filled and the other did not. mean, median: of each column with numbers, and by how "
+		"much "
+		"the second run's is more, in percent. A parameter that was renamed (schema rename) is shown "
+		"as "
+		"one. Whether such a difference is more than chance 'compare' says.",
 	.examples = (const struct example[]){{"a run beside itself", "diff demo.db last last --all"}, {0}},
 	.options = OPT_ROWS | OPT_TABLE,
 	.own = own,

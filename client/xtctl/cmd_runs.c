@@ -42,10 +42,17 @@ const struct command runs_command = {
 	.name = "runs",
 	.summary = "the runs: status, start, duration, rows, rejected rows, parameters",
 	.help = "All that are recorded, in the order they began, but for those that were deleted; with "
-		"--table those that have rows in "
-		"it, also when another program wrote them. start is UTC; duration is in seconds, up to now "
-		"for a run that is not ended. "
-		"-n: only so many, the last ones of the order.",
+		"--table "
+		"those that have rows in it, also when they were copied or another program wrote them. Times "
+		"are "
+		"UTC; a duration goes up to now for a run that is not ended. -n: only so many, the last ones "
+		"of the "
+		"order.\n"
+		"In the table a run of today has the time only, the table's name is shown where there are "
+		"several, "
+		"rejects where there are any, and parameters that differ between the runs come first. "
+		"--json, "
+		"--format csv and jsonl have every column, whole times, and durations in seconds.",
 	.examples = (const struct example[]){{"the ten runs with the most rows, the largest first",
 					      "runs demo.db --sort rows --reverse -n 10"},
 					     {"what went wrong since yesterday",

@@ -35,5 +35,6 @@ const struct command show_command = {
 	.examples = (const struct example[]){{"the newest run", "show demo.db last"}, {0}},
 	.options = OPT_ROWS | OPT_TABLE,
 	.most = 1,
+	.is_arg = ctl_is_no_database,
 	.run = cmd_show,
 };

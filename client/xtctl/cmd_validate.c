@@ -9,43 +9,16 @@
 #include <strings.h>
 
 #include "failed.h"
-#include "findings.h"
 #include "runs.h"
 #include "say.h"
 #include "sql.h"
 #include "text.h"
+#include "validate.h"
 #include "where.h"
-
-#define MOST_KEYS 64 /* columns that tell executions apart */
-
-struct validate_options {
-	const char *input;
-	const char *params;
-	double max_failed;
-};
-
-struct validation {
-	struct ctl *ctl;
-	xt_client *client;
-	const struct validate_options *opt;
-	struct relation rel;
-	struct findings found;
-	const char *prefix;		       /* of statements over our own tables */
-	const struct relation_column *input;   /* NULL: there is none */
-	const struct relation_column **params; /* owned: those whose values must be there, n_params of them */
-	size_t n_params;
-	const struct relation_column *keys[MOST_KEYS]; /* what tells executions of one input apart */
-	size_t n_keys;
-	char *failed,
-		*once; /* owned SQL: true of failed executions; of those that were computed and went well */
-	char *where;   /* owned SQL: true of the rows that are looked at */
-	bool failures_known;
-	int64_t rows;
-};
 
 /* ---- which columns ---------------------------------------------------- */
 
-static void add_key(struct validation *v, const struct relation_column *c)
+void validate_add_key(struct validation *v, const struct relation_column *c)
 {
 	if (c && v->n_keys < MOST_KEYS)
 		v->keys[v->n_keys++] = c;
@@ -71,11 +44,11 @@ static int find_columns(struct validation *v)
 			if (strncasecmp(v->rel.columns[i].name, "params_", 7) == 0)
 				v->params[v->n_params++] = &v->rel.columns[i];
 		for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-			add_key(v, relation_find(&v->rel, calls[i]));
+			validate_add_key(v, relation_find(&v->rel, calls[i]));
 	}
 	for (size_t i = 0; i < v->n_params; i++) {
 		assert(v->params);
-		add_key(v, v->params[i]);
+		validate_add_key(v, v->params[i]);
 	}
 	return status;
 }
@@ -95,8 +68,7 @@ static int make_conditions(struct validation *v)
 
 /* ---- asking ----------------------------------------------------------- */
 
-/* Asks for one row, whose values are handed over; frees the statement. CTL_OK, or the failure is reported. */
-static int ask(struct validation *v, char *sql, void take(struct validation *v, const xt_value *row))
+int validate_ask(struct validation *v, char *sql, void take(void *data, const xt_value *row), void *data)
 {
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
@@ -106,7 +78,7 @@ static int ask(struct validation *v, char *sql, void take(struct validation *v, 
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
 	if (r == XT_OK)
-		take(v, row);
+		take(data, row);
 	xt_cursor_close(cursor);
 	return r == XT_OK ? CTL_OK : r == XT_ENOMEM ? ctl_no_memory(v->ctl) : ctl_fail(v->ctl, v->client, r);
 }
@@ -126,8 +98,9 @@ static void take_cache(struct validation *v, int64_t hits, int64_t computed, int
 
 /* rows, failed, hits, computed, neither, inputs that are NULL, then of each parameter how often it is NULL.
  */
-static void take_counts(struct validation *v, const xt_value *row)
+static void take_counts(void *data, const xt_value *row)
 {
+	struct validation *v = data;
 	int64_t failed = say_integer(&row[1]), no_input = say_integer(&row[5]);
 	char text[SAY_BYTES];
 
@@ -185,11 +158,12 @@ static int count_rows(struct validation *v)
 		free(sql);
 		return ctl_no_memory(v->ctl);
 	}
-	return ask(v, sql, take_counts);
+	return validate_ask(v, sql, take_counts, v);
 }
 
-static void take_combinations(struct validation *v, const xt_value *row)
+static void take_combinations(void *data, const xt_value *row)
 {
+	struct validation *v = data;
 	char n[COUNT_BYTES];
 
 	findings_add(&v->found, false, "combinations", v->rel.name, NULL, (uint64_t)say_integer(&row[0]),
@@ -210,115 +184,17 @@ static int count_combinations(struct validation *v)
 		sql_print(f, ", %n", v->params[i]->name);
 	sql_print(f, " FROM %n WHERE %s)", v->rel.name, v->where);
 	if (fclose(f) == 0)
-		return ask(v, sql, take_combinations);
+		return validate_ask(v, sql, take_combinations, v);
 	free(sql);
 	return ctl_no_memory(v->ctl);
-}
-
-/* ---- inputs that were evaluated again --------------------------------- */
-
-/* A list of the keys, each with a comma behind it; where a table has none, the parameters of the run. */
-static char *list_keys(const struct validation *v)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	for (size_t i = 0; f && i < v->n_keys; i++)
-		sql_print(f, ", %n", v->keys[i]->name);
-	if (f && v->n_keys == 0)
-		fputs(", (SELECT params FROM xt_runs r WHERE r.track_id = t.track_id)", f);
-	if (f && fclose(f) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
-/* inputs, rows, one input, its first and last run */
-static void take_leaks(struct validation *v, const xt_value *row)
-{
-	char n[COUNT_BYTES], input[SAY_BYTES], first[SAY_BYTES], last[SAY_BYTES];
-	int64_t inputs = say_integer(&row[0]);
-
-	if (inputs > 0)
-		findings_add(&v->found, true, "leak", v->rel.name, v->input->name, (uint64_t)inputs,
-			     "%s %s evaluated by more than one run with the same parameters, such as %s by "
-			     "%s and %s: "
-			     "averages count them twice; use the cache, or delete a run",
-			     text_count(n, (uint64_t)inputs), inputs == 1 ? "input was" : "inputs were",
-			     say_value(input, &row[1]), say_value(first, &row[2]), say_value(last, &row[3]));
-}
-
-static void take_shared(struct validation *v, const xt_value *row)
-{
-	int64_t inputs = say_integer(&row[0]);
-	char n[COUNT_BYTES];
-
-	for (size_t i = 0; i < v->found.n; i++)
-		if (strcmp(v->found.list[i].code, "leak") == 0)
-			return;
-	if (inputs > 0)
-		findings_add(&v->found, false, "shared_inputs", v->rel.name, v->input->name, (uint64_t)inputs,
-			     "%s inputs were evaluated by more than one run, each with other parameters or "
-			     "from the cache",
-			     text_count(n, (uint64_t)inputs));
-}
-
-static void take_duplicates(struct validation *v, const xt_value *row)
-{
-	int64_t groups = say_integer(&row[0]), surplus = say_integer(&row[1]);
-	char n[COUNT_BYTES], m[COUNT_BYTES], input[SAY_BYTES], run[SAY_BYTES];
-
-	if (groups > 0)
-		findings_add(&v->found, true, "duplicate", v->rel.name, v->input->name, (uint64_t)surplus,
-			     "%s %s evaluated more than once by the same run with the same parameters, such "
-			     "as %s by %s: %s "
-			     "%s too many",
-			     text_count(n, (uint64_t)groups), groups == 1 ? "input was" : "inputs were",
-			     say_value(input, &row[2]), say_value(run, &row[3]),
-			     text_count(m, (uint64_t)surplus), surplus == 1 ? "row" : "rows");
-}
-
-static int look_at_inputs(struct validation *v)
-{
-	char *keys = list_keys(v);
-	const char *input = v->input->name, *table = v->rel.name;
-	int status = keys ? CTL_OK : ctl_no_memory(v->ctl);
-
-	if (status == CTL_OK)
-		status = ask(v,
-			     sql_format("%s SELECT count(*), min(input), min(first), max(last) FROM (SELECT "
-					"t.%n AS input, "
-					"min(track_id) AS first, max(track_id) AS last FROM %n t WHERE t.%n "
-					"IS NOT NULL "
-					"AND %s GROUP BY t.%n%s HAVING min(track_id) <> max(track_id))",
-					v->prefix, input, table, input, v->once, input, keys),
-			     take_leaks);
-	if (status == CTL_OK)
-		status = ask(v,
-			     sql_format("SELECT count(*) FROM (SELECT 1 FROM %n t WHERE t.%n IS NOT NULL AND "
-					"%s GROUP BY t.%n "
-					"HAVING min(track_id) <> max(track_id))",
-					table, input, v->where, input),
-			     take_shared);
-	if (status == CTL_OK)
-		status = ask(v,
-			     sql_format("%s SELECT count(*), sum(n) - count(*), min(input), min(run) FROM "
-					"(SELECT t.%n AS "
-					"input, track_id AS run, count(*) AS n FROM %n t WHERE t.%n IS NOT "
-					"NULL AND %s GROUP "
-					"BY track_id, t.%n%s HAVING count(*) > 1)",
-					v->prefix, input, table, input, v->once, input, keys),
-			     take_duplicates);
-	free(keys);
-	return status;
 }
 
 /* ---- the runs --------------------------------------------------------- */
 
 /* rejected rows, crashed runs, running runs */
-static void take_runs(struct validation *v, const xt_value *row)
+static void take_runs(void *data, const xt_value *row)
 {
+	struct validation *v = data;
 	int64_t rejects = say_integer(&row[0]), crashed = say_integer(&row[1]),
 		running = say_integer(&row[2]);
 	char n[COUNT_BYTES];
@@ -385,7 +261,7 @@ static int look(struct validation *v)
 	if (status != CTL_OK || v->rows == 0)
 		return status;
 	if (v->input)
-		status = look_at_inputs(v);
+		status = validate_inputs(v);
 	else
 		findings_add(&v->found, false, "no_input_column", v->rel.name, NULL, 0,
 			     "there is no column 'input_id', so inputs that were evaluated twice cannot be "
@@ -394,7 +270,7 @@ static int look(struct validation *v)
 	if (status == CTL_OK)
 		status = look_at_versions(v);
 	if (status == CTL_OK)
-		status = ask(
+		status = validate_ask(
 			v,
 			sql_format(
 				"%s SELECT coalesce(sum(rejects), 0), coalesce(sum(status = 'crashed'), 0), "
@@ -402,7 +278,7 @@ static int look(struct validation *v)
 				"COLLATE NOCASE "
 				"AND status <> 'deleted'",
 				v->prefix, v->rel.name),
-			take_runs);
+			take_runs, v);
 	return status;
 }
 
@@ -448,16 +324,20 @@ const struct command validate_command = {
 	.name = "validate",
 	.summary = "whether results can be trusted: inputs evaluated twice, missing parameters, failures",
 	.help = "Exit status 1 when something is wrong.\n"
-		"Wrong are: an input that more than one run evaluated with the same parameters (a leak), or "
-		"one run twice; inputs and "
-		"parameters that are NULL; failed executions; rejected rows. Executions that failed, and "
-		"results from the cache, are no "
-		"evaluation of their own. Parameters are the columns params_… and what a tracked function "
-		"was called with, else those of "
-		"the run.\n"
-		"Worth a note: combinations of parameters; how many results came from the cache, where NULL "
-		"is no hit; runs that crashed; "
-		"rows of different commits.\n"
+		"Wrong are: an input that one run evaluated twice with the same parameters; one that stands "
+		"in "
+		"more than one split (column split: a leak); inputs and parameters that are NULL; failed "
+		"executions; rejected rows. Executions that failed, and results from the cache, are no "
+		"evaluation "
+		"of their own. Parameters are the columns params_… and what a tracked function was called "
+		"with, "
+		"or what --params names. Where none are known, columns of few values in which the rows of "
+		"one "
+		"input differ are taken for parameters, and said to be.\n"
+		"Worth a note: inputs that several runs evaluated with the same parameters, which are the "
+		"repetitions that 'compare' knows the noise from; combinations of parameters; how many "
+		"results "
+		"came from the cache, where NULL is no hit; runs that crashed; rows of different commits.\n"
 		"Groups all rows by input, which sorts them: the daemon does so in a temporary file.",
 	.examples = (const struct example[]){{"each file once by each run, whatever the codec",
 					      "validate demo.db --input file --params codec,level"},

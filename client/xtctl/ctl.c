@@ -154,6 +154,13 @@ bool ctl_can_ask(void)
 	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 }
 
+bool ctl_is_no_database(const char *word)
+{
+	struct stat st;
+
+	return stat(word, &st) < 0 || S_ISDIR(st.st_mode);
+}
+
 bool ctl_confirm(const struct ctl *ctl, const char *fmt, ...)
 {
 	char answer[16];

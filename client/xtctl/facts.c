@@ -1,10 +1,9 @@
 #include "facts.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "text.h"
-
-#define LABEL_WIDTH 20
 
 static void put_microseconds(FILE *f, uint64_t us)
 {
@@ -64,7 +63,16 @@ static void put_number(FILE *f, enum fact_unit unit, uint64_t n)
 
 void fact_print(FILE *f, const char *label, enum fact_unit unit, const xt_value *v)
 {
-	fprintf(f, "%-*s ", LABEL_WIDTH, label);
+	fact_print_at(f, FACT_LABEL, label, unit, v);
+}
+
+void fact_print_at(FILE *f, size_t columns, const char *label, enum fact_unit unit, const xt_value *v)
+{
+	size_t width = text_put(f, label, strlen(label), SIZE_MAX);
+
+	do
+		fputc(' ', f);
+	while (++width <= columns);
 	if (v->type == XT_T_UINT)
 		put_number(f, unit, v->as.uinteger);
 	else if (v->type == XT_T_INT && v->as.integer >= 0)

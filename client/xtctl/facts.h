@@ -25,8 +25,13 @@ struct fact {
 	bool brief; /* shown also where only the most important ones are */
 };
 
+#define FACT_LABEL 20 /* columns that a label takes, unless others are longer */
+
 /* One line. Texts are escaped, blobs shown as hexadecimal digits. */
 void fact_print(FILE *f, const char *label, enum fact_unit unit, const xt_value *v);
+
+/* The same with the value so many columns from the left. */
+void fact_print_at(FILE *f, size_t columns, const char *label, enum fact_unit unit, const xt_value *v);
 
 /* A row of a cursor: the n facts in their order, then, unless brief, what is none of them under its own name.
  * NULL is left out. */

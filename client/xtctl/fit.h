@@ -20,6 +20,7 @@ struct fit {
 	size_t widest[4]; /* widest cell seen of each enum cell_kind */
 	bool hidden;	  /* left out */
 	size_t width;	  /* what it got */
+	size_t before;	  /* and on the page before: the table's */
 };
 
 /* Takes a cell into account. */

@@ -200,6 +200,7 @@ static int take_columns(struct follow *f, const xt_cursor *cursor)
 		if (!f->names[i] || !f->types[i])
 			return XT_ENOMEM;
 	}
+	how.follows = true;
 	if (how.kind == FORMAT_JSON) /* a list without an end is nobody's JSON */
 		how.kind = FORMAT_JSONL;
 	if (f->n == n)

@@ -155,7 +155,11 @@ static void json_row(struct format *f, const xt_value *row)
 			fputs_unlocked(", ", out);
 		json_print_text(out, f->keys[i], strlen(f->keys[i]));
 		fputs_unlocked(": ", out);
-		json_print(out, &row[i]);
+		if (row[i].type == XT_T_TEXT && f->options.json_column &&
+		    strcmp(f->names[i], f->options.json_column) == 0)
+			fwrite_unlocked(row[i].as.text, 1, row[i].n, out);
+		else
+			json_print(out, &row[i]);
 	}
 	putc_unlocked('}', out);
 }
@@ -166,8 +170,10 @@ static int begin_table(struct format *f)
 {
 	bool md = f->options.kind == FORMAT_MD;
 	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-	struct table_style style = {
-		.markdown = md, .utf8 = f->options.utf8 && !md, .digits = f->options.digits};
+	struct table_style style = {.markdown = md,
+				    .utf8 = f->options.utf8 && !md,
+				    .digits = f->options.digits,
+				    .follows = f->options.follows && !md};
 
 	style.columns = md ? 0 : (size_t)f->out->columns;
 	style.colour =

@@ -23,8 +23,11 @@ struct format_options {
 	bool no_header; /* csv without its first line */
 	bool crlf;	/* csv ends its lines as RFC 4180 has it */
 	char delimiter; /* of csv; 0: a comma */
+	bool follows;	/* rows come one by one: see table.h */
 	bool utf8;	/* tables may use more than ASCII */
-	int digits;	/* significant digits of reals in tables; 0: all. The other forms always have all */
+	const char *
+		json_column; /* the name of a column whose text is JSON, put into json as it is; NULL: none */
+	int digits; /* significant digits of reals in tables; 0: all. The other forms always have all */
 };
 
 struct format;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runs_table.h"
 #include "sql.h"
 #include "where.h"
 
@@ -249,14 +250,21 @@ static int put_conditions(const struct ctl *ctl, xt_client *client, const char *
 	return status;
 }
 
+static bool for_people(const struct ctl *ctl)
+{
+	return ctl->options.format == FORMAT_TABLE || ctl->options.format == FORMAT_MD;
+}
+
 /* The whole statement: of all runs, those that are wanted, in the order. */
 static char *make_list(const struct ctl *ctl, const char *prefix, const struct runs_filter *filter,
 		       const char *conditions)
 {
 	bool of_table = ctl->table_named;
-	const char *columns = of_table
-				      ? "track_id, status, start, duration, rows, rejects, params"
-				      : "track_id, status, start, duration, \"table\", rows, rejects, params";
+	const char *table = of_table ? "" : "\"table\", ";
+	const char *params = for_people(ctl) ? RUNS_PAIRS
+			     : ctl->options.format == FORMAT_CSV
+				     ? "params"
+				     : "CASE WHEN json_valid(params) THEN json(params) END";
 	const char *sort = !filter->sort || strcmp(filter->sort, "start") == 0 ? "began" : filter->sort;
 	char *from = of_table ? sql_format(runs_of_table, ctl->table, ctl->table) : strdup(all_runs);
 	char limit[64] = "", *sql = NULL;
@@ -265,12 +273,23 @@ static char *make_list(const struct ctl *ctl, const char *prefix, const struct r
 		snprintf(limit, sizeof(limit), " LIMIT %" PRId64, filter->last);
 	if (from)
 		sql = sql_format(
-			"%s SELECT %s FROM (SELECT * FROM (%s) WHERE 1%s ORDER BY %n DESC, began DESC, "
+			"%s SELECT track_id, status, start, duration, %srows, rejects, %s AS params FROM "
+			"(SELECT * FROM (%s) WHERE 1%s ORDER BY %n DESC, began DESC, "
 			"track_id DESC%s) ORDER BY %n%s, began%s, track_id%s",
-			prefix, columns, from, conditions, sort, limit, sort, filter->reverse ? " DESC" : "",
-			filter->reverse ? " DESC" : "", filter->reverse ? " DESC" : "");
+			prefix, table, params, from, conditions, sort, limit, sort,
+			filter->reverse ? " DESC" : "", filter->reverse ? " DESC" : "",
+			filter->reverse ? " DESC" : "");
 	free(from);
 	return sql;
+}
+
+static int print_list(struct ctl *ctl, const xt_client *client, xt_cursor *cursor)
+{
+	struct format_options how = ctl_how_to_print(ctl);
+
+	how.json_column = "params";
+	return for_people(ctl) ? runs_table_print(ctl, client, cursor)
+			       : ctl_print_to(ctl, &ctl->out, &how, client, cursor);
 }
 
 int runs_list(struct ctl *ctl, xt_client *client, const struct runs_filter *filter)
@@ -293,7 +312,7 @@ int runs_list(struct ctl *ctl, xt_client *client, const struct runs_filter *filt
 	if (status == CTL_OK) {
 		sql = make_list(ctl, prefix, filter, conditions);
 		int r = sql ? ctl_query(client, sql, c.args, c.n_args, CTL_LONG_MS, &cursor) : XT_ENOMEM;
-		status = r == XT_OK	  ? ctl_print(ctl, client, cursor)
+		status = r == XT_OK	  ? print_list(ctl, client, cursor)
 			 : r == XT_ENOMEM ? ctl_no_memory(ctl)
 					  : ctl_fail(ctl, client, r);
 	}

@@ -174,5 +174,6 @@ const struct command schema_diff_command = {
 					     {NULL, NULL}},
 	.options = OPT_ROWS | OPT_TABLE,
 	.most = 2,
+	.is_arg = ctl_is_no_database,
 	.run = schema_diff,
 };

@@ -7,6 +7,8 @@
 #include "facts.h"
 #include "text.h"
 
+#define MOST_LABEL 60 /* columns: one name alone must not push all values out of sight */
+
 /* A value whose text or blob is its own. 0, or -1 when out of memory. */
 static int copy(xt_value *ret, const xt_value *v)
 {
@@ -63,6 +65,15 @@ struct sheet_row *sheet_find(const struct sheet *s, const char *section, const c
 
 /* ---- printing --------------------------------------------------------- */
 
+/* A section's name as programs like it: rows_by_table. */
+static void put_key(const char *section, FILE *out)
+{
+	fputc('"', out);
+	for (; *section; section++)
+		fputc(*section == ' ' ? '_' : *section, out);
+	fputc('"', out);
+}
+
 static void print_json(const struct sheet *s, FILE *out)
 {
 	const char *open = "";
@@ -76,7 +87,7 @@ static void print_json(const struct sheet *s, FILE *out)
 		if (i > 0)
 			fputs(", ", out);
 		if (begins) {
-			json_print_text(out, row->section, strlen(row->section));
+			put_key(row->section, out);
 			fputs(": {", out);
 		}
 		open = row->section;
@@ -87,8 +98,23 @@ static void print_json(const struct sheet *s, FILE *out)
 	fputs(open[0] ? "}}\n" : "}\n", out);
 }
 
+/* What the longest label takes, so that all values stand below each other. */
+static size_t label_width(const struct sheet *s)
+{
+	size_t width = FACT_LABEL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct sheet_row *row = &s->rows[i];
+		size_t own = text_width(row->name, strlen(row->name)) + (row->section[0] ? 2 : 0);
+		if (own > width)
+			width = own;
+	}
+	return width < MOST_LABEL ? width : MOST_LABEL;
+}
+
 static void print_words(const struct sheet *s, FILE *out)
 {
+	size_t columns = label_width(s);
 	const char *open = "";
 
 	for (size_t i = 0; i < s->n; i++) {
@@ -98,7 +124,7 @@ static void print_words(const struct sheet *s, FILE *out)
 		open = row->section;
 		char *label = NULL;
 		if (asprintf(&label, "%s%s", open[0] ? "  " : "", row->name) >= 0)
-			fact_print(out, label, FACT_PLAIN, &row->value);
+			fact_print_at(out, columns, label, FACT_PLAIN, &row->value);
 		free(label);
 	}
 }

@@ -1,14 +1,16 @@
 #include "table.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "fit.h"
 #include "text.h"
 
-#define PAGE_ROWS  1000
-#define PAGE_BYTES (1u << 20)
-#define BLOB_BYTES 32 /* bytes of a blob that a table shows */
-#define LEAST_RULE 3  /* dashes below a name of Markdown */
+#define PAGE_ROWS     1000
+#define PAGE_BYTES    (1u << 20)
+#define BLOB_BYTES    32 /* bytes of a blob that a table shows */
+#define TRACK_ID_ROOM 24 /* the longest that are made of words */
+#define LEAST_RULE    3	 /* dashes below a name of Markdown */
 
 struct cell {
 	size_t at;	     /* in page->bytes */
@@ -298,15 +300,38 @@ static int escape_names(struct table *t)
 	return 0;
 }
 
+/* Keeps the room that a track_id may need. */
+static void keep_room(struct table *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (strcasecmp(t->names[i], "track_id") == 0)
+			fit_add(&t->fit[i], CELL_TEXT, TRACK_ID_ROOM);
+}
+
+/* Sets the widths. Whether one of them is another than before. */
+static bool set_widths(struct table *t, bool first)
+{
+	bool other = false;
+
+	for (size_t i = 0; i < t->n; i++)
+		t->fit[i].before = t->fit[i].width;
+	fit_columns(t->fit, t->n, t->style.markdown ? 0 : t->style.columns, first);
+	for (size_t i = 0; i < t->n; i++)
+		other = other || (!t->fit[i].hidden && t->fit[i].width != t->fit[i].before);
+	return other;
+}
+
 static int print_page(struct table *t)
 {
 	bool first = !t->began;
 
 	if (first && escape_names(t) < 0)
 		return -1;
+	if (first && t->style.follows)
+		keep_room(t);
 	t->began = true;
-	fit_columns(t->fit, t->n, t->style.markdown ? 0 : t->style.columns, first);
-	if (first && t->n > 0) {
+	bool head = set_widths(t, first) && t->style.follows;
+	if ((first || head) && t->n > 0) {
 		put_line(t, NULL);
 		put_rule(t);
 	}

@@ -2,7 +2,8 @@
  * Rows as a table of aligned columns, for a terminal or as Markdown.
  *
  * Widths come from the rows of a page (up to 1,000 rows or 1 MiB), which is then printed; a later
- * page may widen its columns. So memory stays constant however many rows come.
+ * page may widen its columns, below a head of its own where rows are followed. So memory stays constant
+ * however many rows come.
  */
 #ifndef XTCTL_TABLE_H
 #define XTCTL_TABLE_H
@@ -18,6 +19,8 @@ struct table_style {
 	bool markdown;	/* | a | b | with Markdown's characters escaped; else lines between the columns */
 	bool utf8;	/* lines and the sign of a cut may be other than ASCII */
 	int digits;	/* significant digits of reals; 0: all */
+	bool follows;	/* rows come one by one: room is kept for track_ids, and the head comes again when
+			   widths change */
 	bool colour;	/* NULL in faint print, to tell it from the text NULL */
 };
 

@@ -104,6 +104,10 @@ int ctl_close(const struct ctl *ctl, xt_client *client, int status);
 /* Opens a client on a database that is there, hands it over, closes it: the whole of a command. */
 int ctl_with_client(struct ctl *ctl, int run(struct ctl *ctl, xt_client *client));
 
+/* A first argument that is no file, or a directory as runs may have one, is no database: for commands whose
+ * is_arg that is. */
+bool ctl_is_no_database(const char *word);
+
 /* Asks on the terminal. True for yes, and when there is no terminal to ask on. */
 bool ctl_confirm(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

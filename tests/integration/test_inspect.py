@@ -120,8 +120,8 @@ def test_only_some_rows(served, client):
     assert found("inspect", served.db, "--where", "latency>1000") == {("no_rows", None): (True, 0)}
     assert found("validate", served.db, "--where", "latency>1000") == {("no_rows", None): (True, 0)}
     client.store(clean(3), track_id="s")
-    assert found("validate", served.db)["leak", "input_id"] == (True, 3)
-    assert ("leak", "input_id") not in found("validate", served.db, *bad)
+    assert found("validate", served.db)["repeated", "input_id"] == (False, 3)
+    assert ("repeated", "input_id") not in found("validate", served.db, *bad)
     assert ok("errors", served.db, *bad) == "no execution failed: 12 rows in 'events'\n"
     p = run("inspect", served.db, "--where", "model=bad")
     assert p.returncode == 1 and "did you mean 'params_model'" in p.stderr
@@ -182,9 +182,54 @@ def test_a_clean_benchmark(served, client):
 def test_an_input_that_two_runs_evaluated(served, client):
     client.store(clean(5), track_id="run-a")
     client.store(clean(3), track_id="run-b")
-    assert found("validate", served.db)["leak", "input_id"] == (True, 3)
+    assert found("validate", served.db)["repeated", "input_id"] == (False, 3)  # a repetition
     words = run("validate", served.db)
-    assert words.returncode == 1 and "such as 0 by 'run-a' and 'run-b'" in words.stdout
+    assert words.returncode == 0 and "such as 0 by 'run-a' and 'run-b': as repetitions" in words.stdout
+
+
+def test_inputs_of_several_combinations_count_once(served, client):
+    """Of five runs two of each model: the pair that is named is one of the same model."""
+    for name, model in (("run-a", "x"), ("run-b", "y"), ("run-c", "x"), ("run-d", "y"), ("run-e", "z")):
+        client.store(clean(4, params_model=model), track_id=name)
+    assert found("validate", served.db)["repeated", "input_id"] == (False, 4)
+    words = ok("validate", served.db)
+    assert "by 'run-a' and 'run-c'" in words or "by 'run-b' and 'run-d'" in words
+
+
+def test_a_leak_between_splits(served, client):
+    client.store(clean(5, split="train"), track_id="run-a")
+    client.store([dict(r, input_id=r["input_id"] + 3) for r in clean(5, split="test")], track_id="run-b")
+    assert found("validate", served.db)["leak", "input_id"] == (True, 2)
+    assert "such as 3 in 'test' and 'train'" in run("validate", served.db).stdout
+
+
+def test_parameters_by_other_names_are_no_duplicates(served, client):
+    rows = [{"input_id": i, "model": m, "level": k, "correct": (i + k) % 2, "seconds": 0.1 * i + k} for i in range(6)
+            for m in ("small", "large") for k in (1, 2)]
+    client.store(rows, track_id="run-a")
+    result = found("validate", served.db)
+    assert result["assumed_parameters", None] == (False, 2) and not any(wrong for wrong, _ in result.values())
+    assert "rows of one input differ in 'model', 'level'" in ok("validate", served.db)
+    client.store(rows[:3], track_id="run-b")  # each with parameters of its own
+    assert found("validate", served.db)["repeated", "input_id"] == (False, 1)
+    client.store(rows[:1], track_id="run-b")
+    result = found("validate", served.db)  # it may be one, or there is a parameter that nobody logged
+    assert result["duplicate", "input_id"] == (False, 1)
+    assert "--params COLUMN,… names parameters" in ok("validate", served.db)
+    assert found("validate", served.db, "--params", "model,level")["duplicate", "input_id"] == (True, 1)
+
+
+def test_parameters_among_very_many_columns(served, client):
+    row = {f"c{i} \"é\"": i for i in range(450)}
+    client.store([dict(row, input_id=i, **{"select 🐍": k, "text": f"{i}{k}"}) for i in range(20) for k in ("x", None)], track_id="r")
+    result = found("validate", served.db)
+    assert result["assumed_parameters", None] == (False, 1) and not any(wrong for wrong, _ in result.values())
+    assert "rows of one input differ in 'select" in ok("validate", served.db)
+
+
+def test_rows_that_are_the_same_in_everything(served, client):
+    client.store([{"input_id": 1, "model": "a"}] * 2 + [{"input_id": 2, "model": "a"}], track_id="run-a")
+    assert found("validate", served.db)["duplicate", "input_id"] == (True, 1)
 
 
 def test_results_from_the_cache_and_failures_are_no_leak(served, client):
@@ -192,7 +237,7 @@ def test_results_from_the_cache_and_failures_are_no_leak(served, client):
     client.store(clean(5, cache="run-a"), track_id="run-b")
     client.store(clean(5, error="again", error_type="Busy", prediction=None), track_id="run-c")
     result = found("validate", served.db, "--max-failed", "50")
-    assert ("leak", "input_id") not in result and ("duplicate", "input_id") not in result
+    assert ("repeated", "input_id") not in result and ("duplicate", "input_id") not in result
     assert result["cache", "cache"] == (False, 5) and result["failed_executions", None] == (False, 5)
     assert found("validate", served.db)["failed_executions", None] == (True, 5)
     assert found("validate", served.db, "--max-failed", "33")["failed_executions", None] == (True, 5)
@@ -221,7 +266,7 @@ def test_other_names(served, client):
     client.store(rows, track_id="run-a")
     client.store(rows[:2], track_id="run-b")
     assert found("validate", served.db)["no_input_column", None] == (False, 0)
-    assert found("validate", served.db, "--input", "file", "--params", "codec")["leak", "file"] == (True, 2)
+    assert found("validate", served.db, "--input", "file", "--params", "codec")["repeated", "file"] == (False, 1)
     result = found("validate", served.db, "--input", "file", "--params", "error")
     assert result["duplicate", "file"] == (True, 4) and result["null_parameter", "error"] == (True, 8)
     for args in (["--input", "fiel"], ["--params", "codek"]):
@@ -233,7 +278,7 @@ def test_without_parameters_in_rows_those_of_the_run_count(served, client):
     for name, model in (("run-a", "a"), ("run-b", "b"), ("run-c", "b")):
         client.change("run_start", track_id=name, params={"model": model})
         client.store([{"input_id": i} for i in range(2)], track_id=name)
-    assert found("validate", served.db)["leak", "input_id"] == (True, 2)
+    assert found("validate", served.db)["repeated", "input_id"] == (False, 2)
     assert "'run-b' and 'run-c'" in run("validate", served.db).stdout
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 from conftest import XTCTL
 from test_xtctl import ok, run
+from test_xtctl_stats import on_terminal
 
 pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
 
@@ -48,11 +49,63 @@ ALL = ["able-ant-0001", "able-bee-0002", "calm-cat-0003", "deep-dog-0004"]
 def test_runs_golden(runs):
     out = ok("runs", runs, "--where", "model=a", env=dict(os.environ, LC_ALL="C.UTF-8"))
     assert out == """\
- track_id      │ status   │ start               │ duration │ table  │ rows │ rejects │ params
-───────────────┼──────────┼─────────────────────┼──────────┼────────┼──────┼─────────┼────────────────────────────────────
- able-ant-0001 │ finished │ 2023-11-14 22:13:20 │   3600.0 │ events │    4 │       0 │ {"lr":0.1,"model":"a","quick":true}
- able-bee-0002 │ finished │ 2023-11-14 23:13:20 │   3600.0 │ events │    4 │       0 │ {"lr":0.2,"model":"a","quick":true}
+ track_id      │ status   │ start            │ duration │ rows │ params
+───────────────┼──────────┼──────────────────┼──────────┼──────┼──────────────────────────
+ able-ant-0001 │ finished │ 2023-11-14 22:13 │ 1.0 h    │    4 │ lr=0.1 model=a quick=true
+ able-bee-0002 │ finished │ 2023-11-14 23:13 │ 1.0 h    │    4 │ lr=0.2 model=a quick=true
 """
+    cells = [[c.strip() for c in line.split("│")] for line in ok("runs", runs, env=dict(os.environ, LC_ALL="C.UTF-8")).splitlines()]
+    assert cells[0] == ["track_id", "status", "start", "duration", "rows", "rejects", "params"]
+    assert [c[-1] for c in cells[2:]] == ["lr=0.1 model=a quick=true", "lr=0.2 model=a quick=true", "lr=0.1 model=b", "model=b"]
+
+
+def test_runs_of_today(served, client):
+    """What differs comes first; only the time is told; at 80 columns all of it is there."""
+    from datetime import datetime, timedelta, timezone
+    now = datetime.now(timezone.utc) - timedelta(seconds=2)
+    if now.hour == 23 and now.minute == 59:
+        pytest.skip("midnight is near")
+    for i, table in ((1, "events"), (2, "events"), (3, "metrics")):
+        at = int((now + timedelta(seconds=i - 3)).timestamp() * 1e6)
+        client.change("run_start", track_id=f"purple-mountain-439{i}", time=at, table=table,
+                      params={"note": "a b", "params_seed": 7, "params_lr": i / 10})
+        client.change("run_finish", track_id=f"purple-mountain-439{i}", status="finished", time=at + i * 40_000_000 // 1)
+    out, err = on_terminal(80, "runs", served.db)
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80 and "several tables" in err
+    cells = [[c.strip() for c in line.split("│")] for line in lines]
+    assert cells[0] == ["track_id", "status", "start", "duration", "rows", "params"]
+    assert [c[3] for c in cells[2:]] == ["40.0 s", "1 min", "2 min"]
+    assert cells[2][2] == (now - timedelta(seconds=2)).strftime("%H:%M:%S") and cells[2][0] == "purple-mountain-4391"
+    assert cells[4][5].startswith("params_lr=0.3")
+    lines = ok("runs", served.db, env=dict(os.environ, LC_ALL="C")).splitlines()
+    assert "| table" in lines[0] and lines[4].endswith('params_lr=0.3 note="a b" params_seed=7')
+    lines = ok("runs", served.db, "-n", "1", "--format", "md").splitlines()
+    assert "rejects" not in lines[0] and "table" not in lines[0]
+
+
+def test_runs_of_yesterday_at_80_columns(served, client):
+    """Neither start nor duration gives way to what is longer."""
+    from datetime import datetime, timedelta, timezone
+    at = datetime.now(timezone.utc) - timedelta(days=1)
+    if at.year != datetime.now(timezone.utc).year:
+        pytest.skip("another year")
+    for i, table in enumerate(("predictions", "metrics")):
+        client.change("run_start", track_id=f"purple-mountain-439{i}", time=int(at.timestamp() * 1e6), table=table,
+                      params={"params_learning_rate": i / 10, "params_model": "m" * 50})
+    lines = on_terminal(80, "runs", served.db)[0].splitlines()
+    cells = [[c.strip() for c in line.split("│")] for line in lines]
+    assert cells[2][2:4] == [at.strftime("%m-%d %H:%M"), "1.0 d"] and cells[0][5] == "params"
+
+
+def test_runs_for_programs(runs):
+    rows = json.loads(ok("runs", runs, "--json"))
+    assert list(rows[0]) == ["track_id", "status", "start", "duration", "table", "rows", "rejects", "params"]
+    assert rows[0]["params"] == {"lr": 0.1, "model": "a", "quick": True} and rows[0]["duration"] == 3600
+    assert rows[0]["start"] == "2023-11-14 22:13:20"
+    assert json.loads(ok("runs", runs, "--format", "jsonl").splitlines()[0]) == rows[0]
+    csv = ok("runs", runs, "--format", "csv").splitlines()
+    assert csv[1] == 'able-ant-0001,finished,2023-11-14 22:13:20,3600.0,events,4,0,"{""lr"":0.1,""model"":""a"",""quick"":true}"'
 
 
 @pytest.mark.parametrize("args, want", [
@@ -122,8 +175,8 @@ def test_a_file_that_another_program_made(daemon, db):
     assert [(r["track_id"], r["status"], r["start"], r["rows"]) for r in rows] == [
         ("b", None, "2024-01-02 00:00:00", 1), ("a", None, "2024-01-03 00:00:00", 1)]
     shown = json.loads(ok("show", db, "a", "--json"))
-    assert shown["rows by table"] == {"events": 1} and "another program" in shown["status"]
-    assert "n mean" in ok("diff", db, "a", "b", "--all")
+    assert shown["rows_by_table"] == {"events": 1} and shown["status"] == "not recorded here: copied or written by another program"
+    assert ["mean", "n"] in [[c.strip() for c in line.split("|")][:2] for line in ok("diff", db, "a", "b", "--all", env=dict(os.environ, LC_ALL="C")).splitlines()]
 
 
 # ---- show -----------------------------------------------------------------------
@@ -135,8 +188,8 @@ def test_show_tells_everything(runs):
     assert shown["start"] == "2023-11-15 00:13:20.000000" and shown["duration_s"] == 3600
     assert (shown["rows"], shown["rejects"], shown["table"]) == (2, 0, "events")
     assert shown["parameters"] == {"lr": "0.1", "model": "b"}
-    assert shown["rows by table"] == {"events": 2}
-    assert shown["failures by type"] == {"Timeout": 1}
+    assert shown["rows_by_table"] == {"events": 2}
+    assert shown["failures_by_type"] == {"Timeout": 1}
     assert shown["cache"] == {"computed": 1, "neither": 1}  # NULL is no hit
     assert "client" not in shown and "params" not in shown
     assert json.loads(ok("show", runs, "able-ant", "--json"))["parameters"]["quick"] is True
@@ -169,10 +222,10 @@ def test_show_counts_workers_and_assets(runs, client, served):
 def test_rows_in_several_tables(runs, client):
     client.store({"accuracy": 1.0, "error_type": "Odd"}, track_id="able-ant-0001", table="metrics")
     shown = json.loads(ok("show", runs, "able-ant", "--json"))
-    assert shown["rows by table"] == {"events": 4, "metrics": 1}
-    assert shown["failures by type"] == {"metrics: Odd": 1}
+    assert shown["rows_by_table"] == {"events": 4, "metrics": 1}
+    assert shown["failures_by_type"] == {"metrics: Odd": 1}
     assert shown["cache"] == {"events: computed": 4}
-    assert json.loads(ok("show", runs, "able-ant", "--table", "metrics", "--json"))["rows by table"] == {"metrics": 1}
+    assert json.loads(ok("show", runs, "able-ant", "--table", "metrics", "--json"))["rows_by_table"] == {"metrics": 1}
 
 
 def test_which_run_is_meant(runs, client):
@@ -188,20 +241,39 @@ def test_which_run_is_meant(runs, client):
     assert shown["parameters"] == {"ключ \"x\"": "é", "n": None, "list": "[1,2]"}
 
 
+def test_a_long_label_stays_in_its_column(runs, client):
+    name = "params_a_very_long_name_of_a_parameter"
+    start(client, "able-cow", 9 * HOUR, "finished", {name: 1, "größe": 2})
+    lines = ok("show", runs, "able-cow").splitlines()
+    places = {line.index(value) for line, value in ((next(x for x in lines if x.startswith(label)), value) for label, value in (
+        ("track_id", "able-cow"), ("status", "finished"), ("  " + name, "1"), ("  größe", "2")))}
+    assert places == {len(name) + 3}
+
+
+def test_the_database_of_the_environment(runs):
+    env = dict(os.environ, XETRACK_DB=runs)
+    assert json.loads(ok("show", "last", "--json", env=env))["track_id"] == "deep-dog-0004"
+    assert json.loads(ok("show", "able-ant", "--json", env=env))["track_id"] == "able-ant-0001"
+    assert json.loads(ok("show", runs, "--json", env=env))["track_id"] == "deep-dog-0004"
+    assert json.loads(ok("show", "able-ant", runs, "--json"))["track_id"] == "able-ant-0001"
+    assert "extra" in ok("schema", "diff", "able-ant-0001", "able-bee-0002", env=env)
+    assert "extra" in ok("schema", "diff", runs, "able-ant-0001", "able-bee-0002", env=env)
+
+
 # ---- diff -----------------------------------------------------------------------
 
 
 def test_diff_golden(runs):
     out = ok("diff", runs, "able-ant", "able-bee", env=dict(os.environ, LC_ALL="C.UTF-8"))
     assert [line.rstrip() for line in out.splitlines()] == """\
- what       │ name        │ able-ant-0001 │ able-bee-0002 │ change
-────────────┼─────────────┼───────────────┼───────────────┼──────────
- parameters │ lr          │           0.1 │           0.2 │ +100.00 %
- cache      │ computed    │             4 │          NULL │
- cache      │ hit         │          NULL │             4 │
- columns    │ extra       │          NULL │             4 │
- values     │ loss mean   │          0.65 │           1.3 │ +100.00 %
- values     │ loss median │          0.65 │           1.3 │ +100.00 %""".splitlines()
+ what       │ name     │ able-ant-0001 │ able-bee-0002 │ change
+────────────┼──────────┼───────────────┼───────────────┼──────────
+ parameters │ lr       │           0.1 │           0.2 │ +100.00 %
+ cache      │ computed │             4 │          NULL │
+ cache      │ hit      │          NULL │             4 │
+ columns    │ extra    │          NULL │             4 │
+ mean       │ loss     │          0.65 │           1.3 │ +100.00 %
+ median     │ loss     │          0.65 │           1.3 │ +100.00 %""".splitlines()
 
 
 def test_diff_for_programs(runs):
@@ -209,10 +281,38 @@ def test_diff_for_programs(runs):
     found = {(r["what"], r["name"]): (r["a"], r["b"], r["change"]) for r in rows}
     assert found["parameters", "model"] == ("a", "b", None)
     assert found["run", "status"] == ("finished", "failed", None)
-    assert found["values", "loss mean"][2] == "-15.38 %"
+    assert found["mean", "loss"][2] == pytest.approx(-100 * 2 / 13)
     assert ("run", "start") not in found and ("run", "pid") not in found
     everything = json.loads(ok("diff", runs, "able-ant", "calm", "--json", "--all"))
-    assert {("run", "start"), ("values", "input_id mean")} <= {(r["what"], r["name"]) for r in everything}
+    assert {("run", "start"), ("mean", "input_id")} <= {(r["what"], r["name"]) for r in everything}
+
+
+def test_identifiers_have_no_percentage(served, client):
+    for name, port in (("a", 8000), ("b", 9000)):
+        start(client, name, 0, "finished", {"port": port, "batch": port}, [{"worker_id": port, "n": port}])
+    rows = {(r["what"], r["name"]): r["change"] for r in json.loads(ok("diff", served.db, "a", "b", "--all", "--json"))}
+    assert rows["parameters", "batch"] == rows["mean", "n"] == 12.5
+    for fact in (("parameters", "port"), ("mean", "worker_id"), ("run", "pid"), ("run", "uid")):
+        assert rows[fact] is None, fact
+
+
+def test_a_renamed_parameter_is_one(served, client):
+    start(client, "a", 0, "finished", {"lr": 0.1, "rate": 1}, [{"params_lr": 0.1, "n": 1}])
+    ok("schema", "rename", served.db, "params_lr", "params_learning_rate")
+    start(client, "b", HOUR, "finished", {"learning_rate": 0.2, "speed": 1}, [{"params_learning_rate": 0.2, "n": 1}])
+    rows = {r["name"]: (r["a"], r["b"]) for r in json.loads(ok("diff", served.db, "a", "b", "--json")) if r["what"] == "parameters"}
+    assert rows == {"learning_rate": (0.1, 0.2), "rate": (1, None), "speed": (None, 1)}
+    rows = json.loads(ok("diff", served.db, "b", "a", "--json"))
+    assert [(r["name"], r["a"], r["b"]) for r in rows if r["name"] == "learning_rate" and r["what"] == "parameters"] == [
+        ("learning_rate", 0.2, 0.1)]
+
+
+def test_a_narrow_terminal_tells_mean_from_median(served, client):
+    for name, factor in (("purple-mountain-4392", 1), ("quiet-river-0017-longer", 2)):
+        start(client, name, 0, "finished", rows=[{"time_to_first_token_seconds": i * factor, "n": i} for i in range(3)])
+    out, err = on_terminal(80, "diff", served.db, "purple", "quiet")
+    assert max(map(len, out.splitlines())) <= 80 and not err
+    assert [[c.strip() for c in line.split("│")][0] for line in out.splitlines()[2:]] == ["mean", "median"]
 
 
 def test_runs_that_do_not_differ(runs):
@@ -224,17 +324,17 @@ def test_values_that_are_no_numbers(served, client):
     start(client, "a", 0, "finished", rows=[{"v": float("inf"), "n": None, "t": "x", "m": 1, "b": b"1", "big": "x" * 300000},
                                             {"v": 1.0, "m": "2"}])
     start(client, "b", HOUR, "finished", rows=[{"v": 0.0, "n": float("nan"), "t": "x", "m": 3, "b": b"2"}])
-    rows = {r["name"]: r for r in json.loads(ok("diff", served.db, "a", "b", "--json"))}
-    assert rows["v mean"]["a"] == float("inf") and rows["v mean"]["b"] == 0
-    assert rows["m mean"]["a"] == 1 and "n" not in rows and "t mean" not in rows
-    assert rows["big"]["a"] == 1 and rows["big"]["b"] is None
+    rows = {(r["what"], r["name"]): r for r in json.loads(ok("diff", served.db, "a", "b", "--json"))}
+    assert rows["mean", "v"]["a"] == float("inf") and rows["mean", "v"]["b"] == 0
+    assert rows["mean", "m"]["a"] == 1 and ("columns", "n") not in rows and ("mean", "t") not in rows
+    assert rows["columns", "big"]["a"] == 1 and rows["columns", "big"]["b"] is None
 
 
 def test_wide_tables(served, client):
     for name in ("a", "b"):
         start(client, name, 0, "finished", rows=[{f"c{i}": i + (name == "b") for i in range(450)}])
     rows = json.loads(ok("diff", served.db, "a", "b", "--json"))
-    assert len([r for r in rows if r["what"] == "values"]) == 900
+    assert len([r for r in rows if r["what"] in ("mean", "median")]) == 900
 
 
 def test_a_closed_pipe_and_a_narrow_terminal(runs):

@@ -80,6 +80,25 @@ def test_a_table_has_one_head_and_another_for_new_columns(filled, client, watch)
     assert w.end()[0] == 130
 
 
+def test_columns_stay_below_their_heads(served, client, watch):
+    """A longer track_id has its room; what is wider yet gets a head of its own."""
+    client.store({"model": "a", "n": 0}, track_id="x")
+    w = watch(served.db, "--columns", "track_id,model,n", form="table", ready=3)
+    sign = "│" if "│" in w.first[0] else "|"
+
+    def places(line):
+        return [i for i, c in enumerate(line) if c == sign]
+
+    client.store({"model": "b", "n": 1}, track_id="purple-mountain-4392")
+    assert places(w.line()) == places(w.first[2]) == places(w.first[0])
+    client.store({"model": "a-longer-model", "n": 2}, track_id="y")
+    head, rule, row = w.line(), w.line(), w.line()
+    assert head.split()[0] == "track_id" and "a-longer-model" in row and places(row) == places(head) != places(w.first[0])
+    client.store({"model": "c", "n": 3}, track_id="z")
+    assert places(w.line()) == places(head)
+    w.end()
+
+
 def test_tail_follows(filled, client, watch):
     w = watch(filled, "-f", command="tail")
     client.store({"n": 1})
