@@ -184,6 +184,14 @@ struct open_call {
 	struct span track_id, table, row;
 };
 
+/* Its worker cannot be told any more: who looks at the run, or the log, is. */
+static void refuse_row(struct work *w, struct run *run, const struct xt_err *err)
+{
+	if (!w->no_call_rows)
+		log_warn("the row of a call that did not end cannot be stored error=\"%s\"", err->message);
+	runs_count(w->store, run, 0, 1);
+}
+
 /* Stores a call's row. 1: it is stored; 0: it cannot be; -1: trouble. */
 static int store_row(struct work *w, const struct open_call *o, const char *error_type, const char *error,
 		     struct xt_err *err)
@@ -199,15 +207,15 @@ static int store_row(struct work *w, const struct open_call *o, const char *erro
 	struct run *run = runs_find(s, o->track_id, err);
 	int r = run ? 0 : -1;
 
-	if (run && run->known && !run->deleted && !w->no_call_rows) {
+	if (run && run->known && !run->deleted) {
 		put_row(&row, o->row, error_type, error);
 		struct reader at = reader_of(buf_span(&row));
-		r = row_source_open(&src, err) == 0 && row_store(&src, &at, err) == 0;
-		if (r == 0 && (s->trouble != TROUBLE_NONE || sqlite3_get_autocommit(s->db)))
+		r = !w->no_call_rows && row_source_open(&src, err) == 0 && row_store(&src, &at, err) == 0;
+		if (r == 0 && !w->no_call_rows &&
+		    (s->trouble != TROUBLE_NONE || sqlite3_get_autocommit(s->db)))
 			r = -1;
 		else if (r == 0)
-			log_warn("the row of a call that did not end cannot be stored error=\"%s\"",
-				 err->message);
+			refuse_row(w, run, err);
 	}
 	if (r > 0)
 		runs_change(s, run, 1, 0);

@@ -212,7 +212,22 @@ def test_a_trigger_that_refuses_the_row_of_a_dead_call(served, db):
         while not c.rows("SELECT 1 FROM xt_runs WHERE status = 'finished'"):
             pass
         assert c.value("SELECT count(*) FROM events") == 1 and c.value("SELECT count(*) FROM xt_calls") == 0
+        assert c.value("SELECT rejects FROM xt_runs WHERE track_id = 'r'") == 1
         assert c.store({"function_name": "g"}) == (1, 0)
+
+
+def test_a_frozen_table_refuses_the_row_of_a_dead_call(served, db):
+    """It has no column for the error: the run counts a reject, so that somebody sees it."""
+    with served.client() as c:
+        c.store({"function_name": "f"})
+        c.change("schema_freeze")
+        a = served.client()
+        a.change("run_start", track_id="r")
+        a.change("call_begin", call=1, track_id="r", row={"function_name": "f"})
+        a.notify("bye")
+        while not c.rows("SELECT 1 FROM xt_runs WHERE status = 'finished' AND track_id = 'r'"):
+            pass
+        assert c.rows("SELECT rows, rejects FROM xt_runs WHERE track_id = 'r'") == [[0, 1]]
 
 
 def test_a_dead_row_that_cannot_be_taken_back_stays(daemon, db):
