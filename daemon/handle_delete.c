@@ -17,8 +17,8 @@ struct deletion {
 };
 
 /* The name by which a table's rows are numbered: one that is no column of it; "" for a table WITHOUT ROWID of
- * another program, or one that has columns of all these names. Returns ret. */
-static const char *row_number(struct store *s, const char *table, char ret[16])
+ * another program, or one that has columns of all these names. */
+static int row_number(struct store *s, const char *table, char ret[16], struct xt_err *err)
 {
 	static const char sql[] = "SELECT n FROM (SELECT '_rowid_' AS n UNION ALL SELECT 'rowid' UNION ALL "
 				  "SELECT 'oid') WHERE n NOT IN "
@@ -27,12 +27,14 @@ static const char *row_number(struct store *s, const char *table, char ret[16])
 				  "schema = 'db' AND name = ?1 COLLATE NOCASE) LIMIT 1";
 	sqlite3_stmt *st = NULL;
 
-	ret[0] = '\0';
-	if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) == SQLITE_OK &&
-	    sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
-		snprintf(ret, 16, "%s", (const char *)sqlite3_column_text(st, 0));
+	if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) != SQLITE_OK)
+		return store_fail(s, err);
+	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
+	int row = store_step(s, st, err);
+	if (row >= 0)
+		snprintf(ret, 16, "%s", row > 0 ? (const char *)sqlite3_column_text(st, 0) : "");
 	sqlite3_finalize(st);
-	return ret;
+	return row < 0 ? -1 : 0;
 }
 
 /* Deletes up to ?2 rows of ?1, or all of them where rows have no number. */
@@ -87,7 +89,9 @@ static int delete_rows(struct deletion *d, const char *table, struct xt_err *err
 
 	if (left == 0)
 		return look_for_more(d, table, err);
-	sqlite3_stmt *st = prepare_delete(s, table, row_number(s, table, number));
+	if (row_number(s, table, number, err) < 0)
+		return -1;
+	sqlite3_stmt *st = prepare_delete(s, table, number);
 	if (!st)
 		return store_fail(s, err);
 	store_bind(st, 1, d->track_id);
