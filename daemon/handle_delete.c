@@ -84,7 +84,7 @@ static int delete_rows(struct deletion *d, const char *table, struct xt_err *err
 {
 	struct store *s = d->w->store;
 	uint64_t left = d->limit > d->deleted ? d->limit - d->deleted : 0;
-	char number[16];
+	char number[16] = "";
 	int64_t top;
 
 	if (left == 0)
