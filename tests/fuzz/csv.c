@@ -27,8 +27,9 @@ ssize_t __wrap_read(int fd, void *data, size_t n)
 	size_t piece = source.left.len < source.most ? source.left.len : source.most;
 	if (piece > n)
 		piece = n;
-	if (piece > 0)
-		memcpy(data, source.left.data, piece);
+	if (piece == 0) /* an empty text has no address to add to */
+		return 0;
+	memcpy(data, source.left.data, piece);
 	source.left = span_of(source.left.data + piece, source.left.len - piece);
 	return (ssize_t)piece;
 }
