@@ -79,10 +79,12 @@ void epoch_keep(struct store *s, const char *table, int64_t top)
 	char *name = strdup(table);
 	if (more)
 		s->tops = more;
-	if (more && name)
-		more[s->n_tops++] = (struct top){name, top};
-	else
+	if (!more || !name) {
 		free(name); /* out of memory: it is as if nothing were known */
+		return;
+	}
+	more[s->n_tops].table = name;
+	more[s->n_tops++].top = top;
 }
 
 int64_t epoch_kept(const struct store *s, const char *table)

@@ -68,7 +68,7 @@ static int make_conditions(struct validation *v)
 
 /* ---- asking ----------------------------------------------------------- */
 
-int validate_ask(struct validation *v, char *sql, void take(void *data, const xt_value *row), void *data)
+int validate_ask(struct validation *v, char *sql, void (*take)(void *data, const xt_value *row), void *data)
 {
 	xt_cursor *cursor = NULL;
 	const xt_value *row;

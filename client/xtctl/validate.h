@@ -37,7 +37,7 @@ struct validation {
 };
 
 /* Asks for one row, whose values are handed over; frees the statement. CTL_OK, or the failure is reported. */
-int validate_ask(struct validation *v, char *sql, void take(void *data, const xt_value *row), void *data)
+int validate_ask(struct validation *v, char *sql, void (*take)(void *data, const xt_value *row), void *data)
 	__attribute__((warn_unused_result));
 
 /* Adds a column to the keys, as far as there is room; NULL adds none. */
