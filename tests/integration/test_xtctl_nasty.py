@@ -28,6 +28,7 @@ OTHERS = ["status", "check", "audit", "cache stats", "schema check", "inspect", 
           "validate --input {x} --params {n}"]
 # Text only.
 TEXTS = [
+    "export - --format csv", "export - --format jsonl --columns {n},{x}", "export - --summary --by {x}",
     "plot hist {n}", "plot hist {n} --by {x} --log-x --log-y --ascii", "plot scatter {n} {n} --by {x}", "plot line {n} {n}", "plot line {n}",
     "plot box {n} --by {x}", "plot bar {x}", "plot bar {n} --by {x} --stat sum", "plot bar {n} --by {x} --width 40",
 ]
@@ -158,3 +159,28 @@ def test_the_daemon_dies_in_the_middle(big, served, monkeypatch):
     assert p.returncode == 1, (p.returncode, err)
     assert err.startswith(b"xtctl: ") and err.count(b"\n") == 1 and b"connection" in err, err
     assert sqlite(big["db"], "SELECT count(*) FROM more") == [(BIG,)]
+
+
+def test_a_million_rows(served, client):
+    """Every command that goes through a table has all rows, in memory that does not grow with them."""
+    n = 1_000_000
+    client.change("exec", sql="CREATE TABLE events(track_id TEXT, timestamp TEXT, v REAL, s TEXT, error_type TEXT)")
+    client.change("exec", sql="WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT ?) INSERT INTO events SELECT 'r', "
+                              "'2026-01-01 00:00:00', i * 0.5, 'g' || (i % 4), CASE WHEN i % 1000 = 0 THEN 'TimeoutError' END FROM n",
+                  args=[n])
+    where = {"db": served.db, "table": "events", "n": "v", "x": "s", "run": "r"}
+
+    def ask(line, status=0):
+        words_ = words(line, where)
+        p = subprocess.run(["bash", "-c", 'ulimit -d 65536; exec "$@"', "bash", *words_], capture_output=True, text=True, timeout=TIMEOUT)
+        assert p.returncode == status, (line, p.stderr)
+        return p.stdout
+    assert [r["v"] for r in json.loads(ask("tail -n 2 --json"))] == [(n - 2) / 2, (n - 1) / 2]
+    (described,) = json.loads(ask("stats describe --columns v --json"))
+    assert described["count"] == n and described["mean"] == (n - 1) / 4 and described["max"] == (n - 1) / 2
+    assert ask("export - --format csv").count("\n") == n + 1
+    assert json.loads(ask("errors --json", 1))[0]["count"] == n // 1000
+    assert "1,000,000 rows" in ask("inspect", 0)
+    assert "1,000,000 rows" in ask("validate", 1)
+    assert ask("plot hist v --ascii").count("o") > 100
+    assert len(json.loads(ask("compare --metric v --by s --resamples 100 --json"))["cells"]) == 3
