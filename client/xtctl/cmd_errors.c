@@ -62,36 +62,31 @@ static char *by_columns(const struct errors *e, const struct relation_column **b
 	return sql;
 }
 
+/* Whether a row of the answer tells of a failure. */
+struct failures {
+	size_t at; /* the column that counts them */
+	bool any;
+};
+
+static void see(void *data, const xt_value *row, uint64_t n)
+{
+	struct failures *f = data;
+
+	(void)n;
+	f->any = f->any || (row[f->at].type == XT_T_INT && row[f->at].as.integer > 0);
+}
+
 /* The rows of the answer, and whether any of them tells of a failure. */
 static int print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor, size_t failed_at, bool *ret_any)
 {
-	size_t n = xt_cursor_columns(cursor);
 	struct format_options how = ctl_how_to_print(ctl);
-	const char **names = calloc(n + 1, sizeof(*names)), **types = calloc(n + 1, sizeof(*types));
-	struct format *f = NULL;
-	const xt_value *row;
-	int r = XT_ENOMEM;
+	struct failures failures = {.at = failed_at};
+	uint64_t rows;
 
 	how.digits = DIGITS;
-	for (size_t i = 0; names && types && i < n; i++) {
-		names[i] = xt_cursor_name(cursor, i);
-		types[i] = xt_cursor_type(cursor, i);
-	}
-	if (names && types && (f = format_new(&ctl->out, &how, n, names, types)))
-		r = XT_OK;
-	while (r == XT_OK && ctl->out.error == 0 && (r = ctl_next(cursor, &row)) == XT_OK) {
-		*ret_any = *ret_any || (row[failed_at].type == XT_T_INT && row[failed_at].as.integer > 0);
-		if (format_row(f, row) < 0)
-			r = XT_ENOMEM;
-	}
-	if (f && ctl_format_end(ctl, &ctl->out, f, n, r == XT_DONE) < 0)
-		r = XT_ENOMEM;
-	format_free(f);
-	free(names);
-	free(types);
-	if (r == XT_ENOMEM)
-		return ctl_no_memory(ctl);
-	return r == XT_DONE || r == XT_OK ? CTL_OK : ctl_fail(ctl, client, r);
+	int status = ctl_print_rows(ctl, &ctl->out, &how, client, cursor, see, &failures, &rows);
+	*ret_any = *ret_any || failures.any;
+	return status;
 }
 
 /* Asks for one row, whose first value is handed over; *ret_any is false when there is none. Frees the

@@ -131,6 +131,15 @@ int export_failed(const struct export_job *job, int error)
 			 strerror(error));
 }
 
+static void show(void *data, const xt_value *row, uint64_t n)
+{
+	struct export_job *job = data;
+
+	(void)row;
+	if (n % SHOW_EVERY == 0)
+		progress_show(&job->progress, n, 0);
+}
+
 int export_text(struct export_job *job)
 {
 	const struct select *from = job->from;
@@ -146,7 +155,7 @@ int export_text(struct export_job *job)
 		return ctl_no_memory(job->ctl);
 	}
 	int status = ctl_print_rows(job->ctl, job->file ? &file : &job->ctl->out, &job->how, job->client,
-				    cursor, &job->progress, &job->rows);
+				    cursor, show, job, &job->rows);
 	if (job->file)
 		error = out_close(&file);
 	xt_cursor_close(cursor);

@@ -9,6 +9,8 @@
 #include "progress.h"
 #include "select.h"
 
+#define SHOW_EVERY 1000 /* rows between looks at the clock */
+
 /* Everything that a way of exporting needs. */
 struct export_job {
 	struct ctl *ctl;	    /* borrowed, as the rest */

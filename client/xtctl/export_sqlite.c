@@ -6,8 +6,6 @@
 
 #include "sql.h"
 
-#define SHOW_EVERY 1000 /* rows between looks at the clock */
-
 /* The file that is written. Nobody else has it, and it is brought to disk as a whole at the end. */
 struct target {
 	struct export_job *job; /* borrowed */

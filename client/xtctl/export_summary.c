@@ -54,7 +54,7 @@ static int put_table(const struct summary *s, const char *heading, char *sql)
 	if (r != XT_OK)
 		return ctl_fail(job->ctl, job->client, r);
 	fprintf(s->out->file, "\n## %s\n\n", heading);
-	int status = ctl_print_rows(job->ctl, s->out, &how, job->client, cursor, NULL, &rows);
+	int status = ctl_print_rows(job->ctl, s->out, &how, job->client, cursor, NULL, NULL, &rows);
 	xt_cursor_close(cursor);
 	return status;
 }

@@ -2,10 +2,7 @@
 
 #include <stdlib.h>
 
-#include "progress.h"
 #include "text.h"
-
-#define SHOW_EVERY 1000 /* rows between looks at the clock */
 
 int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n, int timeout_ms,
 	      xt_cursor **ret)
@@ -38,7 +35,7 @@ int ctl_next(xt_cursor *cursor, const xt_value **ret_row)
 /* ---- printing --------------------------------------------------------- */
 
 /* Rows until the end, a failure, or nobody reads them any more. The library's status. */
-static int copy_rows(struct format *f, struct out *out, xt_cursor *cursor, struct progress *progress,
+static int copy_rows(struct format *f, struct out *out, xt_cursor *cursor, ctl_row_seen *seen, void *data,
 		     uint64_t *ret_rows)
 {
 	const xt_value *row;
@@ -50,8 +47,8 @@ static int copy_rows(struct format *f, struct out *out, xt_cursor *cursor, struc
 		if (r == XT_OK && format_row(f, row) < 0)
 			r = XT_ENOMEM;
 		rows += r == XT_OK;
-		if (progress && rows % SHOW_EVERY == 0)
-			progress_show(progress, rows, 0);
+		if (r == XT_OK && seen)
+			seen(data, row, rows);
 	}
 	*ret_rows = rows;
 	return r;
@@ -90,7 +87,8 @@ int ctl_format_end(const struct ctl *ctl, struct out *out, struct format *f, siz
 }
 
 int ctl_print_rows(const struct ctl *ctl, struct out *out, const struct format_options *how,
-		   const xt_client *client, xt_cursor *cursor, struct progress *progress, uint64_t *ret_rows)
+		   const xt_client *client, xt_cursor *cursor, ctl_row_seen *seen, void *data,
+		   uint64_t *ret_rows)
 {
 	size_t n = xt_cursor_columns(cursor);
 	const char **names, **types;
@@ -101,7 +99,7 @@ int ctl_print_rows(const struct ctl *ctl, struct out *out, const struct format_o
 		return ctl_no_memory(ctl);
 	struct format *f = format_new(out, how, n, names, types);
 	if (f) {
-		r = copy_rows(f, out, cursor, progress, ret_rows);
+		r = copy_rows(f, out, cursor, seen, data, ret_rows);
 		if (ctl_format_end(ctl, out, f, n, r == XT_DONE) < 0)
 			r = XT_ENOMEM;
 	}
@@ -118,7 +116,7 @@ int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_opt
 {
 	uint64_t rows;
 
-	return ctl_print_rows(ctl, out, how, client, cursor, NULL, &rows);
+	return ctl_print_rows(ctl, out, how, client, cursor, NULL, NULL, &rows);
 }
 
 struct format_options ctl_how_to_print(const struct ctl *ctl)

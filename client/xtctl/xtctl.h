@@ -16,7 +16,6 @@ enum {
 };
 
 struct ctl;
-struct progress;
 
 /* A command line that shows something, and works on the database of `make demo` as demo.db. */
 struct example {
@@ -136,9 +135,13 @@ int ctl_next(xt_cursor *cursor, const xt_value **ret_row) __attribute__((warn_un
 int ctl_print_to(const struct ctl *ctl, struct out *out, const struct format_options *how,
 		 const xt_client *client, xt_cursor *cursor);
 
-/* The same, showing how far it is (progress may be NULL), and counting the rows. */
+/* Sees each row that was printed, the nth from 1. */
+typedef void ctl_row_seen(void *data, const xt_value *row, uint64_t n);
+
+/* The same, with somebody who sees the rows (NULL: nobody), and counting them. */
 int ctl_print_rows(const struct ctl *ctl, struct out *out, const struct format_options *how,
-		   const xt_client *client, xt_cursor *cursor, struct progress *progress, uint64_t *ret_rows);
+		   const xt_client *client, xt_cursor *cursor, ctl_row_seen *seen, void *data,
+		   uint64_t *ret_rows);
 
 /* The end of rows that were printed one by one: format_end(), and a note when columns were left out. */
 int ctl_format_end(const struct ctl *ctl, struct out *out, struct format *f, size_t n, bool whole)
