@@ -15,7 +15,7 @@ pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration 
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build
-.PHONY: help install-packages build docs demo test bench bench-load bench-cache bench-python bench-xtctl install sanitize fuzz soak lint format clean
+.PHONY: help install-packages build docs demo test bench bench-load bench-cache bench-python bench-xtctl calibration install sanitize fuzz soak lint format clean
 
 help:
 	@echo 'make build      install what is missing, configure and compile into $$(BUILD) ($(BUILD))'
@@ -26,6 +26,7 @@ help:
 	@echo 'make bench-cache  what a cached result costs, beside a bare socket, Redis and diskcache'
 	@echo 'make bench-python  what the Python client costs, beside the sqlite3 module, diskcache and pandas'
 	@echo 'make bench-xtctl  what xtctl takes on 10 million rows, beside the sqlite3 program'
+	@echo 'make calibration  how often `xtctl compare` is wrong, on data whose truth is known'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR='
 	@echo 'make sanitize   all tests under ASan and UBSan, unit and worker tests under TSan'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)); what they find stays in build-fuzz/found/'
@@ -76,6 +77,9 @@ bench-python: build
 bench-xtctl: build
 	XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) tests/bench/xtctl_bench.py
 	XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) tests/bench/compare_bench.py
+
+calibration: build
+	XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) tests/bench/calibration.py
 
 install: build
 	@$(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
