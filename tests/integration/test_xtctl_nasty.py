@@ -125,6 +125,57 @@ def test_all_commands(kind, served, client):
             for row in p.stdout.splitlines() if form == "jsonl" else ():
                 json.loads(row)
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_of_all_rows_comes_back(kind, form, served, client, runtime, autostarted):
+    """What `import` makes of an export is exported as the same bytes; what cannot travel so is named, and nothing crashes."""
+    where = make(kind, served, client)
+    file, other = runtime / f"rows.{form}", runtime / "other.db"
+    line = f"export - --format {form}"
+    p = run(line, where)
+    if check(p, line):
+        assert kind == "nothing" and "no table 'events'" in p.stderr.decode()
+        return
+    file.write_bytes(p.stdout)
+    autostarted(other)
+    back = subprocess.run([XTCTL, "import", other, file, "--table", where["table"]], capture_output=True, timeout=TIMEOUT)
+    if check(back, "import"):
+        assert kind == "odd values" and form != "csv" and b"9e999" in back.stderr, back.stderr
+        return
+    again = run(line, {**where, "db": other})
+    assert again.stdout == p.stdout, (again.stdout[:2000], p.stdout[:2000])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_has_all(kind, served, client, runtime, autostarted):
+    where = make(kind, served, client)
+    other = runtime / "other.db"
+    autostarted(other)
+    for _ in range(2):  # the second time there is nothing to copy
+        p = subprocess.run([XTCTL, "copy", where["db"], other], capture_output=True, timeout=TIMEOUT)
+        assert check(p, "copy") == 0, p.stderr
+    if kind != "nothing":
+        columns = [name for (name,) in sqlite(where["db"], "SELECT name FROM pragma_table_info(?)", where["table"])]
+        what = ", ".join(f'"{c}", typeof("{c}")' for c in columns)
+        sql = f'SELECT {what} FROM "{where["table"]}" ORDER BY rowid'
+        assert sqlite(other, sql) == sqlite(where["db"], sql)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_watch_begins_with_what_is_there(kind, served, client):
+    """Where there is nothing, not even a table, with what comes."""
+    where = make(kind, served, client)
+    p = subprocess.Popen(words("watch -n 100 --json", where), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if kind == "nothing":
+        client.store({"v": 1})
+    n = len(run("tail -n 100 --format jsonl", where).stdout.splitlines())
+    assert n > 0
+    for _ in range(n):
+        json.loads(p.stdout.readline().replace(b"9e999", b"1e308"))
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=TIMEOUT)
+    assert (p.returncode, out) == (130, b""), err
+
 
 @pytest.fixture
 def big(served, client):
