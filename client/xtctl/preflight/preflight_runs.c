@@ -1,0 +1,188 @@
+/*
+ * What else is going on: runs that are not over or ended badly, and whether the daemon can store.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "preflight.h"
+#include "schema.h"
+#include "text.h"
+
+#define MOST_TOLD 5 /* runs of a kind */
+
+/* ---- runs ------------------------------------------------------------- */
+
+/* A row: track_id, table, start, how many there are, and of the last what more there is to say. */
+struct run {
+	struct preflight *p;
+	uint64_t told, all;
+};
+
+static bool take_running(const xt_value *row, void *data)
+{
+	struct run *r = data;
+	char *run = schema_text(&row[0]), *table = schema_text(&row[1]), *start = schema_text(&row[2]);
+	uint64_t pid = schema_number(&row[4]);
+	char process[40] = "";
+
+	if (pid > 0)
+		snprintf(process, sizeof(process), ", process %" PRIu64, pid);
+	r->all = schema_number(&row[3]);
+	if (run && r->told++ < MOST_TOLD)
+		findings_add(&r->p->found, true, "running_run", table, NULL, 1,
+			     "run '%s' goes on%s%s%s (since %s%s): let it end, or end it, so that the two do "
+			     "not mix; '%s show DB %s' tells more",
+			     run, table ? " in table '" : "", table ? table : "", table ? "'" : "",
+			     start ? start : "?", process, r->p->ctl->program, run);
+	else
+		r->p->found.failed = r->p->found.failed || !run;
+	free(run);
+	free(table);
+	free(start);
+	return true;
+}
+
+static bool take_ended(const xt_value *row, void *data)
+{
+	struct run *r = data;
+	char *run = schema_text(&row[0]), *table = schema_text(&row[1]), *start = schema_text(&row[2]),
+	     *status = schema_text(&row[4]);
+
+	r->all = schema_number(&row[3]);
+	if (run && status && r->told++ < MOST_TOLD)
+		findings_add(&r->p->found, false, "crashed_run", table, NULL, 1,
+			     "run '%s' of %s %s%s%s%s, and none finished since: '%s show DB %s' says why, "
+			     "'%s delete DB %s' takes its rows out",
+			     run, start ? start : "?", status, table ? ", in table '" : "",
+			     table ? table : "", table ? "'" : "", r->p->ctl->program, run,
+			     r->p->ctl->program, run);
+	else
+		r->p->found.failed = r->p->found.failed || !run || !status;
+	free(run);
+	free(table);
+	free(start);
+	free(status);
+	return true;
+}
+
+static const char running_sql[] =
+	"SELECT track_id, table_name, substr(start_time, 1, 19), count(*) OVER (), pid FROM xt_runs WHERE "
+	"status = 'running' AND (?1 IS NULL OR table_name = ?1 COLLATE NOCASE) ORDER BY start_time DESC "
+	"LIMIT 6";
+static const char ended_sql[] =
+	"SELECT track_id, table_name, substr(start_time, 1, 19), count(*) OVER (), status FROM xt_runs r "
+	"WHERE status IN ('crashed', 'failed') AND (?1 IS NULL OR table_name = ?1 COLLATE NOCASE) AND "
+	"start_time > coalesce((SELECT max(start_time) FROM xt_runs f WHERE f.status = 'finished' AND "
+	"f.table_name = r.table_name COLLATE NOCASE), '') ORDER BY start_time DESC LIMIT 6";
+
+int preflight_runs(struct preflight *p)
+{
+	struct run running = {.p = p}, ended = {.p = p};
+	char count[COUNT_BYTES];
+
+	int r = schema_rows(p->client, running_sql, &p->only, 1, take_running, &running);
+	if (r == XT_OK && running.all > MOST_TOLD)
+		findings_add(&p->found, true, "running_run", p->only, NULL, running.all - MOST_TOLD,
+			     "%s more runs go on; '%s runs DB --status running' lists them",
+			     text_count(count, running.all - MOST_TOLD), p->ctl->program);
+	if (r == XT_OK)
+		r = schema_rows(p->client, ended_sql, &p->only, 1, take_ended, &ended);
+	if (r == XT_OK && ended.all > MOST_TOLD)
+		findings_add(&p->found, false, "crashed_run", p->only, NULL, ended.all - MOST_TOLD,
+			     "%s more runs ended badly; '%s runs DB --status crashed' lists some",
+			     text_count(count, ended.all - MOST_TOLD), p->ctl->program);
+	return r == XT_OK ? CTL_OK : ctl_fail(p->ctl, p->client, r);
+}
+
+/* ---- the daemon and its disk -------------------------------------------- */
+
+static const xt_value *field(const xt_cursor *cursor, const xt_value *row, const char *name)
+{
+	size_t n = xt_cursor_columns(cursor);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(xt_cursor_name(cursor, i), name) == 0)
+			return &row[i];
+	return NULL;
+}
+
+static bool take_setting(const xt_value *row, void *data)
+{
+	if (row[0].type == XT_T_INT)
+		*(int64_t *)data = row[0].as.integer;
+	return false;
+}
+
+/* The daemon looks when it stores, so that one which was started just now has not. */
+static int look_at_room(struct preflight *p, uint64_t free_bytes)
+{
+	struct statvfs v;
+	int64_t setting = -1;
+	char room[COUNT_BYTES], mark[COUNT_BYTES];
+
+	int r = schema_rows(p->client, "SELECT value FROM xt_config WHERE key = 'disk_warn_mib'", NULL, 0,
+			    take_setting, &setting);
+	if (r != XT_OK)
+		return ctl_fail(p->ctl, p->client, r);
+	uint64_t least = (uint64_t)(setting < 0 ? 1024 : setting) << 20;
+	if (setting < 0 && statvfs(p->ctl->database, &v) == 0) {
+		uint64_t share = (uint64_t)v.f_blocks * v.f_frsize / 20;
+		least = share < least ? share : least;
+	}
+	if (free_bytes < least)
+		findings_add(
+			&p->found, true, "little_room", NULL, NULL, free_bytes,
+			"%s are free where the database lies, and below %s the daemon warns, then stores "
+			"slowly: make room ('%s config DB disk_warn_mib' sets that)",
+			text_bytes(room, free_bytes), text_bytes(mark, least), p->ctl->program);
+	else
+		findings_add(&p->found, false, "room", NULL, NULL, free_bytes,
+			     "%s are free where the database lies", text_bytes(room, free_bytes));
+	return CTL_OK;
+}
+
+static int take_status(struct preflight *p, const xt_cursor *cursor, const xt_value *row, uint64_t *ret_free)
+{
+	const xt_value *state = field(cursor, row, "state"), *room = field(cursor, row, "disk_free"),
+		       *spooled = field(cursor, row, "spooled_rows");
+	char *text = state ? schema_text(state) : NULL, count[COUNT_BYTES];
+	uint64_t waiting = spooled ? schema_number(spooled) : 0;
+
+	if (!text)
+		return XT_ENOMEM;
+	if (strcmp(text, "read only") == 0)
+		findings_add(&p->found, true, "read_only", NULL, NULL, 0,
+			     "the database can only be read here, so nothing can be logged: is it a copy, or "
+			     "whose is it?");
+	else if (strcmp(text, "ok") != 0)
+		findings_add(&p->found, true, "daemon_state", NULL, NULL, 0, "the daemon is not well: %s",
+			     text);
+	if (waiting > 0)
+		findings_add(&p->found, false, "spooled_rows", NULL, NULL, waiting,
+			     "%s %s of earlier workers still to be stored; '%s spool ls DB' tells whose",
+			     text_count(count, waiting), waiting == 1 ? "row is" : "rows are",
+			     p->ctl->program);
+	/* What the daemon says of the disk is not said twice. */
+	*ret_free = room && !strstr(text, "disk_full") ? schema_number(room) : 0;
+	free(text);
+	return XT_OK;
+}
+
+int preflight_daemon(struct preflight *p)
+{
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+	uint64_t free_bytes = 0;
+
+	int r = xt_daemon_status(&cursor, p->client);
+	if (r == XT_OK)
+		r = ctl_next(cursor, &row);
+	if (r == XT_OK)
+		r = take_status(p, cursor, row, &free_bytes);
+	xt_cursor_close(cursor);
+	if (r != XT_OK)
+		return r == XT_ENOMEM ? ctl_no_memory(p->ctl) : ctl_fail(p->ctl, p->client, r);
+	return free_bytes > 0 ? look_at_room(p, free_bytes) : CTL_OK;
+}

@@ -1,0 +1,244 @@
+#include "repo.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo_git.h"
+
+bool repo_stopped(const struct repo *r)
+{
+	return r->stop && *r->stop;
+}
+
+/* ---- failures --------------------------------------------------------- */
+
+/* The reason that libgit2 gives, in the form of ours. */
+static const char *reason(const struct gitlib *git)
+{
+	const git_error *e = git->git_error_last();
+
+	return e && e->message && e->message[0] ? e->message : "libgit2 gives no reason";
+}
+
+int repo_fail(const struct repo *r, char error[REPO_ERROR], const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(error, REPO_ERROR, fmt, ap);
+	va_end(ap);
+	if (n >= 0 && n < REPO_ERROR)
+		snprintf(error + n, (size_t)(REPO_ERROR - n), ": %s",
+			 repo_stopped(r) ? "interrupted" : reason(&r->git));
+	return -1;
+}
+
+/* Drops the slashes behind a path, and `.git` where it ends so. */
+static void trim(char *path)
+{
+	size_t n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		path[--n] = '\0';
+	if (n > 5 && strcmp(path + n - 5, "/.git") == 0)
+		path[n - 5] = '\0';
+}
+
+/* ---- opening ---------------------------------------------------------- */
+
+/* Somebody else's repository could have hooks and filters run; git asks for the same consent. */
+static int not_ours(const struct repo *r, const char *dir, char error[REPO_ERROR])
+{
+	git_buf found = {0};
+	char path[PATH_MAX];
+
+	if (r->git.git_repository_discover(&found, dir, 0, NULL) == 0 && found.ptr)
+		snprintf(path, sizeof(path), "%s", found.ptr);
+	else if (!realpath(dir, path))
+		snprintf(path, sizeof(path), "%s", dir);
+	r->git.git_buf_dispose(&found);
+	trim(path);
+	snprintf(error, REPO_ERROR,
+		 "the git repository '%.150s' belongs to another user; if you trust it: "
+		 "git config --global --add safe.directory '%.150s'",
+		 path, path);
+	return -1;
+}
+
+static int refused(const struct repo *r, int code, const char *dir, char error[REPO_ERROR])
+{
+	if (code == GIT_ENOTFOUND)
+		return REPO_NONE;
+	if (code == GIT_EOWNER)
+		return not_ours(r, dir, error);
+	repo_fail(r, error, "cannot read the git repository of '%.200s'", dir);
+	/* A newer format, such as SHA-256: this libgit2 knows it not. */
+	bool unable = strstr(error, "unsupported extension") || strstr(error, "unsupported repository") ||
+		      strstr(error, "unknown object format");
+	return unable ? REPO_UNABLE : -1;
+}
+
+/* Where it is, and on what. */
+static int look_around(struct repo *r, char error[REPO_ERROR])
+{
+	const char *work = r->git.git_repository_workdir(r->handle);
+	const char *path = work ? work : r->git.git_repository_path(r->handle);
+	git_oid id;
+
+	if (!realpath(path, r->root))
+		snprintf(r->root, sizeof(r->root), "%s", path);
+	trim(r->root);
+	r->facts.root = work ? r->root : NULL;
+	r->facts.shallow = r->git.git_repository_is_shallow(r->handle) == 1;
+	int code = r->git.git_repository_head(&r->head, r->handle);
+	if (code == GIT_EUNBORNBRANCH || code == GIT_ENOTFOUND)
+		return 0;
+	if (code == 0)
+		code = r->git.git_reference_name_to_id(&id, r->handle, "HEAD");
+	if (code != 0)
+		return repo_fail(r, error, "cannot tell what HEAD is in the git repository '%.200s'",
+				 r->root);
+	r->git.git_oid_tostr(r->facts.head, sizeof(r->facts.head), &id);
+	if (r->git.git_reference_is_branch(r->head))
+		r->facts.branch = r->git.git_reference_shorthand(r->head);
+	return 0;
+}
+
+int repo_open(const char *dir, const volatile sig_atomic_t *stop, struct repo **ret, char error[REPO_ERROR])
+{
+	struct repo *r = calloc(1, sizeof(*r));
+
+	if (!r) {
+		snprintf(error, REPO_ERROR, "out of memory");
+		return -1;
+	}
+	const char *missing = gitlib_load(&r->git);
+	if (missing) {
+		snprintf(error, REPO_ERROR, "libgit2 cannot be loaded: %s", missing);
+		free(r);
+		return REPO_UNABLE;
+	}
+	r->stop = stop;
+	r->git.git_libgit2_init();
+	int code = r->git.git_repository_open_ext(&r->handle, dir, 0, NULL);
+	int status = code == 0 ? look_around(r, error) : refused(r, code, dir, error);
+	if (status != 0) {
+		repo_free(r);
+		return status;
+	}
+	*ret = r;
+	return 0;
+}
+
+void repo_free(struct repo *r)
+{
+	if (!r)
+		return;
+	r->git.git_reference_free(r->head);
+	r->git.git_repository_free(r->handle);
+	r->git.git_libgit2_shutdown();
+	free(r);
+}
+
+const struct repo_facts *repo_facts(const struct repo *r)
+{
+	return &r->facts;
+}
+
+/* ---- what is not committed -------------------------------------------- */
+
+static int on_progress(const git_diff *diff, const char *old_path, const char *new_path, void *data)
+{
+	(void)diff;
+	(void)old_path;
+	(void)new_path;
+	return repo_stopped(data) ? -1 : 0;
+}
+
+void repo_stoppable(const struct repo *r, git_diff_options *options)
+{
+	options->progress_cb = on_progress;
+	options->payload = (void *)(uintptr_t)r;
+}
+
+static enum repo_change change_of(git_delta_t status)
+{
+	return status == GIT_DELTA_ADDED	? REPO_ADDED
+	       : status == GIT_DELTA_DELETED	? REPO_DELETED
+	       : status == GIT_DELTA_CONFLICTED ? REPO_CONFLICTED
+	       : status == GIT_DELTA_UNTRACKED	? REPO_UNTRACKED
+						: REPO_MODIFIED;
+}
+
+void repo_show(const struct repo *r, git_diff *diff, repo_seen *seen, void *data)
+{
+	size_t n = r->git.git_diff_num_deltas(diff);
+
+	for (size_t i = 0; i < n; i++) {
+		const git_diff_delta *d = r->git.git_diff_get_delta(diff, i);
+		const char *path = d->new_file.path ? d->new_file.path : d->old_file.path;
+		if (path && d->status != GIT_DELTA_UNMODIFIED && d->status != GIT_DELTA_IGNORED)
+			seen(data, path, change_of(d->status));
+	}
+	r->git.git_diff_free(diff);
+}
+
+int repo_tree(const struct repo *r, const char *commit, git_tree **ret)
+{
+	git_commit *found = NULL;
+	git_oid id;
+
+	int code = r->git.git_oid_fromstr(&id, commit);
+	if (code == 0)
+		code = r->git.git_commit_lookup(&found, r->handle, &id);
+	if (code == 0)
+		code = r->git.git_commit_tree(ret, found);
+	r->git.git_commit_free(found);
+	return code;
+}
+
+int repo_changes(struct repo *r, repo_seen *seen, void *data, char error[REPO_ERROR])
+{
+	git_diff_options options;
+	git_tree *tree = NULL;
+	git_diff *diff = NULL;
+
+	if (!r->facts.root)
+		return 0;
+	int code = r->git.git_diff_options_init(&options, GIT_DIFF_OPTIONS_VERSION);
+	options.flags = GIT_DIFF_INCLUDE_UNTRACKED | GIT_DIFF_INCLUDE_TYPECHANGE | GIT_DIFF_SKIP_BINARY_CHECK;
+	options.ignore_submodules = GIT_SUBMODULE_IGNORE_UNTRACKED;
+	repo_stoppable(r, &options);
+	if (code == 0 && r->facts.head[0])
+		code = repo_tree(r, r->facts.head, &tree);
+	if (code == 0)
+		code = r->git.git_diff_tree_to_workdir_with_index(&diff, r->handle, tree, &options);
+	r->git.git_tree_free(tree);
+	if (code != 0)
+		return repo_fail(r, error, "cannot compare the files of '%.200s' with their last commit",
+				 r->root);
+	repo_show(r, diff, seen, data);
+	return 0;
+}
+
+int repo_tracked(struct repo *r, const char *ending, repo_seen *seen, void *data, char error[REPO_ERROR])
+{
+	git_index *index = NULL;
+	size_t len = strlen(ending);
+
+	if (!r->facts.root)
+		return 0;
+	if (r->git.git_repository_index(&index, r->handle) != 0)
+		return repo_fail(r, error, "cannot read the index of the git repository '%.200s'", r->root);
+	size_t n = r->git.git_index_entrycount(index);
+	for (size_t i = 0; i < n; i++) {
+		const char *path = r->git.git_index_get_byindex(index, i)->path;
+		size_t at = strlen(path);
+		if (at > len && strcmp(path + at - len, ending) == 0)
+			seen(data, path, REPO_MODIFIED);
+	}
+	r->git.git_index_free(index);
+	return 0;
+}
