@@ -235,8 +235,8 @@ static void say_head(struct preflight *p)
 			"nothing is committed yet%s%s%s, so no commit stands for this code: 'git commit'",
 			facts->root ? " in '" : "", facts->root ? facts->root : "", facts->root ? "'" : "");
 	else
-		findings_add(&p->found, false, "head", NULL, NULL, 0, "%s%s%s is at %.*s%s%s%s",
-			     facts->root ? "'" : "the repository", facts->root ? facts->root : "",
+		findings_add(&p->found, false, "head", NULL, NULL, 0, "the code%s%s%s is at %.*s%s%s%s",
+			     facts->root ? " in '" : "", facts->root ? facts->root : "",
 			     facts->root ? "'" : "", SHORT_HASH, facts->head,
 			     facts->branch ? " on '" : ", on no branch", facts->branch ? facts->branch : "",
 			     facts->branch ? "'" : "");

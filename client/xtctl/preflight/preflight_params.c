@@ -35,8 +35,7 @@ struct check {
 	struct mark *marks; /* owned: of each column */
 	char *run;	    /* owned: the table's last run; NULL: there is none */
 	size_t first;	    /* columns of the chunk that is asked for */
-	const char *key;    /* that a rule is asked for */
-	bool frozen, found; /* the table is; there was such a rule */
+	bool frozen, found; /* the table is; there was such an alias */
 	bool failed;	    /* out of memory */
 };
 
@@ -120,13 +119,6 @@ static bool take_required(const xt_value *row, void *data)
 		mark->required = true;
 	free(name);
 	return true;
-}
-
-static bool take_rule(const xt_value *row, void *data)
-{
-	(void)row;
-	((struct check *)data)->found = true;
-	return false;
 }
 
 static bool take_frozen(const xt_value *row, void *data)
@@ -234,37 +226,19 @@ static const struct relation_column *find_meant(const struct check *c, const cha
 	return best ? best : near.found[0] ? relation_find(c->rel, near.found) : NULL;
 }
 
-static int say_unknown(struct check *c, const char *key)
+static void say_unknown(struct check *c, const char *key)
 {
 	const char *table = c->rel->name, *program = c->p->ctl->program;
 	const struct relation_column *meant = find_meant(c, key);
 	const char *prefix = meant && has_prefix(meant->name) && !has_prefix(key) ? PREFIX : "";
 
 	if (meant) {
-		char *name = NULL;
-		if (asprintf(&name, "%s%s", prefix, key) < 0)
-			return XT_ENOMEM;
-		const char *args[] = {table, name, meant->name};
-		c->found = false;
-		int r = schema_rows(
-			c->p->client,
-			"SELECT 1 FROM xt_suspects WHERE table_name = ?1 AND name = ?2 AND old_name = "
-			"?3 AND state = 'accepted'",
-			args, 3, take_rule, c);
-		free(name);
-		if (r != XT_OK)
-			return r;
-		meant = c->found ? NULL : meant;
-	}
-	if (meant) {
 		c->marks[meant - c->rel->columns].renamed = true;
 		findings_add(
 			&c->p->found, true, "unknown_parameter", table, meant->name, 1,
-			"table '%s' has no column '%s%s'; did you mean '%s'? If it was renamed, '%s schema "
-			"rename DB %s %s%s --table %s'; if both are meant, '%s schema accept DB %s%s %s "
-			"--table %s'",
-			table, prefix, key, meant->name, program, meant->name, prefix, key, table, program,
-			prefix, key, meant->name, table);
+			"table '%s' has no column '%s%s'; did you mean '%s'? If it was renamed: '%s "
+			"schema rename DB %s %s%s --table %s'; if both are logged, let --params name both",
+			table, prefix, key, meant->name, program, meant->name, prefix, key, table);
 	} else if (c->frozen) {
 		findings_add(&c->p->found, true, "unknown_parameter", table, NULL, 1,
 			     "table '%s' has no column '%s' and is frozen, so rows with it are rejected; '%s "
@@ -275,7 +249,6 @@ static int say_unknown(struct check *c, const char *key)
 			     "'%s' is new in table '%s', and like no other column: its first row adds it",
 			     key, table);
 	}
-	return XT_OK;
 }
 
 static bool take_alias(const xt_value *row, void *data)
@@ -341,7 +314,9 @@ static int judge_one(struct check *c, const char *key)
 	bool known = false;
 	int r = list_key(c, key, &known);
 
-	return r == XT_OK && !known ? say_unknown(c, key) : r;
+	if (r == XT_OK && !known)
+		say_unknown(c, key);
+	return r;
 }
 
 /* ---- keys that are missing ------------------------------------------------ */

@@ -145,10 +145,8 @@ static int look_at_room(struct preflight *p, uint64_t free_bytes)
 
 static int take_status(struct preflight *p, const xt_cursor *cursor, const xt_value *row, uint64_t *ret_free)
 {
-	const xt_value *state = field(cursor, row, "state"), *room = field(cursor, row, "disk_free"),
-		       *spooled = field(cursor, row, "spooled_rows");
-	char *text = state ? schema_text(state) : NULL, count[COUNT_BYTES];
-	uint64_t waiting = spooled ? schema_number(spooled) : 0;
+	const xt_value *state = field(cursor, row, "state"), *room = field(cursor, row, "disk_free");
+	char *text = state ? schema_text(state) : NULL;
 
 	if (!text)
 		return XT_ENOMEM;
@@ -159,11 +157,6 @@ static int take_status(struct preflight *p, const xt_cursor *cursor, const xt_va
 	else if (strcmp(text, "ok") != 0)
 		findings_add(&p->found, true, "daemon_state", NULL, NULL, 0, "the daemon is not well: %s",
 			     text);
-	if (waiting > 0)
-		findings_add(&p->found, false, "spooled_rows", NULL, NULL, waiting,
-			     "%s %s of earlier workers still to be stored; '%s spool ls DB' tells whose",
-			     text_count(count, waiting), waiting == 1 ? "row is" : "rows are",
-			     p->ctl->program);
 	/* What the daemon says of the disk is not said twice. */
 	*ret_free = room && !strstr(text, "disk_full") ? schema_number(room) : 0;
 	free(text);

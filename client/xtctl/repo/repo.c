@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "repo_git.h"
 
@@ -48,32 +50,49 @@ static void trim(char *path)
 
 /* ---- opening ---------------------------------------------------------- */
 
-/* Somebody else's repository could have hooks and filters run; git asks for the same consent. */
-static int not_ours(const struct repo *r, const char *dir, char error[REPO_ERROR])
+/* Where the repository of a directory lies, whoever owns it. False: nowhere. */
+static bool discover(const struct repo *r, const char *dir, char ret[PATH_MAX])
 {
 	git_buf found = {0};
+
+	bool is = r->git.git_repository_discover(&found, dir, 0, NULL) == 0 && found.ptr;
+	if (is)
+		snprintf(ret, PATH_MAX, "%s", found.ptr);
+	r->git.git_buf_dispose(&found);
+	return is;
+}
+
+static bool is_ours(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 || st.st_uid == geteuid();
+}
+
+/* Somebody else's repository could have hooks and filters run; git asks for the same consent. */
+static int not_ours(const char *found, char error[REPO_ERROR])
+{
 	char path[PATH_MAX];
 
-	if (r->git.git_repository_discover(&found, dir, 0, NULL) == 0 && found.ptr)
-		snprintf(path, sizeof(path), "%s", found.ptr);
-	else if (!realpath(dir, path))
-		snprintf(path, sizeof(path), "%s", dir);
-	r->git.git_buf_dispose(&found);
+	snprintf(path, sizeof(path), "%s", found);
 	trim(path);
 	snprintf(error, REPO_ERROR,
 		 "the git repository '%.150s' belongs to another user; if you trust it: "
-		 "git config --global --add safe.directory '%.150s'",
+		 "'git config --global --add safe.directory %.150s'",
 		 path, path);
 	return -1;
 }
 
 static int refused(const struct repo *r, int code, const char *dir, char error[REPO_ERROR])
 {
-	if (code == GIT_ENOTFOUND)
+	char found[PATH_MAX] = "";
+
+	if (code == GIT_ENOTFOUND && !discover(r, dir, found))
 		return REPO_NONE;
-	if (code == GIT_EOWNER)
-		return not_ours(r, dir, error);
 	repo_fail(r, error, "cannot read the git repository of '%.200s'", dir);
+	/* Where the user has no configuration at all, libgit2 says the same of both. */
+	if (code == GIT_EOWNER || (code == GIT_ENOTFOUND && !is_ours(found)))
+		return not_ours(found[0] || discover(r, dir, found) ? found : dir, error);
 	/* A newer format, such as SHA-256: this libgit2 knows it not. */
 	bool unable = strstr(error, "unsupported extension") || strstr(error, "unsupported repository") ||
 		      strstr(error, "unknown object format");
