@@ -342,8 +342,9 @@ def test_the_database_is_no_code(tracked):
     (tracked / (DB + ".dvc")).write_text("outs:\n- path: benchmark.db\n")
     found = codes()
     assert wrong() == [] and "uncommitted_results" in found
-    (tracked / "benchmark.dbx").write_text("x")
-    assert "'benchmark.dbx'" in codes()["untracked_files"]["message"]
+    for name in ("benchmark.dbx", "benchmark.db.logic"):
+        (tracked / name).write_text("x")
+    assert codes()["untracked_files"]["count"] == 2
 
 
 def test_what_changed_since(tracked):
@@ -487,6 +488,53 @@ def test_submodules(tracked):
     assert wrong() == [("uncommitted_code", None)] and "'lib'" in codes()["uncommitted_code"]["message"]
     git("commit", "-qam", "lib: newer")
     assert wrong() == []
+
+
+def test_a_sparse_checkout(tracked):
+    """What is not checked out is not missed; an index of a form that libgit2 does not know is told."""
+    commit(tracked / "a" / "x.py", "x\n")
+    commit(tracked / "b" / "y.py", "y\n")
+    git("clone", "-q", ".", "../sparse")
+    there = tracked.parent / "sparse"
+    git("sparse-checkout", "set", "a", cwd=there)
+    assert not (there / "b").exists() and wrong("--repo", there) == []
+    (there / "a" / "x.py").unlink()
+    assert wrong("--repo", there) == [("uncommitted_code", None)]
+    git("sparse-checkout", "reapply", "--sparse-index", cwd=there)
+    found = codes("--repo", there)
+    if "uncommitted_code" not in found:
+        assert "--no-sparse-index" in found["no_git"]["message"] and wrong("--repo", there) == []
+
+
+def test_files_behind_a_filter(tracked):
+    """As git-lfs has: what the filter makes of a file is not known, and it is not run."""
+    ran = tracked.parent / "ran"
+    git("config", "filter.lfs.clean", f"touch {ran}; echo pointer #")
+    (tracked / ".gitattributes").write_text("*.bin filter=lfs\n")
+    (tracked / "m.bin").write_text("content\n")
+    git("add", ".gitattributes", "m.bin")
+    git("commit", "-qm", "model")
+    assert wrong() == [] and "filtered_files" not in codes()
+    ran.unlink()
+    (tracked / "m.bin").write_text("other\n")
+    found = codes()
+    assert wrong() == [] and "'m.bin' may have changed" in found["filtered_files"]["message"] and not ran.exists()
+    (tracked / "m.bin").unlink()
+    assert wrong() == [("uncommitted_code", None)]
+    git("config", "filter.lfs.clean", "cat")
+    (tracked / "m.bin").write_text("staged\n")
+    git("add", "m.bin")
+    assert wrong() == [("uncommitted_code", None)]
+
+
+def test_line_ends(tracked):
+    """As git converts them."""
+    commit(tracked / "x.py", "a\nb\n")
+    git("config", "core.autocrlf", "true")
+    (tracked / "x.py").write_bytes(b"a\r\nb\r\n")
+    git("add", "x.py")
+    os.utime(tracked / "x.py", (1, 1))
+    assert git("status", "--porcelain", "--untracked-files=no") == "" and wrong() == []
 
 
 def test_a_shallow_clone(tracked):

@@ -23,9 +23,11 @@ static bool is_database(const struct preflight *p, const char *path)
 
 	if (n == 0 || strncmp(path, p->database, n) != 0)
 		return false;
-	for (size_t i = 0; i < sizeof(companions) / sizeof(companions[0]); i++)
-		if (strncmp(path + n, companions[i], strlen(companions[i])) == 0)
-			return true;
+	for (size_t i = 0; i < sizeof(companions) / sizeof(companions[0]); i++) {
+		size_t len = strlen(companions[i]);
+		if (strncmp(path + n, companions[i], len) == 0 && strchr("/.", path[n + len]))
+			return true; /* itself, what is in it, or an older one */
+	}
 	return path[n] == '\0';
 }
 
@@ -53,7 +55,7 @@ static int place_database(struct preflight *p)
 
 struct changes {
 	struct preflight *p;
-	struct names changed, untracked;
+	struct names changed, untracked, filtered;
 };
 
 static void take_change(void *data, const char *path, enum repo_change change)
@@ -67,7 +69,10 @@ static void take_change(void *data, const char *path, enum repo_change change)
 	else if (text_ends(path, POINTER))
 		names_add(&c->p->pointers, path);
 	else
-		names_add(change == REPO_UNTRACKED ? &c->untracked : &c->changed, path);
+		names_add(change == REPO_UNTRACKED  ? &c->untracked
+			  : change == REPO_FILTERED ? &c->filtered
+						    : &c->changed,
+			  path);
 }
 
 static int look_at_changes(struct preflight *p)
@@ -76,8 +81,12 @@ static int look_at_changes(struct preflight *p)
 	char error[REPO_ERROR], more[NAMES_BYTES], count[COUNT_BYTES];
 	int status = CTL_OK;
 
-	if (repo_changes(p->repo, take_change, &c, error) < 0)
+	int r = repo_changes(p->repo, take_change, &c, error);
+	if (r < 0)
 		status = preflight_unreadable(p, error);
+	else if (r == REPO_UNABLE)
+		findings_add(&p->found, false, "no_git", NULL, NULL, 0,
+			     "%s: uncommitted changes and the data are not checked", error);
 	if (c.changed.n > 0)
 		findings_add(&p->found, true, "uncommitted_code", NULL, NULL, c.changed.n,
 			     "%s %s not committed: %s%s; no commit stands for this code: 'git commit', or "
@@ -90,8 +99,15 @@ static int look_at_changes(struct preflight *p)
 			     text_count(count, c.untracked.n), c.untracked.n == 1 ? "file is" : "files are",
 			     c.untracked.text ? c.untracked.text : "", names_more(more, &c.untracked),
 			     c.untracked.n == 1 ? "it" : "them");
+	if (c.filtered.n > 0)
+		findings_add(
+			&p->found, false, "filtered_files", NULL, NULL, c.filtered.n,
+			"%s%s may have changed: only git can tell, through a filter such as git-lfs; see "
+			"'git status'",
+			c.filtered.text ? c.filtered.text : "", names_more(more, &c.filtered));
 	names_done(&c.changed);
 	names_done(&c.untracked);
+	names_done(&c.filtered);
 	return status;
 }
 

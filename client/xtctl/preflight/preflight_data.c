@@ -219,11 +219,12 @@ int preflight_data(struct preflight *p)
 	if (!p->repo || !repo_facts(p->repo)->root)
 		return CTL_OK;
 	say_uncommitted(p);
-	if (repo_tracked(p->repo, POINTER, take_pointer, &t, error) < 0)
+	int r = repo_tracked(p->repo, POINTER, take_pointer, &t, error);
+	if (r < 0)
 		status = preflight_unreadable(p, error);
 	else if (t.failed)
 		status = ctl_no_memory(p->ctl);
-	else if (t.n == 0 && p->pointers.n == 0)
+	else if (r == 0 && t.n == 0 && p->pointers.n == 0) /* what cannot be read was told with the code */
 		findings_add(&p->found, false, "no_data_pointers", NULL, NULL, 0,
 			     "no .dvc file is in the repository, so the version of the data is not checked");
 	if (status == CTL_OK && t.n > 0)

@@ -124,43 +124,36 @@ static void read_lines(struct reading *r, char *text)
 	show(r);
 }
 
-/* All of the file, NUL-terminated; owned. NULL: errno says why. */
-static char *read_file(const char *file)
+int dvc_parse(const char *file, const char *text, size_t n, dvc_seen *seen, void *data)
 {
-	char *text = malloc(MOST_BYTES + 1);
-	FILE *f = text ? fopen(file, "re") : NULL;
+	struct reading r = {.file = file, .size = -1};
+	char *copy = strndup(text, n), *again = copy ? strdup(copy) : NULL;
 
-	if (!f) {
-		free(text);
-		return NULL;
+	if (again) {
+		read_lines(&r, copy);
+		r.seen = seen;
+		r.data = data;
+		read_lines(&r, again);
 	}
-	size_t n = fread(text, 1, MOST_BYTES, f);
-	int error = ferror(f) ? errno : 0;
-	fclose(f);
-	if (error) {
-		free(text);
-		errno = error;
-		return NULL;
-	}
-	text[n] = '\0';
-	return text;
+	int status = again ? 0 : -1;
+	free(copy);
+	free(again);
+	return status;
 }
 
 int dvc_read(const char *file, dvc_seen *seen, void *data, char *error, size_t size)
 {
-	struct reading r = {.file = file, .size = -1};
-	char *text = read_file(file), *copy = text ? strdup(text) : NULL;
+	char *text = malloc(MOST_BYTES);
+	FILE *f = text ? fopen(file, "re") : NULL;
+	size_t n = f ? fread(text, 1, MOST_BYTES, f) : 0;
+	int why = !f || ferror(f) ? errno : 0;
 
-	if (!copy) {
-		snprintf(error, size, "cannot read '%s': %s", file, strerror(errno));
-		free(text);
-		return -1;
-	}
-	read_lines(&r, copy);
-	r.seen = seen;
-	r.data = data;
-	read_lines(&r, text);
-	free(copy);
+	if (f)
+		fclose(f);
+	if (!why && dvc_parse(file, text, n, seen, data) < 0)
+		why = ENOMEM;
 	free(text);
-	return 0;
+	if (why)
+		snprintf(error, size, "cannot read '%s': %s", file, strerror(why));
+	return why ? -1 : 0;
 }

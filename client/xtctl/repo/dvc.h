@@ -26,4 +26,8 @@ typedef void dvc_seen(void *data, const struct dvc_out *out);
 int dvc_read(const char *file, dvc_seen *seen, void *data, char *error, size_t size)
 	__attribute__((warn_unused_result));
 
+/* The same of its text, n bytes, which a NUL ends too. file: its path. 0, or -1 when out of memory. */
+int dvc_parse(const char *file, const char *text, size_t n, dvc_seen *seen, void *data)
+	__attribute__((warn_unused_result));
+
 #endif

@@ -8,6 +8,8 @@
 #include <git2.h>
 
 #define GITLIB_FUNCTIONS(F)                    \
+	F(git_attr_get)                        \
+	F(git_attr_value)                      \
 	F(git_buf_dispose)                     \
 	F(git_commit_free)                     \
 	F(git_commit_lookup)                   \
@@ -23,6 +25,7 @@
 	F(git_error_last)                      \
 	F(git_index_entrycount)                \
 	F(git_index_free)                      \
+	F(git_index_get_bypath)                \
 	F(git_index_get_byindex)               \
 	F(git_libgit2_init)                    \
 	F(git_libgit2_shutdown)                \

@@ -182,26 +182,23 @@ void repo_stoppable(const struct repo *r, git_diff_options *options)
 	options->payload = (void *)(uintptr_t)r;
 }
 
-static enum repo_change change_of(git_delta_t status)
+enum repo_change repo_change_of(const git_diff_delta *delta)
 {
-	return status == GIT_DELTA_ADDED	? REPO_ADDED
-	       : status == GIT_DELTA_DELETED	? REPO_DELETED
-	       : status == GIT_DELTA_CONFLICTED ? REPO_CONFLICTED
-	       : status == GIT_DELTA_UNTRACKED	? REPO_UNTRACKED
-						: REPO_MODIFIED;
-}
-
-void repo_show(const struct repo *r, git_diff *diff, repo_seen *seen, void *data)
-{
-	size_t n = r->git.git_diff_num_deltas(diff);
-
-	for (size_t i = 0; i < n; i++) {
-		const git_diff_delta *d = r->git.git_diff_get_delta(diff, i);
-		const char *path = d->new_file.path ? d->new_file.path : d->old_file.path;
-		if (path && d->status != GIT_DELTA_UNMODIFIED && d->status != GIT_DELTA_IGNORED)
-			seen(data, path, change_of(d->status));
+	switch (delta->status) {
+	case GIT_DELTA_UNMODIFIED:
+	case GIT_DELTA_IGNORED:
+		return REPO_NOTHING;
+	case GIT_DELTA_ADDED:
+		return REPO_ADDED;
+	case GIT_DELTA_DELETED:
+		return REPO_DELETED;
+	case GIT_DELTA_CONFLICTED:
+		return REPO_CONFLICTED;
+	case GIT_DELTA_UNTRACKED:
+		return REPO_UNTRACKED;
+	default:
+		return REPO_MODIFIED;
 	}
-	r->git.git_diff_free(diff);
 }
 
 int repo_tree(const struct repo *r, const char *commit, git_tree **ret)
@@ -218,14 +215,48 @@ int repo_tree(const struct repo *r, const char *commit, git_tree **ret)
 	return code;
 }
 
-int repo_changes(struct repo *r, repo_seen *seen, void *data, char error[REPO_ERROR])
+/* What libgit2 takes for a change without being one, or without being able to tell. */
+static enum repo_change look_twice(const struct repo *r, git_index *index, const git_diff_delta *d)
+{
+	enum repo_change change = repo_change_of(d);
+	const char *path = d->new_file.path ? d->new_file.path : d->old_file.path;
+
+	if (change != REPO_DELETED && change != REPO_MODIFIED)
+		return change;
+	const git_index_entry *entry = r->git.git_index_get_bypath(index, path, 0);
+	if (!entry || r->git.git_oid_cmp(&entry->id, &d->old_file.id) != 0)
+		return change; /* it is staged */
+	if (change == REPO_DELETED)
+		return entry->flags_extended & GIT_INDEX_ENTRY_SKIP_WORKTREE ? REPO_NOTHING : change;
+	const char *filter = NULL;
+	if (r->git.git_attr_get(&filter, r->handle, GIT_ATTR_CHECK_FILE_THEN_INDEX, path, "filter") == 0 &&
+	    r->git.git_attr_value(filter) == GIT_ATTR_VALUE_STRING)
+		return REPO_FILTERED;
+	return change;
+}
+
+/* The index, or why it cannot be read. 0, REPO_UNABLE or -1; owned. */
+static int open_index(const struct repo *r, git_index **ret, char error[REPO_ERROR])
+{
+	if (r->git.git_repository_index(ret, r->handle) == 0)
+		return 0;
+	repo_fail(r, error, "cannot read the index of the git repository '%.200s'", r->root);
+	/* The one of a sparse index is `sdir`. */
+	if (!strstr(error, "unsupported mandatory extension"))
+		return -1;
+	snprintf(
+		error, REPO_ERROR,
+		"the index of '%.200s' is in a form that libgit2 does not know ('git sparse-checkout reapply "
+		"--no-sparse-index' changes that)",
+		r->root);
+	return REPO_UNABLE;
+}
+
+static int compare(const struct repo *r, git_diff **ret)
 {
 	git_diff_options options;
 	git_tree *tree = NULL;
-	git_diff *diff = NULL;
 
-	if (!r->facts.root)
-		return 0;
 	int code = r->git.git_diff_options_init(&options, GIT_DIFF_OPTIONS_VERSION);
 	options.flags = GIT_DIFF_INCLUDE_UNTRACKED | GIT_DIFF_INCLUDE_TYPECHANGE | GIT_DIFF_SKIP_BINARY_CHECK;
 	options.ignore_submodules = GIT_SUBMODULE_IGNORE_UNTRACKED;
@@ -233,13 +264,32 @@ int repo_changes(struct repo *r, repo_seen *seen, void *data, char error[REPO_ER
 	if (code == 0 && r->facts.head[0])
 		code = repo_tree(r, r->facts.head, &tree);
 	if (code == 0)
-		code = r->git.git_diff_tree_to_workdir_with_index(&diff, r->handle, tree, &options);
+		code = r->git.git_diff_tree_to_workdir_with_index(ret, r->handle, tree, &options);
 	r->git.git_tree_free(tree);
-	if (code != 0)
-		return repo_fail(r, error, "cannot compare the files of '%.200s' with their last commit",
-				 r->root);
-	repo_show(r, diff, seen, data);
-	return 0;
+	return code;
+}
+
+int repo_changes(struct repo *r, repo_seen *seen, void *data, char error[REPO_ERROR])
+{
+	git_index *index = NULL;
+	git_diff *diff = NULL;
+
+	if (!r->facts.root)
+		return 0;
+	int status = open_index(r, &index, error);
+	if (status == 0 && compare(r, &diff) != 0)
+		status = repo_fail(r, error, "cannot compare the files of '%.200s' with their last commit",
+				   r->root);
+	size_t n = status == 0 ? r->git.git_diff_num_deltas(diff) : 0;
+	for (size_t i = 0; i < n; i++) {
+		const git_diff_delta *d = r->git.git_diff_get_delta(diff, i);
+		enum repo_change change = look_twice(r, index, d);
+		if (change != REPO_NOTHING)
+			seen(data, d->new_file.path ? d->new_file.path : d->old_file.path, change);
+	}
+	r->git.git_diff_free(diff);
+	r->git.git_index_free(index);
+	return status;
 }
 
 int repo_tracked(struct repo *r, const char *ending, repo_seen *seen, void *data, char error[REPO_ERROR])
@@ -249,9 +299,8 @@ int repo_tracked(struct repo *r, const char *ending, repo_seen *seen, void *data
 
 	if (!r->facts.root)
 		return 0;
-	if (r->git.git_repository_index(&index, r->handle) != 0)
-		return repo_fail(r, error, "cannot read the index of the git repository '%.200s'", r->root);
-	size_t n = r->git.git_index_entrycount(index);
+	int status = open_index(r, &index, error);
+	size_t n = status == 0 ? r->git.git_index_entrycount(index) : 0;
 	for (size_t i = 0; i < n; i++) {
 		const char *path = r->git.git_index_get_byindex(index, i)->path;
 		size_t at = strlen(path);
@@ -259,5 +308,5 @@ int repo_tracked(struct repo *r, const char *ending, repo_seen *seen, void *data
 			seen(data, path, REPO_MODIFIED);
 	}
 	r->git.git_index_free(index);
-	return 0;
+	return status;
 }

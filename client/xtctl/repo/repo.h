@@ -50,6 +50,7 @@ enum repo_change {
 	REPO_DELETED,
 	REPO_MODIFIED,
 	REPO_CONFLICTED,
+	REPO_FILTERED,	/* perhaps modified: git would have a filter (git-lfs) look, which is not started */
 	REPO_UNTRACKED, /* and not ignored; of a directory without any tracked file only its name, with a
 			   slash behind it */
 };
@@ -58,11 +59,12 @@ enum repo_change {
 typedef void repo_seen(void *data, const char *path, enum repo_change change);
 
 /* Shows every file in which the work tree differs from HEAD, once, staged or not. A submodule is a file here,
- * and what is untracked in it does not count. A bare repository has none. 0 or -1. */
+ * and what is untracked in it does not count. Files outside a sparse checkout are not missed. A bare
+ * repository has none. 0, REPO_UNABLE or -1. */
 int repo_changes(struct repo *r, repo_seen *seen, void *data, char error[REPO_ERROR])
 	__attribute__((warn_unused_result));
 
-/* Shows the tracked files whose names end so, as REPO_MODIFIED. 0 or -1. */
+/* Shows the tracked files whose names end so, as REPO_MODIFIED. 0, REPO_UNABLE or -1. */
 int repo_tracked(struct repo *r, const char *ending, repo_seen *seen, void *data, char error[REPO_ERROR])
 	__attribute__((warn_unused_result));
 

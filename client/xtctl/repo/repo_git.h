@@ -25,8 +25,9 @@ bool repo_stopped(const struct repo *r);
 int repo_fail(const struct repo *r, char error[REPO_ERROR], const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Hands the files of a diff over, and frees it. */
-void repo_show(const struct repo *r, git_diff *diff, repo_seen *seen, void *data);
+/* What a change of a file means; REPO_NOTHING: nothing. */
+#define REPO_NOTHING ((enum repo_change) - 1)
+enum repo_change repo_change_of(const git_diff_delta *delta);
 
 /* The tree of a commit; owned. 0, or what libgit2 says. */
 int repo_tree(const struct repo *r, const char *commit, git_tree **ret);

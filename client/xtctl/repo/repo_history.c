@@ -112,7 +112,14 @@ int repo_differ(struct repo *r, const char *from, const char *to, repo_seen *see
 	r->git.git_tree_free(b);
 	if (code != 0)
 		return cut_or_fail(r, code, error);
-	repo_show(r, diff, seen, data);
+	size_t n = r->git.git_diff_num_deltas(diff);
+	for (size_t i = 0; i < n; i++) {
+		const git_diff_delta *d = r->git.git_diff_get_delta(diff, i);
+		enum repo_change change = repo_change_of(d);
+		if (change != REPO_NOTHING)
+			seen(data, d->new_file.path ? d->new_file.path : d->old_file.path, change);
+	}
+	r->git.git_diff_free(diff);
 	return 0;
 }
 
