@@ -176,15 +176,14 @@ const struct command preflight_command = {
 		"of the data in data_commit or data_version. Hashes may be short. The database and what lies "
 		"beside it are no code, also when git tracks them. Fields of dataclasses may be named with "
 		"params_ or without.\n"
-		"--table: only that one is looked at, and only its runs. Nothing is written, and neither git "
-		"nor dvc is needed.",
+		"--table: only that one is looked at, and only its runs. The run of the program that calls "
+		"this is no other one. Repositories are only read, and neither git nor dvc is needed.",
 	.examples =
-		(const struct example[]){
-			{"may it start?", "preflight demo.db --table predictions"},
-			{"with what the code is going to log",
-			 "preflight demo.db --table predictions --params codec,level,file"},
-			{"the code is elsewhere; for a program", "preflight demo.db --repo . --json"},
-			{0}},
+		(const struct example[]){{"may it start?", "preflight demo.db --table predictions"},
+					 {"with what the code is going to log",
+					  "preflight demo.db --table predictions --params codec,level,file"},
+					 {"all tables, for a program", "preflight demo.db --json"},
+					 {0}},
 	.options = OPT_JSON | OPT_TABLE,
 	.own = own,
 	.own_size = sizeof(struct preflight_options),

@@ -741,23 +741,52 @@ def test_no_data_in_the_repository(repo):
 # ---- other runs, and room --------------------------------------------------------------------
 
 
-def test_a_run_that_goes_on(served, client, here):
-    client.change("run_start", track_id="busy", table="predictions", params={})
-    client.store({"a": 1}, track_id="busy", table="predictions")
+@pytest.fixture
+def others(served, client):
+    """others(run): processes that log to `predictions` and go on."""
+    started = {}
+
+    def start(name):
+        started[name] = p = subprocess.Popen([XTCTL, "log", served.db, "--table", "predictions", "--track-id", name, "--jsonl"],
+                                             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        p.stdin.write(b'{"a": 1}\n')
+        p.stdin.flush()
+        while not client.rows("SELECT 1 FROM xt_runs WHERE track_id = ?", args=[name]):
+            pass
+        return p
+
+    yield start
+    for p in started.values():
+        p.communicate(timeout=TIMEOUT)
+
+
+def test_a_run_that_goes_on(served, others, here):
     db = {"db": served.db}
+    p = others("busy")
     assert wrong(**db) == [("running_run", None)] == wrong("--table", "predictions", **db) == wrong("--table", "PREDICTIONS", **db)
     message = codes(**db)["running_run"]["message"]
-    assert "'busy'" in message and "'xtctl show DB busy'" in message and f"process {os.getpid()}" in message
+    assert "'busy'" in message and "'xtctl show DB busy'" in message and f"process {p.pid}" in message
     assert wrong("--table", "metrics", **db) == []
-    client.change("run_finish", track_id="busy", status="finished")
+    p.communicate(timeout=TIMEOUT)
     assert wrong(**db) == []
 
 
-def test_many_runs_that_go_on(served, client, here):
+def test_many_runs_that_go_on(served, others, here):
     for i in range(8):
-        client.change("run_start", track_id=f"busy-{i}", table="t", params={})
+        others(f"busy-{i}")
     found = [f for f in ask(db=served.db) if f["code"] == "running_run"]
     assert len(found) == 6 and found[-1]["count"] == 3
+
+
+def test_the_run_of_who_asks(served, client, others, here):
+    """A program may have begun its run before it looks whether it may."""
+    client.change("run_start", track_id="mine", table="predictions", params={})
+    found = codes(db=served.db)
+    assert wrong(db=served.db) == [] and "'mine'" in found["own_run"]["message"]
+    p = subprocess.run(["sh", "-c", '"$0" preflight "$1"; exit $?', XTCTL, served.db], capture_output=True, text=True, timeout=TIMEOUT)
+    assert p.returncode == 0 and "'mine'" in p.stdout  # by way of a shell
+    others("busy")
+    assert wrong(db=served.db) == [("running_run", None)]
 
 
 def test_runs_that_ended_badly(served, client, here):

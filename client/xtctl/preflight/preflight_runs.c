@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "preflight.h"
 #include "schema.h"
@@ -17,8 +18,35 @@
 /* A row: track_id, table, start, how many there are, and of the last what more there is to say. */
 struct run {
 	struct preflight *p;
-	uint64_t told, all;
+	uint64_t told, own, all;
 };
+
+/* The parent of a process; 0: it is not known. */
+static uint64_t parent_of(uint64_t pid)
+{
+	char path[64], text[1024];
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", pid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return 0;
+	size_t n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	const char *rest = strrchr(text, ')'); /* behind the name, which may be anything */
+
+	return rest && strlen(rest) > 4 ? strtoull(rest + 4, NULL, 10) : 0; /* ") S 123" */
+}
+
+/* Whether we were started by a process, at whatever distance: a program that looks before it logs. */
+static bool is_caller(uint64_t pid)
+{
+	uint64_t at = (uint64_t)getppid();
+
+	while (at > 1 && at != pid)
+		at = parent_of(at);
+	return pid > 1 && at == pid;
+}
 
 static bool take_running(const xt_value *row, void *data)
 {
@@ -30,14 +58,19 @@ static bool take_running(const xt_value *row, void *data)
 	if (pid > 0)
 		snprintf(process, sizeof(process), ", process %" PRIu64, pid);
 	r->all = schema_number(&row[3]);
-	if (run && r->told++ < MOST_TOLD)
+	if (run && is_caller(pid)) {
+		r->own++;
+		findings_add(&r->p->found, false, "own_run", table, NULL, 1,
+			     "run '%s' is that of the program which asks", run);
+	} else if (run && r->told < MOST_TOLD) {
+		r->told++;
 		findings_add(&r->p->found, true, "running_run", table, NULL, 1,
 			     "run '%s' goes on%s%s%s (since %s%s): let it end, or end it, so that the two do "
 			     "not mix; '%s show DB %s' tells more",
 			     run, table ? " in table '" : "", table ? table : "", table ? "'" : "",
 			     start ? start : "?", process, r->p->ctl->program, run);
-	else
-		r->p->found.failed = r->p->found.failed || !run;
+	}
+	r->p->found.failed = r->p->found.failed || !run;
 	free(run);
 	free(table);
 	free(start);
@@ -47,19 +80,20 @@ static bool take_running(const xt_value *row, void *data)
 static bool take_ended(const xt_value *row, void *data)
 {
 	struct run *r = data;
+	const char *program = r->p->ctl->program;
 	char *run = schema_text(&row[0]), *table = schema_text(&row[1]), *start = schema_text(&row[2]),
 	     *status = schema_text(&row[4]);
 
 	r->all = schema_number(&row[3]);
-	if (run && status && r->told++ < MOST_TOLD)
+	if (run && status && r->told < MOST_TOLD) {
+		r->told++;
 		findings_add(&r->p->found, false, "crashed_run", table, NULL, 1,
 			     "run '%s' of %s %s%s%s%s, and none finished since: '%s show DB %s' says why, "
 			     "'%s delete DB %s' takes its rows out",
 			     run, start ? start : "?", status, table ? ", in table '" : "",
-			     table ? table : "", table ? "'" : "", r->p->ctl->program, run,
-			     r->p->ctl->program, run);
-	else
-		r->p->found.failed = r->p->found.failed || !run || !status;
+			     table ? table : "", table ? "'" : "", program, run, program, run);
+	}
+	r->p->found.failed = r->p->found.failed || !run || !status;
 	free(run);
 	free(table);
 	free(start);
@@ -67,32 +101,37 @@ static bool take_ended(const xt_value *row, void *data)
 	return true;
 }
 
-static const char running_sql[] =
-	"SELECT track_id, table_name, substr(start_time, 1, 19), count(*) OVER (), pid FROM xt_runs WHERE "
-	"status = 'running' AND (?1 IS NULL OR table_name = ?1 COLLATE NOCASE) ORDER BY start_time DESC "
-	"LIMIT 6";
+static const char running_sql[] = "SELECT track_id, table_name, substr(start_time, 1, 19), count(*) "
+				  "OVER (), pid FROM xt_runs WHERE "
+				  "status = 'running' AND (?1 IS NULL OR table_name = ?1 COLLATE "
+				  "NOCASE) ORDER BY start_time DESC "
+				  "LIMIT 50";
 static const char ended_sql[] =
-	"SELECT track_id, table_name, substr(start_time, 1, 19), count(*) OVER (), status FROM xt_runs r "
-	"WHERE status IN ('crashed', 'failed') AND (?1 IS NULL OR table_name = ?1 COLLATE NOCASE) AND "
-	"start_time > coalesce((SELECT max(start_time) FROM xt_runs f WHERE f.status = 'finished' AND "
-	"f.table_name = r.table_name COLLATE NOCASE), '') ORDER BY start_time DESC LIMIT 6";
+	"SELECT track_id, table_name, substr(start_time, 1, 19), count(*) OVER (), status FROM "
+	"xt_runs r "
+	"WHERE status IN ('crashed', 'failed') AND (?1 IS NULL OR table_name = ?1 COLLATE NOCASE) "
+	"AND "
+	"start_time > coalesce((SELECT max(start_time) FROM xt_runs f WHERE f.status = 'finished' "
+	"AND "
+	"f.table_name = r.table_name COLLATE NOCASE), '') ORDER BY start_time DESC LIMIT 50";
 
 int preflight_runs(struct preflight *p)
 {
 	struct run running = {.p = p}, ended = {.p = p};
 	char count[COUNT_BYTES];
+	uint64_t more;
 
 	int r = schema_rows(p->client, running_sql, &p->only, 1, take_running, &running);
-	if (r == XT_OK && running.all > MOST_TOLD)
-		findings_add(&p->found, true, "running_run", p->only, NULL, running.all - MOST_TOLD,
+	if (r == XT_OK && (more = running.all - running.told - running.own) > 0)
+		findings_add(&p->found, true, "running_run", p->only, NULL, more,
 			     "%s more runs go on; '%s runs DB --status running' lists them",
-			     text_count(count, running.all - MOST_TOLD), p->ctl->program);
+			     text_count(count, more), p->ctl->program);
 	if (r == XT_OK)
 		r = schema_rows(p->client, ended_sql, &p->only, 1, take_ended, &ended);
-	if (r == XT_OK && ended.all > MOST_TOLD)
-		findings_add(&p->found, false, "crashed_run", p->only, NULL, ended.all - MOST_TOLD,
+	if (r == XT_OK && (more = ended.all - ended.told) > 0)
+		findings_add(&p->found, false, "crashed_run", p->only, NULL, more,
 			     "%s more runs ended badly; '%s runs DB --status crashed' lists some",
-			     text_count(count, ended.all - MOST_TOLD), p->ctl->program);
+			     text_count(count, more), p->ctl->program);
 	return r == XT_OK ? CTL_OK : ctl_fail(p->ctl, p->client, r);
 }
 
@@ -132,11 +171,11 @@ static int look_at_room(struct preflight *p, uint64_t free_bytes)
 		least = share < least ? share : least;
 	}
 	if (free_bytes < least)
-		findings_add(
-			&p->found, true, "little_room", NULL, NULL, free_bytes,
-			"%s are free where the database lies, and below %s the daemon warns, then stores "
-			"slowly: make room ('%s config DB disk_warn_mib' sets that)",
-			text_bytes(room, free_bytes), text_bytes(mark, least), p->ctl->program);
+		findings_add(&p->found, true, "little_room", NULL, NULL, free_bytes,
+			     "%s are free where the database lies, and below %s the daemon warns, "
+			     "then stores "
+			     "slowly: make room ('%s config DB disk_warn_mib' sets that)",
+			     text_bytes(room, free_bytes), text_bytes(mark, least), p->ctl->program);
 	else
 		findings_add(&p->found, false, "room", NULL, NULL, free_bytes,
 			     "%s are free where the database lies", text_bytes(room, free_bytes));
@@ -152,7 +191,8 @@ static int take_status(struct preflight *p, const xt_cursor *cursor, const xt_va
 		return XT_ENOMEM;
 	if (strcmp(text, "read only") == 0)
 		findings_add(&p->found, true, "read_only", NULL, NULL, 0,
-			     "the database can only be read here, so nothing can be logged: is it a copy, or "
+			     "the database can only be read here, so nothing can be logged: is it a "
+			     "copy, or "
 			     "whose is it?");
 	else if (strcmp(text, "ok") != 0)
 		findings_add(&p->found, true, "daemon_state", NULL, NULL, 0, "the daemon is not well: %s",
