@@ -51,8 +51,10 @@ def wrong(*args, **kw):
     return [(f["code"], f["column"]) for f in ask(*args, **kw) if f["wrong"]]
 
 
-def log(*pairs, table="metrics", db=DB, params=(), **kw):
-    return ok("log", db, "--table", table, *[w for p in params for w in ("--param", p)], *pairs, **kw).strip()
+def log(*pairs, table="metrics", db=DB, params=()):
+    """A row. What could be a hash is text, also when it has no letter in it."""
+    row = {k: float(v) if v.replace(".", "").isdigit() and len(v) < 4 else v for k, v in (pair.split("=", 1) for pair in pairs)}
+    ok("log", db, "--table", table, *[w for p in params for w in ("--param", p)], "--jsonl", stdin=json.dumps(row) + "\n")
 
 
 # ---- databases -----------------------------------------------------------------
@@ -333,10 +335,10 @@ def test_the_database_is_no_code(tracked):
     git("add", "-f", DB)
     git("commit", "-qm", "results")
     ok("up", DB)
-    last = log("accuracy=0.6", f"code_commit={git('rev-parse', 'HEAD')}")
+    log("accuracy=0.6", f"code_commit={git('rev-parse', 'HEAD')}")
     sqlite(DB, "PRAGMA wal_checkpoint(TRUNCATE)")
     assert git("status", "--porcelain", "--", DB).startswith("M")
-    assert last and wrong() == [] and "untracked_files" not in codes()
+    assert wrong() == [] and "untracked_files" not in codes()
     commit(tracked / "sub" / "x.py", "x\n")
     assert wrong("--repo", "sub") == [] and wrong("--repo", str(tracked)) == []
     (tracked / (DB + ".dvc")).write_text("outs:\n- path: benchmark.db\n")
@@ -375,18 +377,13 @@ def test_an_older_checkout_and_another_branch(tracked):
     assert "on 'side'" in found["head"]["message"] and found["code_changed"]["count"] == 2
 
 
-def log_commit(value):
-    """As text, whatever it looks like."""
-    ok("log", DB, "--table", "metrics", "--jsonl", stdin=json.dumps({"code_commit": value}) + "\n")
-
-
 @pytest.mark.parametrize("write", [
     lambda h: h, lambda h: h[:7], lambda h: h[:4], lambda h: h.upper(), lambda h: h[:7] + "-dirty",
     lambda h: "v1.0-3-g" + h[:7], lambda h: "release-good-12-g" + h[:9] + "-dirty", lambda h: f"  {h[:10]} ",
 ])
 def test_ways_to_write_a_commit(tracked, write):
     value = write(git("rev-parse", "HEAD"))
-    log_commit(value)
+    log(f"code_commit={value}")
     found = codes()
     assert "code_unchanged" in found, found
     assert ("uncommitted changes" in found["code_unchanged"]["message"]) == value.endswith("-dirty")
@@ -395,10 +392,16 @@ def test_ways_to_write_a_commit(tracked, write):
 @pytest.mark.parametrize("value", ["deadbee", "0" * 40, "unknown", "HEAD", "main", "abc", "", "é" * 100, "' OR 1", "12345678-dirtyx",
                                    "f" * 41])
 def test_a_commit_that_nobody_knows(tracked, value):
-    log_commit(value)
+    log(f"code_commit={value}")
     found = codes()
     assert ("code_unknown" in found) == (value != ""), found
     assert wrong() == []
+
+
+def test_a_commit_that_became_a_number(tracked):
+    ok("log", DB, "--table", "metrics", "code_commit=1234567")
+    assert sqlite(DB, "SELECT typeof(code_commit) FROM metrics ORDER BY rowid DESC LIMIT 1") == [("integer",)]
+    assert "'1234567'" in codes()["code_unknown"]["message"]
 
 
 def test_a_commit_that_two_begin_like(tracked):
@@ -409,7 +412,7 @@ def test_a_commit_that_two_begin_like(tracked):
         twice = line[:4] if line[:4] in seen else twice
         seen.add(line[:4])
     assert twice
-    log_commit(twice)
+    log(f"code_commit={twice}")
     assert "several commits begin so" in codes()["code_unknown"]["message"]
 
 
@@ -432,7 +435,7 @@ def test_the_latest_commit_counts(repo):
     sqlite(DB, "CREATE TABLE results (track_id TEXT, timestamp TEXT, code_commit TEXT)")
     sqlite(DB, "INSERT INTO results VALUES ('a', '2030-01-02 00:00:00', ?), ('b', '2030-01-01 00:00:00', ?)", second, first)
     sqlite(DB, "CREATE TABLE older (track_id TEXT, timestamp TEXT, code_commit)")
-    sqlite(DB, "INSERT INTO older VALUES ('a', '2029-01-02 00:00:00', ?), ('b', '2031-01-01 00:00:00', 5)", first)
+    sqlite(DB, "INSERT INTO older VALUES ('a', '2029-01-02 00:00:00', ?), ('b', '2031-01-01 00:00:00', 5.5)", first)
     assert codes()["code_unchanged"]["table"] == "results"
     assert codes("--table", "predictions")["code_unchanged"]["table"] == "results"
 

@@ -90,7 +90,8 @@ static int take_later(struct logged *ret, const struct relation *rel, const char
 	return XT_OK;
 }
 
-/* SQLite takes the value from the row that has the maximum. */
+/* SQLite takes the value from the row that has the maximum. A short hash of nothing but decimal digits may
+ * have become a number where it was logged. */
 static int ask_last(struct preflight *p, const struct relation *rel, const struct relation_column *c,
 		    const struct relation_column *time, struct logged *ret)
 {
@@ -98,7 +99,7 @@ static int ask_last(struct preflight *p, const struct relation *rel, const struc
 	const xt_value *row;
 
 	char *sql = sql_format("SELECT substr(trim(%n), 1, 100), substr(max(%n), 1, 26) FROM %n WHERE "
-			       "typeof(%n) = 'text' AND trim(%n) <> ''",
+			       "typeof(%n) IN ('text', 'integer') AND trim(%n) <> ''",
 			       c->name, time->name, rel->name, c->name, c->name);
 	int r = ctl_summarise(p->client, sql, &cursor);
 	free(sql);
