@@ -680,6 +680,8 @@ def test_data_behind_a_link(tracked):
     (tracked / "train.csv").symlink_to(tracked.parent / "cached")
     pointer(tracked / "train.csv.dvc", ("train.csv", 4))
     assert wrong() == []
+    (tracked.parent / "cached").write_text("12345")
+    assert wrong() == [("changed_data", None)]
 
 
 FORMS = ["", "outs:\n", "outs: []\n", "- - -\n", "outs:\n- \n", "\x00\xff", "outs:\n  - path: data\n", "x" * 3_000_000,

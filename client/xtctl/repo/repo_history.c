@@ -21,17 +21,16 @@ static size_t digits(const char *s)
 	return n;
 }
 
-/* The hash in a text, and how many digits it has; 0: there is none. */
+/* The hash in a text, and how many digits it has; 0: there is none. `git describe` writes a tag, a count and
+ * a g before it. */
 static size_t find_hash(const char *text, const char **ret)
 {
-	const char *at = text, *described = NULL;
+	const char *at = text;
 
 	for (const char *g = text; (g = strstr(g, "-g")); g += 2)
-		described = g + 2;
+		at = g + 2;
 	size_t n = digits(at);
-	if (described && !(at[n] == '\0' || strcmp(at + n, "-dirty") == 0))
-		n = digits(at = described);
-	if (n < LEAST_DIGITS || n > MOST_DIGITS || !(at[n] == '\0' || strcmp(at + n, "-dirty") == 0))
+	if (n < LEAST_DIGITS || n > MOST_DIGITS || (at[n] != '\0' && strcmp(at + n, "-dirty") != 0))
 		return 0;
 	*ret = at;
 	return n;
