@@ -66,6 +66,12 @@ void logged_done(struct logged *l)
 	*l = (struct logged){0};
 }
 
+static void replace(char **text, char *with)
+{
+	free(*text);
+	*text = with;
+}
+
 /* value, time: of the row of a table that has the greatest time. */
 static int take_later(struct logged *ret, const struct relation *rel, const char *column, const xt_value *row)
 {
@@ -85,8 +91,10 @@ static int take_later(struct logged *ret, const struct relation *rel, const char
 		logged_done(&one);
 		return XT_ENOMEM;
 	}
-	logged_done(ret);
-	*ret = one;
+	replace(&ret->table, one.table);
+	replace(&ret->column, one.column);
+	replace(&ret->value, one.value);
+	replace(&ret->time, one.time);
 	return XT_OK;
 }
 

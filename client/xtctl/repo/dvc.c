@@ -84,7 +84,7 @@ static void take_key(struct reading *r, const char *line)
 		take_value(r->name, value);
 	else if ((value = value_of(line, "size")))
 		r->size = strtoll(value, NULL, 10);
-	else if ((value = value_of(line, "nfiles")))
+	else if (value_of(line, "nfiles"))
 		r->directory = true;
 	else if ((value = value_of(line, "md5")) || (value = value_of(line, "etag"))) {
 		take_value(text, value);
@@ -145,13 +145,13 @@ int dvc_read(const char *file, dvc_seen *seen, void *data, char *error, size_t s
 {
 	char *text = malloc(MOST_BYTES);
 	FILE *f = text ? fopen(file, "re") : NULL;
-	size_t n = f ? fread(text, 1, MOST_BYTES, f) : 0;
-	int why = !f || ferror(f) ? errno : 0;
+	int why = f ? 0 : errno;
 
-	if (f)
+	if (f) {
+		size_t n = fread(text, 1, MOST_BYTES, f);
+		why = ferror(f) ? errno : dvc_parse(file, text, n, seen, data) < 0 ? ENOMEM : 0;
 		fclose(f);
-	if (!why && dvc_parse(file, text, n, seen, data) < 0)
-		why = ENOMEM;
+	}
 	free(text);
 	if (why)
 		snprintf(error, size, "cannot read '%s': %s", file, strerror(why));
