@@ -148,9 +148,9 @@ static const struct option_def own[] = {
 	 "the keys that will be logged: held against the columns", 0, 0},
 	{"repo", "DIR", OPTION_TEXT, offsetof(struct preflight_options, repo),
 	 "the code is in the git repository of DIR (the working directory)", 0, 0},
-	{"code-column", "NAME", OPTION_TEXT, offsetof(struct preflight_options, code_column),
+	{"code-column", "COLUMN", OPTION_TEXT, offsetof(struct preflight_options, code_column),
 	 "where runs log the commit of the code (code_commit, git_commit, git_sha, …)", 0, 0},
-	{"data-column", "NAME", OPTION_TEXT, offsetof(struct preflight_options, data_column),
+	{"data-column", "COLUMN", OPTION_TEXT, offsetof(struct preflight_options, data_column),
 	 "where runs log the commit of the data (data_commit, data_version)", 0, 0},
 	{0}};
 

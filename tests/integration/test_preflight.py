@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shutil
 import sqlite3
 import struct
@@ -10,12 +11,15 @@ import subprocess
 import sys
 import termios
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import pytest
 from conftest import PYTHON_DIR, TIMEOUT, XTCTL, sqlite
 from test_xtctl import ok, run
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+# The library's name, which the program loads it by.
+LIBGIT2 = re.search(rb"libgit2\.so\.[0-9.]+", Path(XTCTL).read_bytes()) if os.access(XTCTL, os.X_OK) else None
+pytestmark = pytest.mark.skipif(not LIBGIT2, reason=f"{XTCTL} is not built, or without libgit2")
 
 DB = "benchmark.db"
 
@@ -602,6 +606,17 @@ def test_a_damaged_repository(tracked, damage):
     found = {f["code"]: f for f in json.loads(p.stdout)["findings"]}
     assert "repository_unreadable" in found or "no_repository" in found or "nothing_committed" in found, found
     assert p.returncode == 1 or "no_repository" in found
+    assert p.stdout.count("repository_unreadable") <= 1
+
+
+def test_the_library_is_not_there(tracked):
+    """The rest is looked at all the same."""
+    broken = tracked.parent / "broken"
+    broken.mkdir()
+    (broken / LIBGIT2[0].decode()).write_text("")
+    found = codes(env=dict(os.environ, LD_LIBRARY_PATH=str(broken)))
+    assert "libgit2 cannot be loaded" in found["no_git"]["message"] and not found["no_git"]["wrong"]
+    assert {"tracked", "room"} <= set(found) and "head" not in found
 
 
 def test_no_git_is_started(tracked, monkeypatch):
@@ -774,6 +789,24 @@ def test_a_run_that_goes_on(served, others, here):
     assert wrong("--table", "metrics", **db) == []
     p.communicate(timeout=TIMEOUT)
     assert wrong(**db) == []
+
+
+def test_a_run_whose_process_is_gone(daemon, db, here):
+    """The daemon was killed with it, and waits before it judges."""
+    d = daemon(db)
+    p = subprocess.Popen([XTCTL, "log", db, "--table", "t", "--track-id", "busy", "--jsonl"], stdin=subprocess.PIPE,
+                         stdout=subprocess.DEVNULL, env=dict(os.environ, XETRACK_AUTOSTART="0"))
+    p.stdin.write(b'{"a": 1}\n')
+    p.stdin.flush()
+    with d.client() as c:
+        while not c.rows("SELECT 1 FROM xt_runs WHERE track_id = 'busy'"):
+            pass
+    d.kill()
+    p.kill()
+    p.wait()
+    p.stdin.close()
+    daemon(db)
+    assert wrong(db=db) == [("running_run", None)] and f"process {p.pid} is gone" in codes(db=db)["running_run"]["message"]
 
 
 def test_many_runs_that_go_on(served, others, here):

@@ -21,6 +21,7 @@ int preflight_unreadable(struct preflight *p, const char *error)
 {
 	if (ctl_interrupted())
 		return CTL_INTERRUPTED;
+	p->unreadable = true;
 	findings_add(&p->found, true, "repository_unreadable", NULL, NULL, 0, "%s", error);
 	return CTL_OK;
 }

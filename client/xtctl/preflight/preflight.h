@@ -12,8 +12,8 @@
 struct preflight_options {
 	const char *params;	 /* "a,b": the keys that will be logged; NULL: not given */
 	const char *repo;	 /* a directory; NULL: the working directory */
-	const char *code_column; /* NULL: those of preflight_code_columns */
-	const char *data_column; /* NULL: those of preflight_data_columns */
+	const char *code_column; /* NULL: what people call it, see preflight_code.c */
+	const char *data_column; /* NULL: likewise, see preflight_data.c */
 };
 
 /* Names for a sentence: the first few in quotes, and how many there are. Zeroed is none. */
@@ -50,6 +50,7 @@ struct preflight {
 	struct repo *repo;	     /* owned; NULL: there is none that can be read */
 	char *database;		     /* owned: its path from the root; NULL: it lies outside */
 	char last_commit[REPO_HASH]; /* of the last experiment's code; "": not known */
+	bool unreadable;	     /* it was said that the repository cannot be read */
 	struct names pointers;	     /* .dvc files that are not committed, but for … */
 	bool results;		     /* … that of the database itself, which is not either */
 };

@@ -216,7 +216,7 @@ int preflight_data(struct preflight *p)
 	char error[REPO_ERROR];
 	int status = CTL_OK;
 
-	if (!p->repo || !repo_facts(p->repo)->root)
+	if (!p->repo || p->unreadable || !repo_facts(p->repo)->root)
 		return CTL_OK;
 	say_uncommitted(p);
 	int r = repo_tracked(p->repo, POINTER, take_pointer, &t, error);

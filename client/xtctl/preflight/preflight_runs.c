@@ -1,7 +1,10 @@
 /*
  * What else is going on: runs that are not over or ended badly, and whether the daemon can store.
  */
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -48,15 +51,24 @@ static bool is_caller(uint64_t pid)
 	return pid > 1 && at == pid;
 }
 
+/* After a crash of the machine the daemon waits for a while before it judges. */
+static bool is_gone(uint64_t pid)
+{
+	return pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
 static bool take_running(const xt_value *row, void *data)
 {
 	struct run *r = data;
+	const char *program = r->p->ctl->program;
 	char *run = schema_text(&row[0]), *table = schema_text(&row[1]), *start = schema_text(&row[2]);
 	uint64_t pid = schema_number(&row[4]);
-	char process[40] = "";
+	char process[80] = "", in[300] = "";
 
 	if (pid > 0)
 		snprintf(process, sizeof(process), ", process %" PRIu64, pid);
+	if (table)
+		snprintf(in, sizeof(in), " in table '%s'", table);
 	r->all = schema_number(&row[3]);
 	if (run && is_caller(pid)) {
 		r->own++;
@@ -64,11 +76,18 @@ static bool take_running(const xt_value *row, void *data)
 			     "run '%s' is that of the program which asks", run);
 	} else if (run && r->told < MOST_TOLD) {
 		r->told++;
-		findings_add(&r->p->found, true, "running_run", table, NULL, 1,
-			     "run '%s' goes on%s%s%s (since %s%s): let it end, or end it, so that the two do "
-			     "not mix; '%s show DB %s' tells more",
-			     run, table ? " in table '" : "", table ? table : "", table ? "'" : "",
-			     start ? start : "?", process, r->p->ctl->program, run);
+		if (is_gone(pid))
+			findings_add(&r->p->found, true, "running_run", table, NULL, 1,
+				     "run '%s'%s has not ended (since %s), though its process %" PRIu64
+				     " is gone: ask again in a minute, when the daemon has settled that; "
+				     "'%s show DB %s' tells more",
+				     run, in, start ? start : "?", pid, program, run);
+		else
+			findings_add(
+				&r->p->found, true, "running_run", table, NULL, 1,
+				"run '%s' goes on%s (since %s%s): let it end, or end it, so that the two "
+				"do not mix; '%s show DB %s' tells more",
+				run, in, start ? start : "?", process, program, run);
 	}
 	r->p->found.failed = r->p->found.failed || !run;
 	free(run);

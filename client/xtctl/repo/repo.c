@@ -69,7 +69,7 @@ static bool is_ours(const char *path)
 	return stat(path, &st) < 0 || st.st_uid == geteuid();
 }
 
-/* Somebody else's repository could have hooks and filters run; git asks for the same consent. */
+/* What somebody else's repository is configured to do is not trusted, as git does not either. */
 static int not_ours(const char *found, char error[REPO_ERROR])
 {
 	char path[PATH_MAX];
