@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "preflight.h"
@@ -166,45 +165,11 @@ static const xt_value *field(const xt_cursor *cursor, const xt_value *row, const
 	return NULL;
 }
 
-static bool take_setting(const xt_value *row, void *data)
-{
-	if (row[0].type == XT_T_INT)
-		*(int64_t *)data = row[0].as.integer;
-	return false;
-}
-
-/* The daemon looks when it stores, so that one which was started just now has not. */
-static int look_at_room(struct preflight *p, uint64_t free_bytes)
-{
-	struct statvfs v;
-	int64_t setting = -1;
-	char room[COUNT_BYTES], mark[COUNT_BYTES];
-
-	int r = schema_rows(p->client, "SELECT value FROM xt_config WHERE key = 'disk_warn_mib'", NULL, 0,
-			    take_setting, &setting);
-	if (r != XT_OK)
-		return ctl_fail(p->ctl, p->client, r);
-	uint64_t least = (uint64_t)(setting < 0 ? 1024 : setting) << 20;
-	if (setting < 0 && statvfs(p->ctl->database, &v) == 0) {
-		uint64_t share = (uint64_t)v.f_blocks * v.f_frsize / 20;
-		least = share < least ? share : least;
-	}
-	if (free_bytes < least)
-		findings_add(&p->found, true, "little_room", NULL, NULL, free_bytes,
-			     "%s are free where the database lies, and below %s the daemon warns, "
-			     "then stores "
-			     "slowly: make room ('%s config DB disk_warn_mib' sets that)",
-			     text_bytes(room, free_bytes), text_bytes(mark, least), p->ctl->program);
-	else
-		findings_add(&p->found, false, "room", NULL, NULL, free_bytes,
-			     "%s are free where the database lies", text_bytes(room, free_bytes));
-	return CTL_OK;
-}
-
-static int take_status(struct preflight *p, const xt_cursor *cursor, const xt_value *row, uint64_t *ret_free)
+/* The daemon has looked at its disk when it let us in. */
+static int take_status(struct preflight *p, const xt_cursor *cursor, const xt_value *row)
 {
 	const xt_value *state = field(cursor, row, "state"), *room = field(cursor, row, "disk_free");
-	char *text = state ? schema_text(state) : NULL;
+	char *text = state ? schema_text(state) : NULL, bytes[COUNT_BYTES];
 
 	if (!text)
 		return XT_ENOMEM;
@@ -216,8 +181,9 @@ static int take_status(struct preflight *p, const xt_cursor *cursor, const xt_va
 	else if (strcmp(text, "ok") != 0)
 		findings_add(&p->found, true, "daemon_state", NULL, NULL, 0, "the daemon is not well: %s",
 			     text);
-	/* What the daemon says of the disk is not said twice. */
-	*ret_free = room && !strstr(text, "disk_full") ? schema_number(room) : 0;
+	if (room && !strstr(text, "disk_full")) /* else that says it */
+		findings_add(&p->found, false, "room", NULL, NULL, schema_number(room),
+			     "%s are free where the database lies", text_bytes(bytes, schema_number(room)));
 	free(text);
 	return XT_OK;
 }
@@ -226,15 +192,12 @@ int preflight_daemon(struct preflight *p)
 {
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
-	uint64_t free_bytes = 0;
 
 	int r = xt_daemon_status(&cursor, p->client);
 	if (r == XT_OK)
 		r = ctl_next(cursor, &row);
 	if (r == XT_OK)
-		r = take_status(p, cursor, row, &free_bytes);
+		r = take_status(p, cursor, row);
 	xt_cursor_close(cursor);
-	if (r != XT_OK)
-		return r == XT_ENOMEM ? ctl_no_memory(p->ctl) : ctl_fail(p->ctl, p->client, r);
-	return free_bytes > 0 ? look_at_room(p, free_bytes) : CTL_OK;
+	return r == XT_OK ? CTL_OK : r == XT_ENOMEM ? ctl_no_memory(p->ctl) : ctl_fail(p->ctl, p->client, r);
 }
