@@ -8,21 +8,18 @@
 extern const struct command assets_command, audit_command, backup_command, cache_command, check_command,
 	columns_command, compact_command, compare_command, completion_command, config_command, copy_command,
 	delete_command, diff_command, down_command, errors_command, export_command, head_command,
-	import_command, inspect_command, log_command, ls_command, plot_command, restart_command, runs_command,
-	schema_command, set_command, show_command, snapshot_command, spool_command, sql_command,
-	stats_command, status_command, tail_command, up_command, validate_command, watch_command;
+	import_command, inspect_command, log_command, ls_command, plot_command, preflight_command,
+	restart_command, runs_command, schema_command, set_command, show_command, snapshot_command,
+	spool_command, sql_command, stats_command, status_command, tail_command, up_command, validate_command,
+	watch_command;
 
 static const struct command *const look[] = {&ls_command,      &runs_command, &show_command, &diff_command,
 					     &columns_command, &head_command, &tail_command, &watch_command,
 					     &sql_command,     NULL};
 
-static const struct command *const judge[] = {&inspect_command,
-					      &validate_command,
-					      &errors_command,
-					      &stats_command,
-					      &plot_command,
-					      &compare_command,
-					      NULL};
+static const struct command *const judge[] = {
+	&inspect_command, &validate_command, &preflight_command, &errors_command,
+	&stats_command,	  &plot_command,     &compare_command,	 NULL};
 
 static const struct command *const change[] = {
 	&log_command, &set_command, &delete_command, &schema_command, &assets_command, &cache_command, NULL};
@@ -107,14 +104,15 @@ static void try_all(struct near *near, const struct command *const *list)
 static const char *synonym(const struct command *group, const char *word)
 {
 	static const char *const synonyms[][2] = {
-		{"list", "show"},    {"ls", "show"},	    {"start", "up"},	   {"stop", "down"},
-		{"query", "sql"},    {"rm", "delete"},	    {"list", "ls"},	   {"tables", "ls"},
-		{"verify", "check"}, {"restore", "backup"}, {"vacuum", "compact"}, {"show", "get"},
-		{"check", "verify"}, {"clear", "delete"},   {"explain", "why"},	   {"prune", "gc"},
-		{"info", "stats"},   {"describe", "stats"}, {"top", "stats"},	   {"bottom", "stats"},
-		{"hist", "plot"},    {"histogram", "plot"}, {"scatter", "plot"},   {"follow", "watch"},
-		{"save", "export"},  {"load", "import"},    {"merge", "copy"},	   {"report", "export"},
-		{"lint", "inspect"}, {"anova", "compare"},  {"ttest", "compare"},  {"failures", "errors"},
+		{"list", "show"},     {"ls", "show"},	      {"start", "up"},	       {"stop", "down"},
+		{"query", "sql"},     {"rm", "delete"},	      {"list", "ls"},	       {"tables", "ls"},
+		{"verify", "check"},  {"restore", "backup"},  {"vacuum", "compact"},   {"show", "get"},
+		{"check", "verify"},  {"clear", "delete"},    {"explain", "why"},      {"prune", "gc"},
+		{"info", "stats"},    {"describe", "stats"},  {"top", "stats"},	       {"bottom", "stats"},
+		{"hist", "plot"},     {"histogram", "plot"},  {"scatter", "plot"},     {"follow", "watch"},
+		{"save", "export"},   {"load", "import"},     {"merge", "copy"},       {"report", "export"},
+		{"lint", "inspect"},  {"ready", "preflight"}, {"doctor", "preflight"}, {"anova", "compare"},
+		{"ttest", "compare"}, {"failures", "errors"},
 	};
 
 	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++) {

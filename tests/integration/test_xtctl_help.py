@@ -108,7 +108,7 @@ def test_example(command, line, demo, runtime, autostarted, tmp_path):
 
 
 # Commands whose examples may find something, which is exit status 1.
-FINDS = {"inspect", "validate", "errors", "schema", "compare"}
+FINDS = {"inspect", "validate", "preflight", "errors", "schema", "compare"}
 
 
 # ---- what shells complete ------------------------------------------------

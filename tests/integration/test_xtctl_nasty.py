@@ -27,7 +27,7 @@ ROWS = [
 ]
 # Answers of other shapes, which are JSON for --json.
 OTHERS = ["status", "check", "audit", "cache stats", "schema check", "inspect", "inspect --track-id {run}", "validate",
-          "validate --input {x} --params {n}"]
+          "validate --input {x} --params {n}", "preflight", "preflight --repo / --params {n},{x},new,learning_rate"]
 # Text only.
 TEXTS = [
     "export - --format csv", "export - --format jsonl --columns {n},{x}", "export - --summary --by {x}",

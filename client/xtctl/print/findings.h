@@ -27,10 +27,14 @@ struct findings {
 void findings_add(struct findings *f, bool wrong, const char *code, const char *table, const char *column,
 		  uint64_t count, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 
+/* Puts the notes first, so that what is wrong stands right above the prompt; else they keep their order. */
+void findings_sort(struct findings *f);
+
 /*
  * Prints them: with --json one object {"ok": …, "findings": [{"code", "wrong", "table", "column", "count",
  * "message"}, …]}, else a line each, "wrong: " or "note: " before the sentence, and at the end `all_well`
- * when nothing is wrong, or how many things are. Returns the exit status: CTL_FAILED when something is wrong.
+ * when nothing is wrong, or how many things are; on a terminal sentences are broken between words. Returns
+ * the exit status: CTL_FAILED when something is wrong.
  */
 int findings_print(struct findings *f, struct out *out, const char *all_well);
 

@@ -4,6 +4,7 @@
 #ifndef XTCTL_SCHEMA_H
 #define XTCTL_SCHEMA_H
 
+#include "findings.h"
 #include "relation.h"
 
 /* Calls `each` for every row of a statement, until one returns false. args: texts of its parameters. The
@@ -20,5 +21,10 @@ uint64_t schema_number(const xt_value *v);
 /* Opens the table that the command is about and hands it over: the whole of a command. */
 int schema_with_table(struct ctl *ctl,
 		      int run(struct ctl *ctl, xt_client *client, const struct relation *table));
+
+/* Adds what `schema check` has to say of a table; NULL: of all. From schema_check.c. CTL_OK, or the failure
+ * is reported. */
+int schema_findings(struct ctl *ctl, xt_client *client, const char *table, struct findings *found)
+	__attribute__((warn_unused_result));
 
 #endif

@@ -8,11 +8,11 @@
 #include "text.h"
 
 struct check {
-	struct findings found;
-	const char *table;  /* borrowed: the only one that is looked at; NULL: all */
-	const char *column; /* borrowed: whose types are being read */
-	char *mix;	    /* owned: "integer (3 rows), text (1 row)" */
-	size_t kinds;	    /* types in it */
+	struct findings *found; /* borrowed */
+	const char *table;	/* borrowed: the only one that is looked at; NULL: all */
+	const char *column;	/* borrowed: whose types are being read */
+	char *mix;		/* owned: "integer (3 rows), text (1 row)" */
+	size_t kinds;		/* types in it */
 	uint64_t values;
 	char **tables; /* owned: n_tables names */
 	size_t n_tables;
@@ -38,19 +38,19 @@ static bool take_suspect(const xt_value *row, void *data)
 	if (!table || !name || !old || !run)
 		c->failed = true;
 	else if (schema_number(&row[4]))
-		findings_add(&c->found, false, "new_column", table, name, 1,
+		findings_add(c->found, false, "new_column", table, name, 1,
 			     "column '%s' is new in table '%s' and has a name like '%s', which run '%s' has "
 			     "not logged so "
 			     "far; it is judged when the run ends",
 			     name, table, old, run);
 	else
 		findings_add(
-			&c->found, true, "renamed_column", table, name, 1,
+			c->found, true, "renamed_column", table, name, 1,
 			"column '%s' of table '%s' came with run '%s', which has no '%s': if that was "
 			"renamed, '%s "
 			"schema rename DB %s %s --table %s'; if not, '%s schema accept DB %s --table %s'",
-			name, table, run, old, c->found.ctl->program, old, name, table, c->found.ctl->program,
-			name, table);
+			name, table, run, old, c->found->ctl->program, old, name, table,
+			c->found->ctl->program, name, table);
 	free(table);
 	free(name);
 	free(old);
@@ -98,11 +98,11 @@ static int check_column(xt_client *client, struct check *c, const struct relatio
 	int r = sql ? schema_rows(client, sql, NULL, 0, take_type, c) : XT_ENOMEM;
 	free(sql);
 	if (r == XT_OK && c->kinds > 1)
-		findings_add(&c->found, true, "mixed_types", table->name, column, c->values,
+		findings_add(c->found, true, "mixed_types", table->name, column, c->values,
 			     "column '%s' of table '%s' has values of several types: %s; log one type, and "
 			     "mend what is "
 			     "there by '%s sql DB --write'",
-			     column, table->name, c->mix, c->found.ctl->program);
+			     column, table->name, c->mix, c->found->ctl->program);
 	return r;
 }
 
@@ -127,7 +127,7 @@ static bool take_missing(const xt_value *row, void *data)
 	if (!table || !name)
 		c->failed = true;
 	else
-		findings_add(&c->found, false, "required_column", table, name, 0,
+		findings_add(c->found, false, "required_column", table, name, 0,
 			     "column '%s' is required in table '%s', where no row has it yet", name, table);
 	free(table);
 	free(name);
@@ -200,19 +200,27 @@ static int check_all(struct ctl *ctl, xt_client *client, struct check *c)
 	return status == CTL_OK && c->failed ? ctl_no_memory(ctl) : status;
 }
 
-static int check(struct ctl *ctl, xt_client *client)
+int schema_findings(struct ctl *ctl, xt_client *client, const char *table, struct findings *found)
 {
-	struct check c = {.found = {.ctl = ctl}, .table = ctl->table_named ? ctl->table : NULL};
+	struct check c = {.found = found, .table = table};
 
 	int status = check_all(ctl, client, &c);
-	if (status == CTL_OK)
-		status = findings_print(&c.found, &ctl->out,
-					"ok: no column looks renamed, none has mixed types");
 	for (size_t i = 0; i < c.n_tables; i++)
 		free(c.tables[i]);
 	free(c.tables);
 	free(c.mix);
-	findings_done(&c.found);
+	return status;
+}
+
+static int check(struct ctl *ctl, xt_client *client)
+{
+	struct findings found = {.ctl = ctl};
+
+	int status = schema_findings(ctl, client, ctl->table_named ? ctl->table : NULL, &found);
+	if (status == CTL_OK)
+		status = findings_print(&found, &ctl->out,
+					"ok: no column looks renamed, none has mixed types");
+	findings_done(&found);
 	return status;
 }
 
