@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 import warnings
 
 import pytest
@@ -189,18 +190,72 @@ def test_types_that_differ(source, target, here, there, type):
     assert r.dtypes["v"] is type
 
 
-def test_no_trace_of_the_probe_is_left(source, target):
-    log(source, {"a": 1})
-    copy(source, target)
-    assert sqlite(target, "SELECT count(*) FROM events") == [(1,)]
-    stale = copying.PROBE + "0123456789abcdef"
-    with session_of(target) as client:  # of a copy that was killed
-        client.execute("INSERT INTO events(track_id, timestamp) VALUES (?, '2020-01-01 00:00:00.000000')", (stale,))
+def test_columns_are_made_before_any_row_is_there(source, target):
+    """A copy that is killed at any moment leaves nothing but rows that are the source's."""
     with session_of(source) as client:
-        client.execute("INSERT INTO events(track_id, timestamp) VALUES (?, '2020-01-01 00:00:00.000000')", (stale,))
-    log(source, {"b": 1})
+        client.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, i INTEGER, t TEXT)")
+    log(target, {"i": 0.5})
+    assert copy(source, target) == 0
+    assert rows(target, what="i, t") == [{"i": 0.5, "t": None}]
+
+
+@pytest.mark.filterwarnings("ignore:similar_column")
+def test_a_column_that_was_renamed_in_the_target(source, target):
+    log(source, {"learning_rate": 1}, track_id="s")
+    log(target, {"learning_rate": 2}, track_id="t")
+    with session_of(target) as client:
+        client.schema_rename("events", "learning_rate", "lr")
     assert copy(source, target) == 1
-    assert sqlite(target, "SELECT count(*), sum(track_id LIKE 'xetrackd%') FROM events") == [(2, 0)]
+    assert copy(source, target) == 0
+    assert rows(target, what="track_id, lr") == [{"track_id": "s", "lr": 1}, {"track_id": "t", "lr": 2}]
+    log(source, {"lr": 3}, track_id="s2")  # here they are two still
+    assert refused_by_copy(source, target, "'learning_rate' and 'lr' of table 'events' are one in '.*target.db', column 'lr'")
+    with session_of(source) as client:
+        client.schema_rename("events", "learning_rate", "lr")
+    assert copy(source, target) == 1
+
+
+def refused_by_copy(source, target, pattern):
+    """That the copy fails, and how it says why."""
+    with pytest.raises((Error, ValueError, RuntimeError, AssertionError), match=pattern):
+        copy(source, target)
+    return True
+
+
+def test_a_frozen_table(source, target):
+    log(target, {"a": 1}, track_id="t")
+    with session_of(target) as client:
+        client.schema_freeze("events")
+    log(source, {"a": 2}, track_id="known")
+    assert copy(source, target) == 1
+    log(source, {"a": 3, "b": 4}, track_id="new")
+    assert refused_by_copy(source, target, "frozen and has no column 'b'")
+    assert sqlite(target, "SELECT track_id, a FROM events ORDER BY a") == [("t", 1), ("known", 2)]
+
+
+def test_generated_columns(source, target):
+    """Their values come, as far as the target's table does not make them itself."""
+    twice = "CREATE TABLE {}(track_id TEXT, timestamp TEXT, a INTEGER, b INTEGER GENERATED ALWAYS AS (a * 2) {})"
+    with session_of(source) as s, session_of(target) as t:
+        for name, kind in ("events", "VIRTUAL"), ("others", "STORED"):
+            s.execute(twice.format(name, kind))
+            s.execute(f"INSERT INTO {name}(track_id, timestamp, a) VALUES ('r', '2025-01-01 00:00:00.000000', 3)")
+        t.execute(twice.format("events", "STORED"))
+    assert copy(source, target) == 2
+    assert copy(source, target) == 0
+    for name in "events", "others":
+        assert rows(target, name, "a, b") == [{"a": 3, "b": 6}]
+        assert [c for c, in sqlite(target, f"SELECT name FROM pragma_table_xinfo('{name}')")] == ["track_id", "timestamp", "a", "b"]
+
+
+def test_names_of_another_case(source, target):
+    with session_of(source) as client:
+        client.execute("CREATE TABLE Events(track_id TEXT, timestamp TEXT, a INTEGER)")
+        client.execute("INSERT INTO Events VALUES ('r', '2025-01-01 00:00:00.000000', 1)")
+    log(target, {"a": 2}, track_id="t")
+    assert copy(source, target) == 1
+    assert copy(source, target) == 0
+    assert Reader(target).tables == ["events"] and sorted(r["a"] for r in rows(target)) == [1, 2]
 
 
 # ---- databases of the Python library
@@ -340,39 +395,216 @@ def test_a_cursor_that_expired_is_opened_again(source, target, request):
     assert rows(target) == rows(source)
 
 
+# ---- several at once
+
+
+def test_another_copy_that_overtakes(source, target, request):
+    """What one stores behind the other's back is stored once."""
+    with Tracker(source, track_id="r") as t:
+        t.log_batch([{"i": i} for i in range(3000)])
+    log(source, {"i": -1}, track_id="s")
+    if request.getfixturevalue("copy") == "xtctl":
+        copies = [subprocess.Popen([XTCTL, "copy", source, target, "--json"], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        counts = [json.loads(p.communicate(timeout=TIMEOUT)[0])["copied"] for p in copies]
+        assert [p.returncode for p in copies] == [0] * 4
+    else:
+        counts = []
+        real = copying._Table._flush
+
+        def flush(table):
+            copying._Table._flush = real
+            counts.append(copying.copy(source, target))
+            real(table)
+
+        copying._Table._flush = flush
+        try:
+            counts.append(copy(source, target))
+        finally:
+            copying._Table._flush = real
+        assert counts == [3001, 0]
+    assert sum(counts) == 3001 and rows(target) == rows(source)
+    assert ok_audit(target)
+
+
+def ok_audit(path):
+    found = json.loads(subprocess.run([XTCTL, "audit", path, "--json"], capture_output=True, text=True, timeout=TIMEOUT).stdout)
+    return found["ok"] or pytest.fail(str(found["findings"]))
+
+
+def test_others_that_keep_adding_rows_of_the_run(source, target, request):
+    """It says so, rather than to go on for ever."""
+    if request.getfixturevalue("copy") == "xtctl":
+        pytest.skip("nobody gets in between")
+    log(source, {"i": 1}, {"i": 2}, track_id="r")
+    real = copying._Table._flush
+
+    def flush(table):
+        if table.batch:
+            table.client.execute("INSERT INTO events(track_id, timestamp, i) VALUES ('r', '2020-01-01 00:00:00.000000', -1)")
+        real(table)
+
+    copying._Table._flush = flush
+    try:
+        with pytest.raises(RuntimeError, match="others keep adding rows of run 'r' to table 'events'"):
+            copy(source, target)
+    finally:
+        copying._Table._flush = real
+    assert copy(source, target) == 2
+    assert copy(source, target) == 0
+
+
+def test_a_run_that_is_deleted_while_it_is_copied(source, target, request):
+    if request.getfixturevalue("copy") == "xtctl":
+        pytest.skip("nobody gets in between")
+    log(source, {"i": 1}, track_id="r")
+    log(source, {"i": 2}, track_id="s")
+    real = copying._Table._flush
+
+    def flush(table):
+        if table.batch and table.batch[0][0] == "r":
+            table.client.delete_run("r")
+        real(table)
+
+    copying._Table._flush = flush
+    try:
+        with pytest.warns(UserWarning, match="deleted from the target were not copied: r"):
+            assert copy(source, target) == 1
+    finally:
+        copying._Table._flush = real
+    assert [r["track_id"] for r in rows(target)] == ["s"]
+
+
 # ---- runs
+
+RECORD = "track_id, status, start_time, end_time, table_name, params, rejects, uid, pid, host, executable, command_line, directory, cause"
 
 
 def recorded(path):
+    """All that is said of the runs, but for what is the database's own: the client that may return, and counts of rows."""
     with session_of(path) as s:
-        return list(s.query("SELECT track_id, status, start_time, end_time, table_name, params FROM xt_runs ORDER BY 1"))
+        return (list(s.query(f"SELECT {RECORD} FROM xt_runs ORDER BY 1")),
+                list(s.query("SELECT * FROM xt_workers ORDER BY track_id, uid, client")))
+
+
+def counted(path):
+    with session_of(path) as s:
+        return dict(s.query("SELECT track_id, rows + inserted - deleted FROM xt_runs"))
+
+
+CRASHED = {"end_us": 1_700_000_001_000_002, "cause": "killed by signal 9 (SIGKILL)", "table": "metrics", "rejects": 3,
+           "params": '{"rate": 0.5, "big": 18446744073709551615, "bytes": "00ff", "l": [1, {"x": null}], "codec": "zstd"}',
+           "uid": 4_294_967_294, "pid": 7, "host": "elsewhere", "executable": "/usr/bin/python3", "command_line": "python3 train.py --ähnlich",
+           "directory": "/home/somebody",
+           "workers": [(bytes(range(16)), 0, None, "finished", 1_700_000_000_500_000, 1_700_000_000_600_000, None),
+                       (bytes(16), 1000, 9, "crashed", 1_700_000_000_500_000, 1_700_000_000_700_000, "exited with status 1"),
+                       (b"\xff" * 16, 1000, 10, "failed", 1_700_000_000_500_001, None, None)]}
 
 
 def test_what_is_known_of_the_runs(source, target):
     log(source, {"a": 1}, track_id="one", params={"codec": "zstd", "level": 3, "rate": 0.5, "none": None, "l": [1, {"x": 2}]})
     log(source, {"a": 1}, track_id="two", table="other")
     with session_of(source) as s:
-        s.start_run("events", "bad", {}, time_us=1_700_000_000_000_001).finish(failed=True, time_us=1_700_000_001_000_002)
+        assert s.import_run("bad", "crashed", 1_700_000_000_000_001, **CRASHED)
+        assert s.import_run("least", "failed", 1_700_000_000_000_001)
+        s.execute("INSERT INTO events(track_id, timestamp, a) VALUES ('bad', '2023-11-14 22:13:20.500000', 5)")
     assert copy(source, target, tables=["other"]) == 1
-    assert [r[0] for r in recorded(target)] == ["two"]
-    assert copy(source, target) == 1
+    assert [r[0] for r in recorded(target)[0]] == ["two"]
+    assert ok_audit(target)
+    assert copy(source, target) == 2
     theirs = recorded(source)
-    assert recorded(target) == theirs and theirs[0][1:4] == ("failed", "2023-11-14 22:13:20.000001", "2023-11-14 22:13:21.000002")
-    assert json.loads(theirs[1][5])["level"] == 3
+    assert recorded(target) == theirs
+    bad = dict(zip(RECORD.split(", "), theirs[0][0]))
+    assert bad["start_time"] == "2023-11-14 22:13:20.000001" and bad["end_time"] == "2023-11-14 22:13:21.000002"
+    assert [bad[k] for k in ("status", "host", "pid", "uid", "params", "rejects", "cause")] == \
+        ["crashed", "elsewhere", 7, 4_294_967_294, CRASHED["params"], 3, "killed by signal 9 (SIGKILL)"]
+    assert len(theirs[1]) == 3
+    assert theirs[0][1][1:] == ("failed", "2023-11-14 22:13:20.000001", None, "events") + (None,) + (0,) + (None,) * 7
+    assert counted(target) == counted(source) == {"bad": 1, "least": 0, "one": 1, "two": 1}
     log(source, {"a": 2}, track_id="one")
     assert copy(source, target) == 1
     assert recorded(target) == theirs
+    assert ok_audit(target) and ok_audit(source)
 
 
-def test_a_run_that_is_running_gets_its_record_later(source, target):
+def test_a_run_that_the_target_knows_keeps_its_record(source, target):
+    log(target, {"a": 1}, track_id="bad")
+    with session_of(source) as s, session_of(target) as t:
+        s.import_run("bad", "crashed", 1, **CRASHED)
+        s.import_run("gone", "crashed", 1, **CRASHED)
+        t.import_run("gone", "finished", 1)
+        t.delete_run("gone")
+    before = recorded(target)
+    copy(source, target)
+    assert recorded(target) == before
+
+
+def test_who_copies_does_not_take_part(source, target):
     with Tracker(source, track_id="r") as t:
-        t.log({"a": 1})
-        t.flush()
-        with pytest.warns(UserWarning, match="still running: 1"):
-            assert copy(source, target) == 1
-        assert recorded(target) == []
+        t.log({"model": Model(b"1")})
+    copy(source, target)
+    assert recorded(target) == recorded(source) and recorded(target)[1] == []
+
+
+WORKER = """
+import sys
+from xetrackd._xetrackd import Client
+client = Client(sys.argv[1])
+run = client.start_run("events", "r", {}) if sys.argv[2] == "start" else client.join_run("events", "r", {})
+run.log({"a": 1}, {})
+run.asset_put("model", sys.argv[2].encode())
+client.flush()
+print("ready", flush=True)
+if sys.stdin.readline().strip() == "end":
+    client.close()
+"""
+
+
+class worker_of:
+    """A process that starts the run `r`, or joins it, with a row and an asset."""
+
+    def __init__(self, path, how, runtime):
+        (runtime / how).mkdir(exist_ok=True)
+        self.p = subprocess.Popen([sys.executable, "-c", WORKER, path, how], cwd=runtime / how, stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+        assert self.p.stdout.readline() == "ready\n"
+
+    def end(self):
+        self.p.communicate("end\n", timeout=TIMEOUT)
+
+    def kill(self):
+        self.p.kill()
+        self.p.communicate(timeout=TIMEOUT)
+
+
+def until(path, sql):
+    deadline = time.monotonic() + TIMEOUT
+    while not sqlite(path, sql):
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("how", ["end", "kill"])
+def test_a_run_that_goes_on_gets_its_record_and_assets_later(source, target, runtime, how):
+    first, second = worker_of(source, "start", runtime), worker_of(source, "join", runtime)
+    refs = "SELECT lower(hex(hash)), track_id, name FROM xt_asset_refs ORDER BY 1"
+    with pytest.warns(UserWarning, match="still running: 1"):
+        assert copy(source, target) == 2
+    assert recorded(target) == ([], []) and sqlite(target, refs) == []
+    getattr(first, how)()
+    until(source, "SELECT 1 FROM xt_runs WHERE status <> 'running'")
+    with pytest.warns(UserWarning, match="still running: 1"):  # a worker of it
+        assert copy(source, target) == 0
+    assert recorded(target) == ([], [])
+    getattr(second, how)()
+    until(source, "SELECT 1 FROM xt_workers WHERE status <> 'running'")
     assert copy(source, target) == 0
-    assert recorded(target) == recorded(source) and recorded(target)[0][1] == "finished"
+    (run,), (worker,) = recorded(target)
+    assert recorded(target) == recorded(source)
+    run = dict(zip(RECORD.split(", "), run))
+    assert run["pid"] == first.p.pid and run["directory"] == os.path.realpath(runtime / "start") and worker[3] == second.p.pid
+    assert (run["status"], worker[4]) == (("finished",) * 2 if how == "end" else ("crashed",) * 2)
+    assert [run["cause"] is None, worker[7] is None] == [how == "end"] * 2
+    assert sqlite(target, refs) == sqlite(source, refs) and len(sqlite(target, refs)) == 2
+    assert counted(target) == {"r": 2} and ok_audit(target)
 
 
 # ---- assets
