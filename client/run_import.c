@@ -15,9 +15,7 @@ static void pack_text(msgpack_packer *pk, const char *text)
 
 static void pack_worker(msgpack_packer *pk, const xt_run_worker *w)
 {
-	msgpack_pack_array(pk, 7); /* in the order of docs/protocol.md */
-	msgpack_pack_bin(pk, XT_CLIENT_ID);
-	msgpack_pack_bin_body(pk, w->client, XT_CLIENT_ID);
+	msgpack_pack_array(pk, 6); /* in the order of docs/protocol.md */
 	msgpack_pack_uint32(pk, w->uid);
 	if (w->pid > 0)
 		msgpack_pack_int32(pk, w->pid);
@@ -46,9 +44,8 @@ static int check(struct xt_client *c, const xt_run_record *r)
 				   XT_MAX_WORKERS);
 	bool good = is_status(r->status);
 	for (size_t i = 0; i < r->n_workers && good; i++)
-		good = is_status(r->workers[i].status) && r->workers[i].client;
-	return good ? XT_OK
-		    : client_fail(c, XT_EINVAL, "a status that there is not, or a worker without an id");
+		good = is_status(r->workers[i].status);
+	return good ? XT_OK : client_fail(c, XT_EINVAL, "a status that there is not");
 }
 
 static void put_text(struct params_run_import *p, uint64_t bit, struct span *field, const char *text)

@@ -397,12 +397,10 @@ XT_API int xt_run_end(xt_run *run, enum xt_run_status status);
 /* Frees a handle without ending the run. */
 XT_API void xt_run_free(xt_run *run);
 
-#define XT_NO_TIME  INT64_MIN /* an end that is not known */
-#define XT_ID_BYTES 16	      /* of a client's id */
+#define XT_NO_TIME INT64_MIN /* an end that is not known */
 
 /* Who took part in a run that somebody else started: a row of xt_workers. */
 typedef struct xt_run_worker {
-	const uint8_t *client; /* XT_ID_BYTES */
 	uint32_t uid;
 	int32_t pid;		   /* 0: not known */
 	enum xt_run_status status; /* how it ended */

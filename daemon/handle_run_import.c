@@ -23,7 +23,7 @@ static int bind_time(sqlite3_stmt *st, int i, int64_t us, const char *field, str
 
 /* ---- workers ---------------------------------------------------------- */
 
-enum { CLIENT, UID, PID, STATUS, START, END, CAUSE, N_FIELDS }; /* of a worker */
+enum { UID, PID, STATUS, START, END, CAUSE, N_FIELDS }; /* of a worker */
 
 static int bad_worker(uint32_t i, const char *what, struct xt_err *err)
 {
@@ -37,8 +37,6 @@ static bool is_number(const struct token *t, int64_t min, int64_t max)
 
 static int check_worker(const struct token f[N_FIELDS], uint32_t i, struct xt_err *err)
 {
-	if (f[CLIENT].type != TOKEN_BIN || f[CLIENT].bytes.len != XT_CLIENT_ID)
-		return bad_worker(i, "`client` must be 16 bytes", err);
 	if (!is_number(&f[UID], 0, UINT32_MAX))
 		return bad_worker(i, "`uid` must be a number from 0 to 4294967295", err);
 	if (f[PID].type != TOKEN_NIL && !is_number(&f[PID], 1, INT32_MAX))
@@ -50,16 +48,20 @@ static int check_worker(const struct token f[N_FIELDS], uint32_t i, struct xt_er
 	return check_status(f[STATUS].bytes, "workers", err);
 }
 
-static int add_worker(struct store *s, const struct run *run, const struct token f[N_FIELDS],
+/* It has a number for its client: no client of this database may take itself for one that has come back. */
+static int add_worker(struct store *s, const struct run *run, const struct token f[N_FIELDS], uint32_t i,
 		      struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(s, STMT_WORKER_IMPORT, err);
+	uint8_t client[XT_CLIENT_ID] = {0};
 
 	if (!st)
 		return -1;
 	sqlite3_bind_text(st, 1, run->track_id, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 2, f[UID].integer);
-	sqlite3_bind_blob(st, 3, f[CLIENT].bytes.data, XT_CLIENT_ID, SQLITE_STATIC);
+	client[XT_CLIENT_ID - 2] = (uint8_t)((i + 1) >> 8);
+	client[XT_CLIENT_ID - 1] = (uint8_t)(i + 1);
+	sqlite3_bind_blob(st, 3, client, XT_CLIENT_ID, SQLITE_TRANSIENT);
 	if (f[PID].type == TOKEN_INT)
 		sqlite3_bind_int64(st, 4, f[PID].integer);
 	store_bind(st, 5, f[STATUS].bytes);
@@ -82,11 +84,11 @@ static int add_workers(struct store *s, const struct run *run, struct span worke
 				  XT_MAX_WORKERS);
 	for (uint32_t i = 0, n = head.count; i < n; i++) {
 		if (reader_next(&r, &head) < 0 || head.type != TOKEN_ARRAY || head.count != N_FIELDS)
-			return bad_worker(i, "it must be an array of 7", err);
+			return bad_worker(i, "it must be an array of 6", err);
 		for (size_t k = 0; k < N_FIELDS; k++)
 			if (reader_next(&r, &f[k]) < 0 || f[k].type == TOKEN_ARRAY || f[k].type == TOKEN_MAP)
 				return bad_worker(i, "it may hold no arrays or maps", err);
-		if (check_worker(f, i, err) < 0 || add_worker(s, run, f, err) < 0)
+		if (check_worker(f, i, err) < 0 || add_worker(s, run, f, i, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -32,28 +32,23 @@ static int number_of(PyObject *o, long long none, long long max, int64_t *ret)
 	return -1;
 }
 
-/* Texts and bytes stay the tuple's. */
+/* Texts stay the tuple's. */
 static int take_worker(PyObject *o, xt_run_worker *ret)
 {
-	PyObject *pid, *end, *client;
+	PyObject *pid, *end;
 	const char *status;
 	long long start;
 	unsigned uid;
 	int64_t number;
 
 	if (!PyTuple_Check(o)) {
-		PyErr_SetString(PyExc_TypeError, "a worker is a tuple of 7");
+		PyErr_SetString(PyExc_TypeError, "a worker is a tuple of 6");
 		return -1;
 	}
-	if (!PyArg_ParseTuple(o, "SIOsLOz", &client, &uid, &pid, &status, &start, &end, &ret->cause) ||
+	if (!PyArg_ParseTuple(o, "IOsLOz", &uid, &pid, &status, &start, &end, &ret->cause) ||
 	    status_of(status, &ret->status) < 0 || number_of(pid, 0, INT32_MAX, &number) < 0 ||
 	    number_of(end, XT_NO_TIME, INT64_MAX, &ret->end_us) < 0)
 		return -1;
-	if (PyBytes_Size(client) != XT_ID_BYTES) {
-		PyErr_SetString(PyExc_ValueError, "a worker's client has 16 bytes");
-		return -1;
-	}
-	ret->client = (const uint8_t *)PyBytes_AsString(client);
 	ret->uid = uid;
 	ret->pid = (int32_t)number;
 	ret->start_us = start;

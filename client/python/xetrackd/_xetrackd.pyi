@@ -45,9 +45,9 @@ class Client:
                    table: str | None = None, params: str | None = None, rejects: int = 0, uid: int | None = None,
                    pid: int | None = None, host: str | None = None, executable: str | None = None, command_line: str | None = None,
                    directory: str | None = None,
-                   workers: Sequence[tuple[bytes, int, int | None, str, int, int | None, str | None]] = ()) -> bool:
+                   workers: Sequence[tuple[int, int | None, str, int, int | None, str | None]] = ()) -> bool:
         """Takes over the record of a run that has ended in another database. False: the run is known here and keeps its own. params:
-        the text of a JSON object. workers: client, uid, pid, status, start_us, end_us, cause; 8,000 at most. Error with the codes
+        the text of a JSON object. workers: uid, pid, status, start_us, end_us, cause; 8,000 at most. Error with the codes
         "run_deleted", "bad_type", "out_of_range"."""
     def query(self, sql: str, args: Sequence[Any] = (), timeout: float | None = None) -> Cursor:
         """A reading statement, which sees all that this client logged before."""

@@ -448,16 +448,16 @@ def _copy_record(there: _Source, client: Any, track_id: str) -> None:
         return
     *values, rejects = rows[0]
     r = dict(zip(_RECORD, values))
-    workers = list(there.ask("SELECT client, uid, pid, status, start_time, end_time, cause FROM xt_workers WHERE track_id = ? AND "
-                             "length(client) = 16 ORDER BY start_time, client", (track_id,)))
+    workers = list(there.ask("SELECT uid, pid, status, start_time, end_time, cause FROM xt_workers WHERE track_id = ? "
+                             "ORDER BY start_time, client", (track_id,)))
     params = r["params"] if r["params"] is None or _is_object(r["params"]) else None
     try:
         imported = client.import_run(
             track_id, r["status"], _microseconds(r["start_time"]), end_us=_microseconds(r["end_time"]), cause=r["cause"],
             table=r["table_name"], params=params, rejects=rejects, uid=r["uid"], pid=r["pid"], host=r["host"],
             executable=r["executable"], command_line=r["command_line"], directory=r["directory"],
-            workers=[(w, uid, pid, status, _microseconds(start), _microseconds(end), cause)
-                     for w, uid, pid, status, start, end, cause in workers[:MOST_WORKERS]])
+            workers=[(uid, pid, status, _microseconds(start), _microseconds(end), cause)
+                     for uid, pid, status, start, end, cause in workers[:MOST_WORKERS]])
     except Error as e:
         if e.code != "run_deleted":  # meanwhile: it is left out, as its rows are
             raise

@@ -38,9 +38,9 @@ static const char record_sql[] =
 	"command_line, "
 	"directory FROM xt_runs r WHERE track_id = ?1 AND status <> 'deleted' AND NOT " IS_OPEN;
 
-static const char workers_sql[] = "SELECT client, uid, pid, status, start_time, end_time, cause FROM "
-				  "xt_workers WHERE track_id = ?1 AND "
-				  "length(client) = 16 ORDER BY start_time, client";
+static const char workers_sql[] =
+	"SELECT uid, pid, status, start_time, end_time, cause FROM xt_workers WHERE track_id = ?1 ORDER BY "
+	"start_time, client";
 
 /* A record that is read, and what its pointers point to. */
 struct record {
@@ -104,7 +104,7 @@ static int take_worker(const xt_value *row, void *data)
 {
 	struct record *r = data;
 
-	return group_add(&r->workers, row, 7) == 0 ? CTL_OK : ctl_no_memory(&r->to->ctl);
+	return group_add(&r->workers, row, 6) == 0 ? CTL_OK : ctl_no_memory(&r->to->ctl);
 }
 
 static int make_workers(struct record *r)
@@ -119,14 +119,13 @@ static int make_workers(struct record *r)
 	r->run.n_workers = n;
 	for (size_t i = 0; i < n; i++) {
 		const xt_value *row = r->workers.rows[i];
-		if (row[6].type == XT_T_TEXT && !(r->causes[i] = strndup(row[6].as.text, row[6].n)))
+		if (row[5].type == XT_T_TEXT && !(r->causes[i] = strndup(row[5].as.text, row[5].n)))
 			return ctl_no_memory(&r->to->ctl);
-		r->list[i] = (xt_run_worker){.client = row[0].as.blob,
-					     .uid = (uint32_t)number_of(&row[1], 0),
-					     .pid = (int32_t)number_of(&row[2], 0),
-					     .status = status_of(&row[3]),
-					     .start_us = time_of(&row[4], 0),
-					     .end_us = time_of(&row[5], XT_NO_TIME),
+		r->list[i] = (xt_run_worker){.uid = (uint32_t)number_of(&row[0], 0),
+					     .pid = (int32_t)number_of(&row[1], 0),
+					     .status = status_of(&row[2]),
+					     .start_us = time_of(&row[3], 0),
+					     .end_us = time_of(&row[4], XT_NO_TIME),
 					     .cause = r->causes[i]};
 	}
 	return CTL_OK;
