@@ -411,10 +411,10 @@ def test_another_copy_that_overtakes(source, target, request):
         counts = []
         real = copying._Table._flush
 
-        def flush(table):
+        def flush(table, **kw):
             copying._Table._flush = real
             counts.append(copying.copy(source, target))
-            real(table)
+            real(table, **kw)
 
         copying._Table._flush = flush
         try:
@@ -438,10 +438,10 @@ def test_others_that_keep_adding_rows_of_the_run(source, target, request):
     log(source, {"i": 1}, {"i": 2}, track_id="r")
     real = copying._Table._flush
 
-    def flush(table):
+    def flush(table, **kw):
         if table.batch:
             table.client.execute("INSERT INTO events(track_id, timestamp, i) VALUES ('r', '2020-01-01 00:00:00.000000', -1)")
-        real(table)
+        real(table, **kw)
 
     copying._Table._flush = flush
     try:
@@ -460,10 +460,10 @@ def test_a_run_that_is_deleted_while_it_is_copied(source, target, request):
     log(source, {"i": 2}, track_id="s")
     real = copying._Table._flush
 
-    def flush(table):
+    def flush(table, **kw):
         if table.batch and table.batch[0][0] == "r":
             table.client.delete_run("r")
-        real(table)
+        real(table, **kw)
 
     copying._Table._flush = flush
     try:

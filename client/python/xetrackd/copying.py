@@ -141,6 +141,7 @@ class _Table:
         self.columns = self._source_columns()
         self.mapped = self._map_columns()
         self.number = self._row_number()
+        self.floor = self._last_number()
         self.unique = self._primary_key(self.client.query)
         if self.unique != self._primary_key(self.there.ask):
             plain.warn(f"table '{self.name}': times are local in one of the two databases and UTC in the other; they were "
@@ -223,6 +224,10 @@ class _Table:
         taken = {name.lower() for name, in self.client.query("SELECT name FROM pragma_table_xinfo(?)", (self.name,))}
         return next((name for name in ("rowid", "_rowid_", "oid") if not keyed and name not in taken), None)
 
+    def _last_number(self) -> int:
+        found = list(self.client.query(f"SELECT max({self.number}) FROM {quote(self.name)}", ())) if self.number else []
+        return NO_NUMBER if not found or found[0][0] is None else found[0][0]
+
     def _samples(self, name: str, kind: str, target: str | None) -> list[Any]:
         """Values that show the daemon what a column must hold. target: its declared type there; None: there is no such
         column, or it has none yet."""
@@ -246,6 +251,7 @@ class _Table:
     def _copy_run(self, track_id: Any) -> int:
         """Tries as long as that leads anywhere: another copy that is ahead stores what this one was about to."""
         copied = furthest = vain = 0
+        self.top = self.floor
         while True:
             self.stored = self.seen = 0
             try:
@@ -259,12 +265,11 @@ class _Table:
                     raise RuntimeError(f"others keep adding rows of run '{track_id}' to table '{self.name}' of "
                                        f"'{self.client.database}'; repeat the copy when they have ended") from None
                 time.sleep(min(0.002 * 2**vain, 0.5))
+                self._advance(track_id)
 
     def _try_run(self, track_id: Any) -> None:
         self.batch: list[Row] = []
         self.size = 0
-        self.top: Any = NO_NUMBER
-        self._advance(track_id)  # before rows are read: those that come in between are taken for others', which does no harm
         theirs = self._sorted(self.there.ask, [name for name, _, _ in self.columns], track_id)
         ours = self._sorted(self.client.query, self.mapped, track_id)
         for row in _missing(self._counted(theirs), ours):
@@ -272,7 +277,7 @@ class _Table:
                 self._add_apart(track_id, row)
             else:
                 self._add(track_id, row)
-        self._flush()
+        self._flush(last=True)
 
     def _counted(self, rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
@@ -280,7 +285,8 @@ class _Table:
             yield row
 
     def _advance(self, track_id: Any) -> int:
-        """How many rows of the run the target has behind `top`, which becomes the last one's number."""
+        """How many rows of the run the target has behind `top`, which becomes the last one's number: before they are read, so that
+        rows which come in between are taken for others'."""
         if self.number is None:
             return len(self.batch)
         (found,) = self.client.query(f"SELECT count(*), max({self.number}) FROM {quote(self.name)} WHERE track_id IS ? AND "
@@ -321,7 +327,7 @@ class _Table:
         if len(self.batch) >= ROWS or (len(self.batch) + 1) * len(row) > VALUES or self.size > BYTES:
             self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, last: bool = False) -> None:
         """Stores nothing of a run that was deleted meanwhile, nor when somebody else, another copy perhaps, put rows of it there
         behind those that were compared: these may be the same ones."""
         if not self.batch:
@@ -339,7 +345,7 @@ class _Table:
             gone = list(self.client.query("SELECT 1 FROM xt_runs WHERE track_id = ? AND status = 'deleted'", (track_id,)))
             raise _Gone if gone else _Overtaken
         self.stored += stored
-        if self._advance(track_id) != len(self.batch):
+        if not last and self._advance(track_id) != len(self.batch):
             raise _Overtaken
         self.batch, self.size = [], 0
 

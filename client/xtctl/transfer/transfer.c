@@ -49,7 +49,8 @@ static int take_top(const xt_value *row, void *data)
 	return CTL_OK;
 }
 
-/* How many rows the run has behind t->top, and the last one's number, which becomes that. */
+/* How many rows the run has behind t->top, and the last one's number, which becomes that: before they are
+ * read, so that rows which come in between are taken for others'. */
 static int advance(struct transfer *t, const xt_value *run, uint64_t *ret_n)
 {
 	xt_value found[2] = {xt_int(0), xt_null()};
@@ -79,7 +80,7 @@ static int refused(struct transfer *t, const xt_value *run)
 }
 
 static int store(struct transfer *t, const xt_value *run, const char *sql, const xt_value *args,
-		 size_t n_args)
+		 size_t n_args, bool last)
 {
 	uint64_t changed = 0, n = t->batch.n;
 
@@ -90,13 +91,13 @@ static int store(struct transfer *t, const xt_value *run, const char *sql, const
 		return refused(t, run);
 	*t->copied += changed;
 	progress_show(t->progress, *t->copied, 0);
-	int status = advance(t, run, &n);
+	int status = last ? CTL_OK : advance(t, run, &n);
 	t->overtaken = n != t->batch.n;
 	return status;
 }
 
-/* The caller looks at t->overtaken and t->gone. */
-static int flush(struct transfer *t, const xt_value *run)
+/* last: of the run. The caller looks at t->overtaken and t->gone. */
+static int flush(struct transfer *t, const xt_value *run, bool last)
 {
 	size_t width = t->n + 1, n = 1 + t->batch.n * width;
 
@@ -110,7 +111,7 @@ static int flush(struct transfer *t, const xt_value *run)
 		for (size_t k = 0; k < t->batch.n; k++)
 			memcpy(&args[1 + k * width], t->batch.rows[k], width * sizeof(*args));
 		args[n] = xt_int(t->top);
-		status = store(t, run, sql, args, n + (t->number != NULL));
+		status = store(t, run, sql, args, n + (t->number != NULL), last);
 	} else {
 		ctl_no_memory(&t->to->ctl);
 	}
@@ -131,7 +132,7 @@ static int add(struct transfer *t, const xt_value *run, const xt_value *row)
 		t->bytes += row[i].type == XT_T_TEXT || row[i].type == XT_T_BLOB ? row[i].n : 9;
 	bool full = t->batch.n >= MOST_ROWS || 1 + (t->batch.n + 1) * width > MOST_VALUES ||
 		    t->bytes > MOST_BYTES;
-	return full ? flush(t, run) : CTL_OK;
+	return full ? flush(t, run, false) : CTL_OK;
 }
 
 /* ---- where a time is taken once --------------------------------------- */
@@ -278,21 +279,16 @@ static int merge(struct transfer *t, const xt_value *run, struct side *theirs, s
 		if (status == CTL_OK)
 			status = add_missing(t, run, &theirs->group, same ? &ours->group : &none);
 	}
-	return status == CTL_OK ? flush(t, run) : status;
+	return status == CTL_OK ? flush(t, run, true) : status;
 }
 
 static int try_run(struct transfer *t, const xt_value *run)
 {
 	struct side theirs = {0}, ours = {0};
-	uint64_t ignored = 0;
 
 	t->moved = t->overtaken = false;
-	t->top = INT64_MIN;
 	t->seen = 0;
-	/* Before they are read: rows that come in between are taken for others', which does no harm. */
-	int status = advance(t, run, &ignored);
-	if (status == CTL_OK)
-		status = side_open(&theirs, t->from, t, run, false);
+	int status = side_open(&theirs, t->from, t, run, false);
 	if (status == CTL_OK)
 		status = side_open(&ours, t->to, t, run, true);
 	if (status == CTL_OK)
@@ -307,11 +303,12 @@ static int try_run(struct transfer *t, const xt_value *run)
 /* Again, as long as that leads anywhere: another copy that is ahead stores what this one was about to. */
 static int copy_run(struct transfer *t, const xt_value *run)
 {
-	uint64_t furthest = 0, copied;
+	uint64_t furthest = 0, copied, ignored;
 	unsigned vain = 0;
 	int status;
 
 	t->gone = false;
+	t->top = t->floor;
 	do {
 		copied = *t->copied;
 		status = try_run(t, run);
@@ -330,6 +327,8 @@ static int copy_run(struct transfer *t, const xt_value *run)
 			(void)!poll(NULL, 0, vain < 8 ? 2 << vain : 500);
 		if (ctl_interrupted())
 			return CTL_INTERRUPTED;
+		if (status == CTL_OK && t->overtaken)
+			status = advance(t, run, &ignored);
 	} while (status == CTL_OK && t->overtaken);
 	return status;
 }
@@ -405,6 +404,13 @@ static int find_number(struct transfer *t)
 				   args, 2, &taken);
 		t->number = taken ? NULL : names[i];
 	}
+	if (status != CTL_OK || !t->number)
+		return status;
+	xt_value top[2] = {xt_null(), xt_null()};
+	char *sql = sql_format("SELECT 0, max(%s) FROM %n", t->number, t->table);
+	status = sql ? source_each(t->to, sql, NULL, 0, take_top, top) : ctl_no_memory(&t->to->ctl);
+	t->floor = top[1].type == XT_T_INT ? top[1].as.integer : INT64_MIN;
+	free(sql);
 	return status;
 }
 
