@@ -76,13 +76,14 @@ def old_database(path, *rows, columns="i INTEGER"):
     con.close()
 
 
+@pytest.mark.parametrize("why", [("XT_EREQUEST", "cursor_expired"), ("XT_ELOST", "")])
 @pytest.mark.parametrize("times", [["a", "b", "b", "c"], [None, None, None, "a"], [None, None, None, None]])
-def test_a_cursor_that_expires_goes_on_where_it_was(times):
+def test_a_cursor_that_expires_goes_on_where_it_was(times, why):
     """Wherever that is: rows of no time, and of the same, are neither left out nor given twice."""
     rows = [(t, i) for i, t in enumerate(times)]
 
     class Expired(Error):
-        code = "cursor_expired"
+        status, code = why
 
     for broken in range(len(rows) + 1):
         asked = []
@@ -380,7 +381,7 @@ def test_a_cursor_that_expired_is_opened_again(source, target, request):
             for n, row in enumerate(ask(sql, args)):
                 if n == 40:
                     error = Error("the cursor is gone")
-                    error.code = "cursor_expired"
+                    error.status, error.code = "XT_EREQUEST", "cursor_expired"
                     raise error
                 yield row
         return wrapped

@@ -295,8 +295,8 @@ class _Table:
         return int(found[0])
 
     def _sorted(self, ask: Ask, columns: Sequence[str], track_id: Any) -> Iterator[Row]:
-        """Rows of a run, their time first, sorted by it. A cursor that was idle for too long, since the other database is slow, is
-        opened again behind the last time that was seen."""
+        """Rows of a run, their time first, sorted by it. A cursor that was idle for too long, since the other database is slow, or whose daemon
+        has died, is opened again behind the last time that was seen."""
         names = ", ".join(["timestamp", *map(quote, columns)])
         key = [quote(c) for c, in ask("SELECT i.name FROM pragma_table_info(?1) i, pragma_table_list t WHERE t.name = ?1 "
                                       "COLLATE NOCASE AND t.wr AND i.pk > 0 ORDER BY i.pk", (self.name,))]
@@ -318,7 +318,7 @@ class _Table:
                     yield row
                 return
             except Error as e:
-                if e.code != "cursor_expired":
+                if e.code != "cursor_expired" and e.status != "XT_ELOST":
                     raise
 
     def _add(self, track_id: Any, row: Row) -> None:

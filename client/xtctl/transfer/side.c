@@ -78,14 +78,16 @@ static int reopen(struct side *s)
 	xt_value args[2] = {s->track_id, later ? *s->last : xt_null()};
 
 	question_done(&s->question);
-	s->skip = later ? s->seen : 0;
+	s->skip = s->seen; /* NULLs come first: where nothing is later, they are all that was seen */
 	return source_ask(s->source, later ? s->again : s->sql, args, later ? 2 : 1, &s->question);
 }
 
 static bool expired(const struct side *s, int r)
 {
-	return r == XT_EREQUEST && s->source->client &&
-	       strcmp(xt_error_code(s->source->client), "cursor_expired") == 0;
+	if (!s->source->client)
+		return false;
+	return r == XT_ELOST ||
+	       (r == XT_EREQUEST && strcmp(xt_error_code(s->source->client), "cursor_expired") == 0);
 }
 
 /* The next row; NULL: there is none. CTL_OK, or the failure is reported. */

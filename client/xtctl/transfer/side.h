@@ -6,8 +6,8 @@
 
 #include "transfer.h"
 
-/* Zeroed: closed. A cursor that was idle for too long, since the other database is slow, is opened
- * again behind the last time that was seen. */
+/* Zeroed: closed. A cursor that was idle for too long, since the other database is slow, or whose
+ * daemon has died, is opened again behind the last time that was seen. */
 struct side {
 	struct source *source;
 	char *sql;   /* owned: from the beginning */
