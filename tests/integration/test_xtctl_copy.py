@@ -1,4 +1,4 @@
-"""xtctl copy: what tests/python/test_copy.py, which runs it too, does not reach: processes that end in the middle."""
+"""xtctl copy: what tests/python/test_copy.py and test_copy_runs.py, which run it too, do not reach: processes that end in the middle."""
 import json
 import os
 import signal
