@@ -226,7 +226,7 @@ class _Table:
 
     def _last_number(self) -> int:
         found = list(self.client.query(f"SELECT max({self.number}) FROM {quote(self.name)}", ())) if self.number else []
-        return NO_NUMBER if not found or found[0][0] is None else found[0][0]
+        return NO_NUMBER if not found or found[0][0] is None else int(found[0][0])
 
     def _samples(self, name: str, kind: str, target: str | None) -> list[Any]:
         """Values that show the daemon what a column must hold. target: its declared type there; None: there is no such
