@@ -40,6 +40,10 @@ static int set(struct xt_client *c, const char *key, const xt_value *value, cons
 		p.where_value = buf_span(&where);
 	}
 	p.value = buf_span(&to);
+	if (o && o->declare) {
+		p.has |= PARAM_BIT(set, declare);
+		p.declare = true;
+	}
 	if (r == XT_OK)
 		r = call_run(c, METHOD_set, &p, &call, &result, NEVER);
 	if (r == XT_OK && ret_changed)

@@ -251,7 +251,7 @@ static int tell_joined(struct xt_run *run, const char *track_id)
 }
 
 /* Nobody waits for the daemon's word on a joined run: what it would refuse in every row is found here. */
-static int join(struct xt_run *run, const char *track_id)
+static int join(struct xt_run *run, const char *track_id, bool apart)
 {
 	struct xt_client *c = run->client;
 	struct buf map = {0};
@@ -263,7 +263,7 @@ static int join(struct xt_run *run, const char *track_id)
 	if (r == XT_OK && wire_scan(buf_span(&map), &err) < 0)
 		r = client_fail(c, XT_EINVAL, "the parameters: %s", err.message);
 	buf_done(&map);
-	if (r == XT_OK)
+	if (r == XT_OK && !apart)
 		r = tell_joined(run, track_id);
 	if (r == XT_OK)
 		return run_name(run, span_str(track_id));
@@ -281,7 +281,7 @@ int xt_run_join(xt_run **ret_run, xt_client *client, const char *track_id, const
 		return client_leave(client, client_fail(client, XT_EINVAL, "no track_id was given"));
 	struct xt_run *run = run_new(client, options, &r);
 	if (run)
-		r = join(run, track_id);
+		r = join(run, track_id, options && options->apart);
 	if (r == XT_OK)
 		*ret_run = run;
 	return client_leave(client, r);

@@ -348,7 +348,8 @@ XT_API uint64_t xt_rejected(const xt_client *client);
 
 /* ---- runs and rows ---------------------------------------------------- */
 
-enum xt_run_status { XT_FINISHED, XT_FAILED };
+/* XT_CRASHED only of runs and workers that are imported. */
+enum xt_run_status { XT_FINISHED, XT_FAILED, XT_CRASHED };
 
 /* Options of xt_run_start; a zeroed struct, or NULL, has the defaults. */
 typedef struct xt_run_options {
@@ -362,6 +363,7 @@ typedef struct xt_run_options {
 	 * disk_percent as of their arrival. A row's own key wins; hits have none. 0: no such columns. */
 	int sample_ms;
 	bool sample_network; /* and, or only, bytes_sent and bytes_recv, of this network namespace */
+	bool apart; /* of xt_run_join: this client takes no part, and xt_workers does not tell of it */
 } xt_run_options;
 
 /* Starts a run; waits for the daemon's answer. The run belongs to the client. */
@@ -394,6 +396,42 @@ XT_API int xt_run_end(xt_run *run, enum xt_run_status status);
 
 /* Frees a handle without ending the run. */
 XT_API void xt_run_free(xt_run *run);
+
+#define XT_NO_TIME INT64_MIN /* an end that is not known */
+
+/* Who took part in a run that somebody else started: a row of xt_workers. */
+typedef struct xt_run_worker {
+	uint32_t uid;
+	int32_t pid;		   /* 0: not known */
+	enum xt_run_status status; /* how it ended */
+	int64_t start_us, end_us;  /* microseconds since 1970-01-01 UTC; the end may be XT_NO_TIME */
+	const char *cause;	   /* of a crash; NULL: none */
+} xt_run_worker;
+
+/* What xt_runs says of a run that has ended. Texts may be NULL: not known. Everything is borrowed for the
+ * call. */
+typedef struct xt_run_record {
+	const char *track_id;
+	enum xt_run_status status;
+	int64_t start_us, end_us; /* as above */
+	const char *cause;	  /* of a crash */
+	const char *table;	  /* NULL: "events" */
+	const char *params;	  /* the text of a JSON object */
+	uint64_t rejects;
+	int64_t uid; /* -1: not known */
+	int32_t pid; /* 0: not known */
+	const char *host, *executable, *command_line, *directory;
+	const xt_run_worker *workers; /* XT_MOST_WORKERS at most */
+	size_t n_workers;
+} xt_run_record;
+
+#define XT_MOST_WORKERS 8000
+
+/* Takes over the record of a run that has ended in another database, as it stands there; once. A run that is
+ * known here keeps its own: *ret_imported, which may be NULL, is false then. Waits for the daemon's answer.
+ * XT_OK; XT_EINVAL; XT_EREQUEST with the codes run_deleted (it was, here), bad_type (params is no JSON
+ * object) and out_of_range (a time outside the years 1 to 9999). */
+XT_API int xt_run_import(xt_client *client, const xt_run_record *record, bool *ret_imported);
 
 /*
  * Logs one row and hands it to the kernel; does not wait for the disk. Blocks only while the
@@ -625,6 +663,8 @@ typedef struct xt_set_options {
 	const char *track_id;  /* NULL: every run of the table */
 	const char *where_key; /* NULL: every row; else only rows whose column … */
 	xt_value where_value;  /* … has this value */
+	bool declare; /* sets no row: the column is added, or its type widened, so that it can hold the value
+		       */
 } xt_set_options;
 
 XT_API int xt_set(xt_client *client, const char *key, xt_value value, const xt_set_options *options,

@@ -149,6 +149,8 @@ int handle_set(struct work *w, const struct params_set *p, struct result_set *re
 	struct table *t = table_existing(w->store, table_or_events(HAS_PARAM(p, set, table), p->table), err);
 	if (!t)
 		return -1;
+	if (HAS_PARAM(p, set, declare) && p->declare)
+		return column_to_set(w, t, p, err) < 0 ? -1 : 0;
 	if (HAS_PARAM(p, set, where_key) != HAS_PARAM(p, set, where_value))
 		return xt_err_set(err, XT_E_missing_field, "where_value",
 				  "where_key and where_value belong together");

@@ -162,6 +162,12 @@ static int count_there(struct store *s, struct run *run, struct xt_err *err)
 	return r;
 }
 
+int runs_appeared(struct store *s, struct run *run, struct xt_err *err)
+{
+	run->known = true;
+	return s->adopted ? count_there(s, run, err) : 0;
+}
+
 int runs_add(struct store *s, struct run *run, const struct run_start *start, struct xt_err *err)
 {
 	char stamp[STAMP_SIZE], host[256] = "";
@@ -188,10 +194,7 @@ int runs_add(struct store *s, struct run *run, const struct run_start *start, st
 	bind_text_or_null(st, 9, process.executable);
 	bind_text_or_null(st, 10, process.command_line);
 	bind_text_or_null(st, 11, process.directory);
-	if (store_run(s, st, err) < 0)
-		return -1;
-	run->known = true;
-	return s->adopted ? count_there(s, run, err) : 0;
+	return store_run(s, st, err) < 0 ? -1 : runs_appeared(s, run, err);
 }
 
 int runs_write(struct store *s, struct xt_err *err)

@@ -44,6 +44,9 @@ struct run_start {
 int runs_add(struct store *s, struct run *run, const struct run_start *start, struct xt_err *err)
 	__attribute__((warn_unused_result));
 
+/* A run that was not known has got its row in xt_runs: counts what rows it has already. */
+int runs_appeared(struct store *s, struct run *run, struct xt_err *err) __attribute__((warn_unused_result));
+
 /* Counts rows and rejects of a run, written at the commit. */
 void runs_count(struct store *s, struct run *run, uint64_t rows, uint64_t rejects);
 

@@ -150,23 +150,30 @@ static bool has_rows_in(struct job *job, const char *run, int *status)
 	return found;
 }
 
-/* The reference, to what is there already, else with its content. */
+static bool was_refused(const struct job *job, int status, const char *code)
+{
+	return status == XT_EREQUEST && strcmp(xt_error_code(job->to.client), code) == 0;
+}
+
+/* The reference, to what is there already, else with its content; of a run that was deleted meanwhile none.
+ */
 static int give(struct job *job, xt_run *run, const struct reference *r)
 {
 	size_t size = 0;
 	void *data = NULL;
 
 	int status = xt_asset_refer(run, r->name, r->hash);
-	if (status == XT_OK)
+	if (status == XT_OK || was_refused(job, status, "run_deleted"))
 		return CTL_OK;
-	if (status != XT_EREQUEST || strcmp(xt_error_code(job->to.client), "no_such_asset") != 0)
+	if (!was_refused(job, status, "no_such_asset"))
 		return source_fail(&job->to, status);
 	status = xt_asset_load(job->from.client, r->hash, &data, &size);
 	if (status != XT_OK)
 		return source_fail(&job->from, status);
 	status = xt_asset_put(run, r->name, data, size, NULL);
 	free(data);
-	return status == XT_OK ? CTL_OK : source_fail(&job->to, status);
+	bool done = status == XT_OK || was_refused(job, status, "run_deleted");
+	return done ? CTL_OK : source_fail(&job->to, status);
 }
 
 static int copy_reference(struct job *job, const struct reference *r)
@@ -182,21 +189,16 @@ static int copy_reference(struct job *job, const struct reference *r)
 		3, &there);
 	if (status != CTL_OK || there)
 		return status;
-	for (size_t i = 0; i < job->skipped.n; i++)
-		if (value_order(&job->skipped.rows[i][0], &run) == 0)
-			return CTL_OK;
-	status = source_has(&job->to, "SELECT 1 FROM xt_runs WHERE track_id = ?", &run, 1, &known);
-	if (status != CTL_OK)
+	/* Of one that goes on, they come with its record: a reference would begin it here, as this copy's. */
+	status = source_has(&job->to, "SELECT 1 FROM xt_runs WHERE track_id = ? AND status <> 'deleted'",
+			    &run, 1, &known);
+	if (status != CTL_OK || !known)
 		return status;
-	int r2 = xt_run_join(&handle, job->to.client, r->run, NULL);
+	int r2 = xt_run_join(&handle, job->to.client, r->run, &(xt_run_options){.apart = true});
 	if (r2 != XT_OK)
 		return source_fail(&job->to, r2);
 	status = give(job, handle, r);
-	if (known)
-		xt_run_free(handle);
-	else if ((r2 = xt_run_finish(handle, XT_FINISHED)) < 0 &&
-		 status == CTL_OK) /* the reference has begun it */
-		status = source_fail(&job->to, r2);
+	xt_run_free(handle);
 	return status;
 }
 
@@ -313,10 +315,9 @@ const struct command copy_command = {
 		"also be one "
 		"that the Python library xetrack made: it is only read. Runs that were deleted from TARGET "
 		"are not "
-		"brought back, and cached results stay behind. Of a run come its parameters, its table, its "
-		"times "
-		"and how it ended, unless TARGET knows the run; its host and command line are those of the "
-		"copy. A run that is running gets them when it has ended and the copy is repeated.",
+		"brought back, and cached results stay behind. The record of a run, with its parameters, "
+		"host, command line, workers and how it ended, comes as it is, unless TARGET knows the run; "
+		"that of a run which goes on, and its assets, when it has ended and the copy is repeated.",
 	.examples = examples,
 	.options = OPT_JSON,
 	.own = own,

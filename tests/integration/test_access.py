@@ -53,7 +53,7 @@ def shared(lab, daemon):
 WRITES = {"log": {"seq": 1, "track_id": "t", "rows": [{"a": 1}]}, "run_start": {"seq": 1},
           "exec": {"seq": 1, "sql": "CREATE TABLE x (a)"}, "shutdown": {}, "schema_rename": {"seq": 1, "old": "a", "new": "b"},
           "schema_alias": {"seq": 1, "key": "b", "column": "a"}, "schema_accept": {"seq": 1, "column": "a"}, "schema_freeze": {"seq": 1},
-          "schema_require": {"seq": 1, "columns": ["a"]}}
+          "schema_require": {"seq": 1, "columns": ["a"]}, "run_import": {"seq": 1, "track_id": "t", "status": "failed", "start": 0}}
 
 
 def test_group(shared, lab):

@@ -80,6 +80,82 @@ def test_run_in_a_reserved_table(client):
     fails("bad_name", client.change, "run_start", table="xt_runs")
 
 
+WORKER = [5, None, "failed", 1, None, None]
+IMPORTED = {"track_id": "r", "status": "crashed", "start": 1700000000000001, "end": 1700000001000002, "cause": "killed by signal 9 (SIGKILL)",
+            "table": "predictions", "params": '{"a": 9e999, "b": [1, 2]}', "rejects": 3, "uid": 12, "pid": 34, "host": "elsewhere",
+            "executable": "/bin/x", "command_line": "x -y", "directory": "/home",
+            "workers": [[5, None, "finished", 1700000000000003, 1700000000000004, None],
+                        [2**32 - 1, 6, "crashed", 1700000000000005, None, "gone"]]}
+ALL = "track_id, status, start_time, end_time, cause, table_name, params, rejects, uid, pid, host, executable, command_line, directory, client, rows, inserted"
+
+
+def test_import(client):
+    assert client.change("run_import", **IMPORTED) == {"imported": True}
+    (row,) = client.rows(f"SELECT {ALL} FROM xt_runs")
+    assert row == ["r", "crashed", "2023-11-14 22:13:20.000001", "2023-11-14 22:13:21.000002", IMPORTED["cause"], "predictions",
+                   IMPORTED["params"], 3, 12, 34, "elsewhere", "/bin/x", "x -y", "/home", None, 0, 0]
+    assert client.rows("SELECT * FROM xt_workers ORDER BY uid") == [
+        ["r", 5, bytes(15) + b"\x01", None, "finished", "2023-11-14 22:13:20.000003", "2023-11-14 22:13:20.000004", None],
+        ["r", 2**32 - 1, bytes(15) + b"\x02", 6, "crashed", "2023-11-14 22:13:20.000005", None, "gone"]]
+    assert client.change("run_import", track_id="least", status="failed", start=0) == {"imported": True}
+    assert client.rows(f"SELECT {ALL} FROM xt_runs WHERE track_id = 'least'") == [
+        ["least", "failed", "1970-01-01 00:00:00.000000", None, None, "events", None, 0] + [None] * 7 + [0, 0]]
+
+
+def test_import_overwrites_nothing(client):
+    client.change("run_start", track_id="mine")
+    client.change("run_import", **IMPORTED)
+    before = client.rows("SELECT * FROM xt_runs ORDER BY track_id"), client.rows("SELECT * FROM xt_workers")
+    for track_id in "mine", "r":
+        assert client.change("run_import", **{**IMPORTED, "track_id": track_id, "status": "failed", "host": "other"}) == {"imported": False}
+    assert (client.rows("SELECT * FROM xt_runs ORDER BY track_id"), client.rows("SELECT * FROM xt_workers")) == before
+    client.change("delete_run", track_id="r")
+    fails("run_deleted", client.change, "run_import", **IMPORTED)
+    assert client.value("SELECT status FROM xt_runs WHERE track_id = 'r'") == "deleted"
+
+
+def test_import_is_applied_once(served):
+    with served.client() as c:
+        assert c.change("run_import", **IMPORTED) == {"imported": True}
+        with served.client(client_id=c.id, last_seq=1, acked=0) as again:
+            assert again.call("run_import", seq=1, **IMPORTED) == {"imported": True}
+            assert again.change("run_import", **IMPORTED) == {"imported": False}
+
+
+def test_import_counts_the_rows_that_are_there(client):
+    client.change("exec", sql="CREATE TABLE events(track_id TEXT, timestamp TEXT, a INTEGER)")
+    client.change("exec", sql="INSERT INTO events(track_id, a) VALUES ('r', 1), ('r', 2), ('s', 3)")
+    client.change("run_import", **IMPORTED)
+    assert client.rows("SELECT rows, inserted FROM xt_runs") == [[0, 2]]
+    client.change("exec", sql="INSERT INTO events(track_id, a) VALUES ('r', 1)")
+    assert client.rows("SELECT rows, inserted FROM xt_runs") == [[0, 3]]
+
+
+@pytest.mark.parametrize("code, wrong", [
+    ("out_of_range", {"status": "running"}), ("out_of_range", {"status": "deleted"}), ("out_of_range", {"start": 2**62}),
+    ("out_of_range", {"end": -2**62}), ("bad_name", {"track_id": "a\0b"}), ("bad_name", {"table": "xt_runs"}),
+    ("bad_type", {"params": "[1]"}), ("bad_type", {"params": "{x"}),
+    ("bad_type", {"workers": [1]}), ("bad_type", {"workers": [[5, None]]}),
+    *[("bad_type", {"workers": [WORKER[:i] + [v] + WORKER[i + 1:]]})
+      for i, v in [(0, -1), (0, None), (0, 2**32), (1, 0), (1, 2**31), (2, 5), (3, None), (4, "x"), (5, 1), (5, [1]), (5, {})]],
+    ("out_of_range", {"workers": [[5, None, "running", 1, None, None]]}),
+    ("out_of_range", {"workers": [[5, None, "failed", 2**62, None, None]]}),
+    ("out_of_range", {"workers": [WORKER] * 8001})])
+def test_import_refusals(client, code, wrong):
+    """As a whole: nothing is left of it."""
+    good = [1, 1, "failed", 1, 1, "x"]
+    if len(wrong.get("workers", [])) == 1:
+        wrong = {"workers": [good, *wrong["workers"]]}
+    fails(code, client.change, "run_import", **{**IMPORTED, **wrong})
+    assert client.value("SELECT (SELECT count(*) FROM xt_runs) + (SELECT count(*) FROM xt_workers)") == 0
+    assert client.change("run_import", **IMPORTED) == {"imported": True}
+
+
+def test_import_of_most_workers(client):
+    assert client.change("run_import", **{**IMPORTED, "workers": [WORKER] * 8000}) == {"imported": True}
+    assert client.value("SELECT count(*) FROM xt_workers") == 8000
+
+
 def test_set_over_a_run(client):
     client.store([{"a": i} for i in range(10)], track_id="one")
     client.store([{"a": i} for i in range(5)], track_id="two")
@@ -115,6 +191,20 @@ def test_delete_of_a_run_that_another_program_wrote(daemon, db):
         assert c.change("delete_run", track_id="b", table="predictions") == {"deleted": 1}
         assert c.change("delete_run", track_id="ancient-falcon-1234") == {"deleted": 2}
         assert c.rows("SELECT track_id, status FROM xt_runs") == [["ancient-falcon-1234", "deleted"]]
+
+
+def test_set_that_declares(client):
+    """Columns for rows that are to come: none is there yet, none is touched."""
+    client.change("exec", sql="CREATE TABLE events(track_id TEXT, timestamp TEXT, a INTEGER)")
+    assert client.change("set", key="lo/ss", value=0.5, declare=True) == {"changed": 0}
+    assert client.change("set", key="a", value=0.5, declare=True) == {"changed": 0}
+    assert client.rows("SELECT name, type FROM pragma_table_info('events')")[2:] == [["a", "REAL"], ["lo_ss", "REAL"]]
+    client.store({"lo/ss": 1.5, "a": 7})
+    assert client.change("set", key="a", value="x", declare=True) == {"changed": 0}
+    assert client.rows("SELECT a, lo_ss FROM events") == [[7, 1.5]]
+    client.change("schema_freeze")
+    fails("frozen_schema", client.change, "set", key="new", value=1, declare=True)
+    fails("no_such_table", client.change, "set", table="none", key="a", value=1, declare=True)
 
 
 def test_set_refusals(client):

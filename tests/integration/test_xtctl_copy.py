@@ -1,4 +1,4 @@
-"""xtctl copy: what tests/python/test_copy.py, which runs it too, does not reach: processes that end in the middle."""
+"""xtctl copy: what tests/python/test_copy.py and test_copy_runs.py, which run it too, do not reach: processes that end in the middle."""
 import json
 import os
 import signal
@@ -148,3 +148,64 @@ def test_empty_databases(here):
     con.close()
     assert ok("copy", "u.db", "t.db") == "0 rows copied\n"
     assert sqlite("t.db", "SELECT name FROM pragma_table_info('events')") == [("track_id",), ("timestamp",), ("only_nulls",)]
+
+
+def pid_of(db):
+    return int(dict(line.split(" ", 1) for line in open(db + ".lock").read().splitlines())["pid"])
+
+
+@pytest.mark.parametrize("who", ["copy", "source", "target"])
+def test_two_copies_of_which_something_dies(source, who):
+    """Of one of the two, or of a daemon under both: what each has sent by then is stored once."""
+    ok("up", "s.db")  # from here on it is ours
+    p, other = begun(), subprocess.Popen([XTCTL, "copy", "s.db", "t.db"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    os.kill({"copy": p.pid, "source": pid_of("s.db"), "target": pid_of("t.db")}[who], signal.SIGKILL)
+    p.communicate(timeout=TIMEOUT)
+    out, err = other.communicate(timeout=TIMEOUT)
+    assert other.returncode == 0 or (who != "copy" and other.returncode == 1), err
+    ok("copy", "s.db", "t.db")
+    assert whole()
+    assert ok("audit", "t.db").endswith("everything adds up\n")
+
+
+def test_tables_that_are_keyed_or_call_a_column_rowid(here):
+    con = sqlite3.connect("s.db")
+    con.execute("CREATE TABLE lean(track_id TEXT, timestamp TEXT, n INTEGER, PRIMARY KEY (track_id, n)) WITHOUT ROWID")
+    con.execute("INSERT INTO lean VALUES ('r', 'same', 1), ('r', 'same', 2)")
+    con.commit()
+    con.close()
+    for db in "s.db", "t.db":
+        c = sqlite3.connect(db)
+        c.execute("CREATE TABLE odd(track_id TEXT, timestamp TEXT, rowid TEXT, oid INTEGER)")
+        c.execute("INSERT INTO odd VALUES ('both', 't', NULL, 0)")
+        c.commit()
+        c.close()
+    con = sqlite3.connect("s.db")
+    con.execute("INSERT INTO odd VALUES ('r', 't', 'x', 1), ('r', 't', 'x', 1)")
+    con.commit()
+    con.close()
+    assert ok("copy", "s.db", "t.db") == "4 rows copied\n"
+    assert ok("copy", "s.db", "t.db") == "0 rows copied\n"
+    assert ok("copy", "t.db", "u.db") == "5 rows copied\n"
+    assert sqlite("t.db", "SELECT * FROM odd ORDER BY 1") == sqlite("s.db", "SELECT * FROM odd ORDER BY 1")
+
+
+def test_a_source_that_dies_while_rows_of_no_time_are_read(here):
+    """The cursor goes on where it was, with the next daemon: nothing is read twice, nor left out."""
+    con = sqlite3.connect("s.db")
+    con.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, i INTEGER)")
+    con.executemany("INSERT INTO events VALUES ('r', ?, ?)", ((None if i < 15_000 else "same", i % 10_000) for i in range(30_000)))
+    con.commit()
+    con.close()
+    ok("up", "s.db")
+    p = subprocess.Popen([XTCTL, "copy", "s.db", "t.db"], env=dict(os.environ, XETRACK_TRACE="proto"), stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+    fetches = 0
+    for line in p.stderr:
+        fetches += "fetch" in line
+        if fetches in (5, 40):  # in the rows of no time, and in the others
+            os.kill(pid_of("s.db"), signal.SIGKILL)
+            fetches += 1
+    assert p.wait(timeout=TIMEOUT) == 0 and p.stdout.read() == "30,000 rows copied\n"
+    both = "SELECT timestamp, i, count(*) FROM events GROUP BY 1, 2 ORDER BY 1, 2"
+    assert sqlite("t.db", both) == sqlite("s.db", both)

@@ -74,3 +74,32 @@ def test_what_is_pending(client):
     assert not client.pending
     client.close()
     assert not client.pending
+
+
+@pytest.mark.parametrize("wrong, error", [
+    ({"status": "running"}, ValueError), ({"status": None}, TypeError), ({"start_us": "now"}, TypeError), ({"end_us": 2**63}, OverflowError),
+    ({"uid": 2**32}, OverflowError), ({"pid": 2**31}, OverflowError), ({"pid": "x"}, TypeError), ({"params": {}}, TypeError),
+    ({"workers": 5}, TypeError), ({"workers": [5]}, TypeError), ({"workers": [(1, None)]}, TypeError),
+    ({"workers": [(1, None, "deleted", 1, None, None)]}, ValueError), ({"workers": [(1, 2**31, "failed", 1, None, None)]}, OverflowError),
+    ({"workers": [(1, None, "failed", 1, None, None)] * 8001}, ValueError), ({"params": "[]"}, _xetrackd.Error),
+    ({"start_us": 2**62}, _xetrackd.Error)])
+def test_records_that_cannot_be(client, wrong, error):
+    record = {"track_id": "r", "status": "failed", "start_us": 1, **wrong}
+    with pytest.raises(error):
+        client.import_run(record.pop("track_id"), record.pop("status"), record.pop("start_us"), **record)
+    assert client.import_run("r", "failed", 1)
+    assert not client.import_run("r", "finished", 1)
+
+
+def test_who_joins_apart_takes_no_part(client):
+    client.import_run("r", "finished", 1)
+    client.join_run("events", "r", {}, apart=True).log({"a": 1}, {})
+    client.flush()
+    assert list(client.query("SELECT count(*) FROM xt_workers")) == [(0,)]
+    assert list(client.query("SELECT status, rows FROM xt_runs r WHERE track_id = 'r'"))[0][0] == "finished"
+
+
+def test_a_column_that_is_declared(client):
+    client.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT)")
+    assert client.set("a", 0.5, "events", declare=True) == 0
+    assert [row[:2] for row in client.columns("events")][2:] == [("a", "REAL")]

@@ -329,15 +329,16 @@ static PyObject *client_flush(PyObject *self, PyObject *args, PyObject *kwargs)
 static PyObject *open_run(PyObject *self, PyObject *args, PyObject *kwargs, bool join)
 {
 	static char *names[] = {"table",	  "track_id", "params", "sample_ms",
-				"sample_network", "time_us",  NULL};
+				"sample_network", "time_us",  "apart",	NULL};
 	PyObject *table, *track_id, *params;
 	long long time_us = RUN_NOW;
-	int sample_ms = 0, network = 0;
+	int sample_ms = 0, network = 0, apart = 0;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "UOO|$ipL", names, &table, &track_id, &params,
-					 &sample_ms, &network, &time_us))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "UOO|$ipLp", names, &table, &track_id, &params,
+					 &sample_ms, &network, &time_us, &apart))
 		return NULL;
-	return run_new((struct client *)self, table, track_id, params, sample_ms, network, join, time_us);
+	enum run_how how = !join ? RUN_START : apart ? RUN_APART : RUN_JOIN;
+	return run_new((struct client *)self, table, track_id, params, sample_ms, network, how, time_us);
 }
 
 static PyObject *client_start_run(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -386,6 +387,7 @@ static PyMethodDef methods[] = {
 	{"close", KEYWORDS(client_close), "Flushes, and says goodbye."},
 	{"start_run", KEYWORDS(client_start_run), "Starts a run, or resumes one."},
 	{"join_run", KEYWORDS(client_join_run), "A handle on a run that was started elsewhere."},
+	{"import_run", KEYWORDS(record_py_import), "Takes over a run's record; whether it was not known."},
 	{"query", KEYWORDS(client_query), "Asks a reading statement."},
 	{"execute", KEYWORDS(client_execute), "Carries out a writing statement; how many rows changed."},
 	{"tables", client_tables, METH_NOARGS, "The tables: name, rows, columns, runs."},

@@ -150,8 +150,14 @@ PyObject *run_py_now(PyObject *module, PyObject *unused);
 
 #define RUN_NOW INT64_MIN /* the time of a run that begins or ends now */
 
+/* APART: joined by who takes no part. */
+enum run_how { RUN_START, RUN_JOIN, RUN_APART };
+
 PyObject *run_new(struct client *c, PyObject *table, PyObject *track_id, PyObject *params, int sample_ms,
-		  bool network, bool join, int64_t time_us);
+		  bool network, enum run_how how, int64_t time_us);
+
+/* import_run() of the client. From record.c. */
+PyObject *record_py_import(PyObject *self, PyObject *args, PyObject *kwargs);
 
 /* The library's handle, counted as used until run_leave(); NULL with an exception. */
 xt_run *run_enter(struct run *run);

@@ -11,8 +11,9 @@
 /* ---- made and ended ---------------------------------------------------- */
 
 PyObject *run_new(struct client *c, PyObject *table, PyObject *track_id, PyObject *params, int sample_ms,
-		  bool network, bool join, int64_t time_us)
+		  bool network, enum run_how how, int64_t time_us)
 {
+	bool join = how != RUN_START;
 	struct ext *ext = ext_of((PyObject *)c);
 	struct values v = {.convert = c->convert};
 	PyObject *copy = values_copy(params), *ret = NULL;
@@ -29,7 +30,8 @@ PyObject *run_new(struct client *c, PyObject *table, PyObject *track_id, PyObjec
 			    .params = v.fields,
 			    .n_params = v.n,
 			    .sample_ms = sample_ms,
-			    .sample_network = network};
+			    .sample_network = network,
+			    .apart = how == RUN_APART};
 	if (!client_enter(c))
 		goto out;
 	do {

@@ -128,9 +128,11 @@ PyObject *client_cache_stats(PyObject *self, PyObject *unused)
 
 PyObject *client_set(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"key", "value", "table", "track_id", "where_key", "where_value", NULL};
+	static char *names[] = {"key",	     "value",	    "table",   "track_id",
+				"where_key", "where_value", "declare", NULL};
 	struct client *c = (struct client *)self;
 	struct values v = {.convert = c->convert};
+	int declare = 0;
 	PyObject *value, *where_value = Py_None, *ret = NULL;
 	xt_set_options o = {0};
 	const char *key;
@@ -138,9 +140,10 @@ PyObject *client_set(PyObject *self, PyObject *args, PyObject *kwargs)
 	xt_value to;
 	int r;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sOs|zzO", names, &key, &value, &o.table, &o.track_id,
-					 &o.where_key, &where_value))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sOs|zzO$p", names, &key, &value, &o.table,
+					 &o.track_id, &o.where_key, &where_value, &declare))
 		return NULL;
+	o.declare = declare != 0;
 	if (values_take(&v, value, &to) == 0 && values_take(&v, where_value, &o.where_value) == 0 &&
 	    client_enter(c)) {
 		PyThreadState *gil = PyEval_SaveThread();

@@ -38,8 +38,17 @@ class Client:
                   sample_network: bool = False, time_us: int = ...) -> Run:
         """Starts a run, or resumes the one named. time_us: when, in microseconds since 1970; absent: now."""
     def join_run(self, table: str, track_id: str, params: Mapping[str, Any], *, sample_ms: int = 0,
-                 sample_network: bool = False) -> Run:
-        """A handle on a run that another handle or process started; its end does not end the run."""
+                 sample_network: bool = False, apart: bool = False) -> Run:
+        """A handle on a run that another handle or process started; its end does not end the run. apart: this client takes no
+        part, and xt_workers does not tell of it."""
+    def import_run(self, track_id: str, status: str, start_us: int, *, end_us: int | None = None, cause: str | None = None,
+                   table: str | None = None, params: str | None = None, rejects: int = 0, uid: int | None = None,
+                   pid: int | None = None, host: str | None = None, executable: str | None = None, command_line: str | None = None,
+                   directory: str | None = None,
+                   workers: Sequence[tuple[int, int | None, str, int, int | None, str | None]] = ()) -> bool:
+        """Takes over the record of a run that has ended in another database. False: the run is known here and keeps its own. params:
+        the text of a JSON object. workers: uid, pid, status, start_us, end_us, cause; 8,000 at most. Error with the codes
+        "run_deleted", "bad_type", "out_of_range"."""
     def query(self, sql: str, args: Sequence[Any] = (), timeout: float | None = None) -> Cursor:
         """A reading statement, which sees all that this client logged before."""
     def execute(self, sql: str, args: Sequence[Any] = (), timeout: float | None = None) -> int:
@@ -49,7 +58,8 @@ class Client:
     def status(self) -> Cursor: ...
     def cache_stats(self) -> Cursor: ...
     def set(self, key: str, value: Any, table: str, track_id: str | None = None, where_key: str | None = None,
-            where_value: Any = None) -> int: ...
+            where_value: Any = None, *, declare: bool = False) -> int:
+        """How many rows changed. declare: none; the column is added, or widened, so that it can hold the value."""
     def delete_run(self, track_id: str, table: str | None = None, force: bool = False) -> int: ...
     def schema_rename(self, table: str, old: str, new: str) -> tuple[str, bool, int]:
         """The name that the column has now, whether two became one, and how many values moved. Error with the code "value_conflict"."""

@@ -13,18 +13,18 @@ What is copied, and what is not:
   whose time is taken in a table of xetrack moves on to the next free microsecond.
 - A run that was deleted from the target is not brought back; a warning names it.
 - Assets come with their references. Those of xetrack's own tables (`assets`, `keys`, `counts`) do not.
-- Of a run come its parameters, table, start, end, and whether it failed, unless the target knows it. Host and command line are
-  those of the copy. A run that is running gets them when it has ended and the copy is repeated; a warning says so.
+- The record of a run, with its parameters, host, command line, workers and how it ended, comes as it is, unless the target knows
+  the run. That of a run which goes on, and its assets, come when it has ended and the copy is repeated; a warning says so.
 - Cached results stay behind.
 
-While columns are added or widened, a row of a run named `xetrackd-copy-…` is in the target's table for some milliseconds.
+Several copies into one target may go on at once: none stores what another one has stored.
 """
 from __future__ import annotations
 
 import json
 import os
-import secrets
 import sqlite3
+import time
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,9 @@ from .table import quote
 __all__ = ["copy"]
 
 ROWS, VALUES, BYTES = 1000, 30_000, 4_000_000  # most of one INSERT
-PROBE = "xetrackd-copy-"
+MOST_VAIN = 12  # tries at a run that get no further than those before
+NO_NUMBER = -2**63  # of a row: before all that there are
+MOST_WORKERS = 8000  # of a record
 FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -75,7 +77,7 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], assets:
             _copy_runs(there, held.client, names if tables is not None else None)
         copied = sum(_Table(there, held.client, name, skipped).copy() for name in names)
         if assets and there.client is not None:
-            _copy_assets(there, held.client, names if tables is not None else None, skipped)
+            _copy_assets(there, held.client, names if tables is not None else None)
     return copied
 
 
@@ -134,10 +136,12 @@ class _Table:
         self.there, self.client, self.name, self.skipped = there, client, name, skipped
 
     def copy(self) -> int:
-        self.columns = self._source_columns()
         if not self._has_table():
             self._create()
+        self.columns = self._source_columns()
         self.mapped = self._map_columns()
+        self.number = self._row_number()
+        self.floor = self._last_number()
         self.unique = self._primary_key(self.client.query)
         if self.unique != self._primary_key(self.there.ask):
             plain.warn(f"table '{self.name}': times are local in one of the two databases and UTC in the other; they were "
@@ -145,10 +149,12 @@ class _Table:
         copied = 0
         passed_over = []
         for track_id, in list(self.there.ask(f"SELECT DISTINCT track_id FROM {quote(self.name)}", ())):
-            if track_id in self.skipped:
-                passed_over.append(track_id)
-            elif not isinstance(track_id, str) or not track_id.startswith(PROBE):
+            try:
+                if track_id in self.skipped:
+                    raise _Gone
                 copied += self._copy_run(track_id)
+            except _Gone:
+                passed_over.append(track_id)
         if passed_over:
             shown = ", ".join(passed_over[:5]) + (", …" if len(passed_over) > 5 else "")
             plain.warn(f"table '{self.name}': runs that were deleted from the target were not copied: {shown}")
@@ -162,9 +168,11 @@ class _Table:
         if self.there.client is not None:
             keys = {name: key for name, key in
                     self.there.ask("SELECT name, key FROM xt_columns WHERE table_name = ? COLLATE NOCASE", (self.name,))}
-        return [(name, kind, keys.get(name, name)) for name, kind in
-                self.there.ask("SELECT name, type FROM pragma_table_info(?) ORDER BY cid", (self.name,))
-                if name.lower() not in ("track_id", "timestamp")]
+        # Generated ones come as values, unless the target's table computes them too.
+        computed = {name.lower() for name, in self.client.query("SELECT name FROM pragma_table_xinfo(?) WHERE hidden > 1", (self.name,))}
+        return [(name, kind, keys.get(name, name)) for name, kind, hidden in
+                self.there.ask("SELECT name, type, hidden FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", (self.name,))
+                if name.lower() not in ("track_id", "timestamp") and not (hidden and name.lower() in computed)]
 
     def _has_table(self) -> bool:
         return bool(list(self.client.query("SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE", (self.name,))))
@@ -181,22 +189,44 @@ class _Table:
 
     def _map_columns(self) -> list[str]:
         """The target's column for each of the source's. Missing ones are added, and types widened, by the daemon, as it does for
-        values that are logged: they are set in a row that is made for this."""
+        values that are logged."""
         have = self._target_columns()
-        probes = [(key, value) for name, kind, key in self.columns
-                  for value in self._samples(name, kind, have.get(key, (None, None))[1])]
-        if probes:
-            self._probe(probes)
+        samples = [(key, value) for name, kind, key in self.columns
+                   for value in self._samples(name, kind, have.get(key, (None, None))[1])]
+        for key, value in samples:
+            self.client.set(key, value, self.name, declare=True)
+        if samples:
             have = self._target_columns()
+        source_of: dict[str, str] = {}
+        for name, _, key in self.columns:
+            mapped = have[key][0]
+            other = source_of.setdefault(mapped, name)
+            if other != name:
+                raise ValueError(f"columns '{other}' and '{name}' of table '{self.name}' are one in '{self.client.database}', column "
+                                 f"'{mapped}'; to make them one here too: xtctl schema rename")
         return [have[key][0] for _, _, key in self.columns]
 
     def _target_columns(self) -> dict[str, tuple[str, str | None]]:
-        """Key → (name, declared type); None: nothing but NULL came yet."""
-        open_ones = {name for name, in self.client.query(
-            "SELECT name FROM xt_columns WHERE table_name = ? COLLATE NOCASE AND type IS NULL", (self.name,))}
-        cursor = self.client.columns(self.name)
-        name, kind, key = (cursor.names.index(n) for n in ("name", "type", "key"))
-        return {row[key] or row[name]: (row[name], None if row[name] in open_ones else row[kind] or "") for row in cursor}
+        """Key → (name, declared type); None: nothing but NULL came yet. Keys that lead to a column since it was renamed too."""
+        columns = {name: (name, None if is_open else kind, key) for name, kind, key, is_open in self.client.query(
+            "SELECT i.name, i.type, coalesce(c.key, i.name), c.name IS NOT NULL AND c.type IS NULL FROM pragma_table_info(?1) i "
+            "LEFT JOIN xt_columns c ON c.table_name = ?1 AND c.name = i.name", (self.name,))}
+        have = {key: (name, kind) for name, kind, key in columns.values()}
+        by_name = {name.lower(): (name, kind) for name, kind, _ in columns.values()}
+        for key, name in self.client.query("SELECT key, name FROM xt_aliases WHERE table_name = ?", (self.name,)):
+            if name.lower() in by_name:
+                have.setdefault(key, by_name[name.lower()])
+        return have
+
+    def _row_number(self) -> str | None:
+        """What the target's rows are numbered by; None: nothing."""
+        keyed = list(self.client.query("SELECT 1 FROM pragma_table_list WHERE name = ? COLLATE NOCASE AND wr", (self.name,)))
+        taken = {name.lower() for name, in self.client.query("SELECT name FROM pragma_table_xinfo(?)", (self.name,))}
+        return next((name for name in ("rowid", "_rowid_", "oid") if not keyed and name not in taken), None)
+
+    def _last_number(self) -> int:
+        found = list(self.client.query(f"SELECT max({self.number}) FROM {quote(self.name)}", ())) if self.number else []
+        return NO_NUMBER if not found or found[0][0] is None else int(found[0][0])
 
     def _samples(self, name: str, kind: str, target: str | None) -> list[Any]:
         """Values that show the daemon what a column must hold. target: its declared type there; None: there is no such
@@ -216,34 +246,57 @@ class _Table:
             samples.append(False if same == "BOOLEAN" else 2**62 if large else 0)
         return samples or ([None] if target is None else [])
 
-    def _probe(self, values: list[tuple[str, Any]]) -> None:
-        run = PROBE + secrets.token_hex(8)
-        table = quote(self.name)
-        now = datetime.now(timezone.utc)
-        self.client.execute(f"DELETE FROM {table} WHERE track_id >= ? AND track_id < ? AND timestamp < ?",  # of a killed copy
-                            (PROBE, PROBE + "g", (now - timedelta(days=1)).strftime(FORMAT)))
-        self.client.execute(f"INSERT INTO {table}(track_id, timestamp) VALUES (?, ?)", (run, now.strftime(FORMAT)))
-        try:
-            for key, value in values:
-                self.client.set(key, value, self.name, run)
-        finally:
-            self.client.execute(f"DELETE FROM {table} WHERE track_id = ?", (run,))
-
     # -- one run
 
     def _copy_run(self, track_id: Any) -> int:
+        """Tries as long as that leads anywhere: another copy that is ahead stores what this one was about to."""
+        copied = furthest = vain = 0
+        self.top = self.floor
+        while True:
+            self.stored = self.seen = 0
+            try:
+                self._try_run(track_id)
+                return copied + self.stored
+            except _Overtaken:
+                copied += self.stored
+                vain = 0 if self.stored or self.seen > furthest else vain + 1
+                furthest = max(furthest, self.seen)
+                if vain >= MOST_VAIN:
+                    raise RuntimeError(f"others keep adding rows of run '{track_id}' to table '{self.name}' of "
+                                       f"'{self.client.database}'; repeat the copy when they have ended") from None
+                time.sleep(min(0.002 * 2**vain, 0.5))
+                self._advance(track_id)
+
+    def _try_run(self, track_id: Any) -> None:
         self.batch: list[Row] = []
-        self.size, copied = 0, 0
+        self.size = 0
         theirs = self._sorted(self.there.ask, [name for name, _, _ in self.columns], track_id)
         ours = self._sorted(self.client.query, self.mapped, track_id)
-        for row in _missing(theirs, ours):
-            copied += self._add_apart(track_id, row) if self.unique else self._add(track_id, row)
-        self._flush()
-        return copied
+        for row in _missing(self._counted(theirs), ours):
+            if self.unique:
+                self._add_apart(track_id, row)
+            else:
+                self._add(track_id, row)
+        self._flush(last=True)
+
+    def _counted(self, rows: Iterator[Row]) -> Iterator[Row]:
+        for row in rows:
+            self.seen += 1
+            yield row
+
+    def _advance(self, track_id: Any) -> int:
+        """How many rows of the run the target has behind `top`, which becomes the last one's number: before they are read, so that
+        rows which come in between are taken for others'."""
+        if self.number is None:
+            return len(self.batch)
+        (found,) = self.client.query(f"SELECT count(*), max({self.number}) FROM {quote(self.name)} WHERE track_id IS ? AND "
+                                     f"{self.number} > ?", (track_id, self.top))
+        self.top = self.top if found[1] is None else found[1]
+        return int(found[0])
 
     def _sorted(self, ask: Ask, columns: Sequence[str], track_id: Any) -> Iterator[Row]:
-        """Rows of a run, their time first, sorted by it. A cursor that was idle for too long, since the other database is slow, is
-        opened again behind the last time that was seen."""
+        """Rows of a run, their time first, sorted by it. A cursor that was idle for too long, since the other database is slow, or whose daemon
+        has died, is opened again behind the last time that was seen."""
         names = ", ".join(["timestamp", *map(quote, columns)])
         key = [quote(c) for c, in ask("SELECT i.name FROM pragma_table_info(?1) i, pragma_table_list t WHERE t.name = ?1 "
                                       "COLLATE NOCASE AND t.wr AND i.pk > 0 ORDER BY i.pk", (self.name,))]
@@ -265,42 +318,62 @@ class _Table:
                     yield row
                 return
             except Error as e:
-                if e.code != "cursor_expired":
+                if e.code != "cursor_expired" and e.status != "XT_ELOST":
                     raise
 
-    def _add(self, track_id: Any, row: Row) -> int:
-        full = (track_id, *row)
-        self.batch.append(full)
-        self.size += sum(len(v) if isinstance(v, (str, bytes)) else 9 for v in full)
-        if len(self.batch) >= ROWS or (len(self.batch) + 1) * len(full) > VALUES or self.size > BYTES:
+    def _add(self, track_id: Any, row: Row) -> None:
+        self.batch.append((track_id, *row))
+        self.size += sum(len(v) if isinstance(v, (str, bytes)) else 9 for v in row)
+        if len(self.batch) >= ROWS or (len(self.batch) + 1) * len(row) > VALUES or self.size > BYTES:
             self._flush()
-        return 1
 
-    def _flush(self) -> None:
+    def _flush(self, last: bool = False) -> None:
+        """Stores nothing of a run that was deleted meanwhile, nor when somebody else, another copy perhaps, put rows of it there
+        behind those that were compared: these may be the same ones."""
         if not self.batch:
             return
+        track_id, width = self.batch[0][0], len(self.batch[0]) - 1
+        table = quote(self.name)
         names = ", ".join(["track_id", "timestamp", *map(quote, self.mapped)])
-        marks = "(" + ", ".join("?" * len(self.batch[0])) + ")"
-        self.client.execute(f"INSERT INTO {quote(self.name)}({names}) VALUES {', '.join([marks] * len(self.batch))}",
-                            [v for row in self.batch for v in row])
+        marks = "(?1" + ", ?" * width + ")"
+        guard = f" AND NOT EXISTS (SELECT 1 FROM {table} WHERE track_id IS ?1 AND {self.number} > ?)" if self.number else ""
+        stored = self.client.execute(
+            f"INSERT INTO {table}({names}) SELECT * FROM (VALUES {', '.join([marks] * len(self.batch))}) WHERE NOT EXISTS "
+            f"(SELECT 1 FROM xt_runs WHERE track_id = ?1 AND status = 'deleted'){guard}",
+            [track_id, *(v for row in self.batch for v in row[1:]), *([self.top] if self.number else [])])
+        if not stored:
+            gone = list(self.client.query("SELECT 1 FROM xt_runs WHERE track_id = ? AND status = 'deleted'", (track_id,)))
+            raise _Gone if gone else _Overtaken
+        self.stored += stored
+        if not last and self._advance(track_id) != len(self.batch):
+            raise _Overtaken
         self.batch, self.size = [], 0
 
-    def _add_apart(self, track_id: Any, row: Row) -> int:
+    def _add_apart(self, track_id: Any, row: Row) -> None:
         """Into a table where a time is taken once: at the next free microsecond, unless the row was put there before."""
         names = ", ".join(map(quote, self.mapped)) or "NULL"
         stamp = row[0]
-        waiting = {(r[0], r[1]): r[2:] for r in self.batch}
+        waiting = {r[1]: r[2:] for r in self.batch}
         while True:
-            taken = waiting.get((track_id, stamp))
+            taken = waiting.get(stamp)
             if taken is None:
                 found = list(self.client.query(f"SELECT {names} FROM {quote(self.name)} WHERE track_id = ? AND timestamp = ?",
                                                (track_id, stamp)))
                 taken = found[0][:len(row) - 1] if found else None
             if taken is None:
-                return self._add(track_id, (stamp, *row[1:]))
+                self._add(track_id, (stamp, *row[1:]))
+                return
             if stamp != row[0] and taken == row[1:]:
-                return 0
+                return
             stamp = _next_microsecond(stamp)
+
+
+class _Gone(Exception):
+    """The run was deleted from the target."""
+
+
+class _Overtaken(Exception):
+    """Somebody else put rows of the run there: what it has must be read again."""
 
 
 def _next_microsecond(stamp: Any) -> str:
@@ -347,55 +420,98 @@ def _order(value: Any) -> tuple[int, Any]:
 # ---- runs --------------------------------------------------------------------
 
 
+_OPEN = ("(r.status = 'running' OR EXISTS (SELECT 1 FROM xt_workers w WHERE w.track_id = r.track_id AND "
+         "w.status = 'running'))")  # a run with a worker that goes on is not at its end either
+_RECORD = ("status", "start_time", "end_time", "cause", "table_name", "params", "uid", "pid", "host", "executable", "command_line",
+           "directory")
+
+
 def _copy_runs(there: _Source, client: Any, tables: Sequence[str] | None) -> None:
-    """What is known of the runs, where the target knows nothing. tables: only of runs with rows in these. A run that is running is
-    left out: in the target nobody would end it."""
+    """The records of runs that the target does not know. tables: only of runs with rows in these. A run that goes on is left out: in
+    the target nobody would end it."""
     has_rows = " OR ".join(f"track_id IN (SELECT track_id FROM {quote(t)})" for t in tables or ()) or "0"
     where = f" AND ({has_rows})" if tables is not None else ""
     known = {row[0] for row in client.query("SELECT track_id FROM xt_runs")}
-    running = 0
-    for track_id, status, start, end, table, params in list(there.ask(
-            f"SELECT track_id, status, start_time, end_time, table_name, params FROM xt_runs r "
-            f"WHERE status <> 'deleted'{where} ORDER BY start_time, track_id", ())):
-        if track_id in known or track_id.startswith(PROBE):
+    still_open = 0
+    for track_id, goes_on in list(there.ask(f"SELECT track_id, {_OPEN} FROM xt_runs r WHERE status <> 'deleted'{where} "
+                                            f"ORDER BY start_time, track_id", ())):
+        if track_id in known:
             continue
-        if status == "running":
-            running += 1
-            continue
-        run = client.start_run(table or "events", track_id, json.loads(params or "{}"), time_us=_microseconds(start))
-        run.finish(failed=status != "finished", time_us=_microseconds(end or start))
-    if running:
-        plain.warn(f"runs that are still running: {running}; their rows were copied, and their times and parameters come when they "
+        if goes_on:
+            still_open += 1
+        else:
+            _copy_record(there, client, track_id)
+    if still_open:
+        plain.warn(f"runs that are still running: {still_open}; their rows were copied, and their records and assets come when they "
                    f"have ended and this is repeated")
 
 
-def _microseconds(text: str) -> int:
-    return (datetime.strptime(text, FORMAT).replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
+def _copy_record(there: _Source, client: Any, track_id: str) -> None:
+    rows = list(there.ask(
+        f"SELECT {', '.join(_RECORD)}, rejects + coalesce((SELECT sum(run_rejects) FROM xt_clients c WHERE c.run = r.track_id), 0) "
+        f"FROM xt_runs r WHERE track_id = ? AND status <> 'deleted' AND NOT {_OPEN}", (track_id,)))
+    if not rows:
+        return
+    *values, rejects = rows[0]
+    r = dict(zip(_RECORD, values))
+    workers = list(there.ask("SELECT uid, pid, status, start_time, end_time, cause FROM xt_workers WHERE track_id = ? "
+                             "ORDER BY start_time, client", (track_id,)))
+    params = r["params"] if r["params"] is None or _is_object(r["params"]) else None
+    try:
+        imported = client.import_run(
+            track_id, r["status"], _microseconds(r["start_time"]), end_us=_microseconds(r["end_time"]), cause=r["cause"],
+            table=r["table_name"], params=params, rejects=rejects, uid=r["uid"], pid=r["pid"], host=r["host"],
+            executable=r["executable"], command_line=r["command_line"], directory=r["directory"],
+            workers=[(uid, pid, status, _microseconds(start), _microseconds(end), cause)
+                     for uid, pid, status, start, end, cause in workers[:MOST_WORKERS]])
+    except Error as e:
+        if e.code != "run_deleted":  # meanwhile: it is left out, as its rows are
+            raise
+        return
+    if imported and params != r["params"]:
+        plain.warn(f"the parameters of run '{track_id}' are no JSON object and were not copied")
+    if imported and len(workers) > MOST_WORKERS:
+        plain.warn(f"of the {len(workers)} workers of run '{track_id}' the first {MOST_WORKERS} were copied")
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _microseconds(text: str | None) -> Any:
+    return None if text is None else (datetime.strptime(text, FORMAT).replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
 
 
 # ---- assets ------------------------------------------------------------------
 
 
-def _copy_assets(there: _Source, client: Any, tables: Sequence[str] | None, skipped: set[str]) -> None:
-    """The references that the target has not, with what they refer to. tables: only of runs with rows in these."""
-    has_rows = " OR ".join(f"track_id IN (SELECT track_id FROM {quote(t)})" for t in tables or ())
+def _copy_assets(there: _Source, client: Any, tables: Sequence[str] | None) -> None:
+    """The references that the target has not, with what they refer to. tables: only of runs with rows in these. Those of a run that
+    goes on come with its record: they would begin it in the target."""
+    has_rows = " OR ".join(f"track_id IN (SELECT track_id FROM {quote(t)})" for t in tables or ()) or "0"
     where = f" WHERE {has_rows}" if tables is not None else ""
     have = set(client.query("SELECT hash, track_id, name FROM xt_asset_refs"))
-    known = {row[0] for row in client.query("SELECT track_id FROM xt_runs")}
+    known = {row[0] for row in client.query("SELECT track_id FROM xt_runs WHERE status <> 'deleted'")}
     for hash, track_id, name in list(there.ask(f"SELECT hash, track_id, name FROM xt_asset_refs{where}", ())):
-        if (hash, track_id, name) in have or track_id in skipped:
+        if (hash, track_id, name) in have or track_id not in known:
             continue
-        run = client.join_run("events", track_id, {})
+        run = client.join_run("events", track_id, {}, apart=True)
         try:
-            try:
-                run.asset_refer(name, hash.hex())
-            except Error as e:
-                if e.code != "no_such_asset":
-                    raise
-                run.asset_put(name, there.client.asset_load(hash.hex()))
+            _give(there, run, name, hash.hex())
+        except Error as e:
+            if e.code != "run_deleted":  # meanwhile
+                raise
         finally:
-            if track_id in known:
-                run.release()
-            else:
-                run.finish()  # the reference has started it here
-                known.add(track_id)
+            run.release()
+
+
+def _give(there: _Source, run: Any, name: str, hash: str) -> None:
+    try:
+        run.asset_refer(name, hash)
+    except Error as e:
+        if e.code != "no_such_asset":
+            raise
+        run.asset_put(name, there.client.asset_load(hash))

@@ -1,5 +1,6 @@
-#include "transfer.h"
+#include "side.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -8,171 +9,13 @@
 #define MOST_ROWS   1000 /* of one INSERT */
 #define MOST_VALUES 30000
 #define MOST_BYTES  4000000
-#define SHOWN	    5 /* deleted runs that are named */
-
-/* ---- rows of a run, sorted by time ------------------------------------ */
-
-/* The rows of one side. A cursor that was idle for too long, since the other database is slow, is opened
- * again behind the last time that was seen. */
-struct side {
-	struct source *source;
-	char *sql;   /* owned: from the beginning */
-	char *again; /* owned: from a time on */
-	xt_value track_id;
-	struct question question;
-	xt_value *last;	    /* owned: the last time seen, one value; NULL: none */
-	uint64_t seen;	    /* rows with it */
-	uint64_t skip;	    /* rows to pass over */
-	struct group group; /* rows of one time */
-	xt_value *ahead;    /* owned: the first row of the next time */
-	bool ended;
-};
-
-/* The table's own order: by rowid, or by its key where it has none. */
-static int add_key(const xt_value *row, void *data)
-{
-	char *name = strndup(row[0].as.text, row[0].n);
-
-	if (name)
-		sql_print(data, ", %n", name);
-	free(name);
-	return CTL_OK;
-}
-
-static int put_order(struct side *s, const char *table, FILE *f)
-{
-	xt_value name = xt_text(table);
-	bool keyed;
-
-	int status =
-		source_has(s->source, "SELECT 1 FROM pragma_table_list WHERE name = ? COLLATE NOCASE AND wr",
-			   &name, 1, &keyed);
-	fputs(" ORDER BY timestamp", f);
-	if (status == CTL_OK && keyed)
-		return source_each(s->source,
-				   "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", &name, 1,
-				   add_key, f);
-	fputs(", rowid", f);
-	return status;
-}
-
-static char *statement(struct side *s, const struct transfer *t, bool mapped, const char *more)
-{
-	char *sql = NULL;
-	size_t size = 0;
-	FILE *f = open_memstream(&sql, &size);
-
-	if (!f)
-		return NULL;
-	fputs("SELECT timestamp", f);
-	for (size_t i = 0; i < t->n; i++)
-		sql_print(f, ", %n", mapped ? t->columns[i].mapped : t->columns[i].name);
-	sql_print(f, " FROM %n WHERE track_id IS ?1%s", t->table, more);
-	int status = put_order(s, t->table, f);
-	if (fclose(f) == 0 && status == CTL_OK)
-		return sql;
-	free(sql);
-	return NULL;
-}
-
-static int open_side(struct side *s, struct source *source, const struct transfer *t, const xt_value *run,
-		     bool mapped)
-{
-	*s = (struct side){.source = source, .track_id = *run};
-	s->sql = statement(s, t, mapped, "");
-	s->again = statement(s, t, mapped, " AND timestamp >= ?2");
-	if (!s->sql || !s->again)
-		return ctl_no_memory(&source->ctl);
-	return source_ask(source, s->sql, run, 1, &s->question);
-}
-
-static void close_side(struct side *s)
-{
-	question_done(&s->question);
-	group_done(&s->group);
-	free(s->ahead);
-	free(s->last);
-	free(s->sql);
-	free(s->again);
-}
-
-static int reopen(struct side *s)
-{
-	bool later = s->last && s->last->type != XT_T_NULL;
-	xt_value args[2] = {s->track_id, later ? *s->last : xt_null()};
-
-	question_done(&s->question);
-	s->skip = later ? s->seen : 0;
-	return source_ask(s->source, later ? s->again : s->sql, args, later ? 2 : 1, &s->question);
-}
-
-static bool expired(const struct side *s, int r)
-{
-	return r == XT_EREQUEST && s->source->client &&
-	       strcmp(xt_error_code(s->source->client), "cursor_expired") == 0;
-}
-
-/* The next row; NULL: there is none. CTL_OK, or the failure is reported. */
-static int next_row(struct side *s, const xt_value **ret_row)
-{
-	*ret_row = NULL;
-	for (;;) {
-		const xt_value *row;
-		int r = question_next(&s->question, &row);
-		if (expired(s, r)) {
-			int status = reopen(s);
-			if (status != CTL_OK)
-				return status;
-			continue;
-		}
-		if (r != XT_OK)
-			return r == XT_DONE ? CTL_OK : source_fail(s->source, r);
-		if (s->skip > 0) {
-			s->skip--;
-			continue;
-		}
-		bool same = s->last && value_order(s->last, row) == 0;
-		s->seen = same ? s->seen + 1 : 1;
-		if (!same) {
-			free(s->last);
-			s->last = group_copy(row, 1);
-			if (!s->last)
-				return ctl_no_memory(&s->source->ctl);
-		}
-		*ret_row = row;
-		return CTL_OK;
-	}
-}
-
-/* Reads the rows of the next time into s->group, which is empty at the end. */
-static int next_group(struct side *s, size_t n_values)
-{
-	group_clear(&s->group);
-	if (s->ahead) {
-		int r = group_add(&s->group, s->ahead, n_values);
-		free(s->ahead);
-		s->ahead = NULL;
-		if (r < 0)
-			return ctl_no_memory(&s->source->ctl);
-	}
-	while (!s->ended) {
-		const xt_value *row;
-		int status = next_row(s, &row);
-		if (status != CTL_OK)
-			return status;
-		s->ended = !row;
-		if (row && s->group.n > 0 && value_order(&row[0], &s->group.rows[0][0]) != 0) {
-			s->ahead = group_copy(row, n_values);
-			return s->ahead ? CTL_OK : ctl_no_memory(&s->source->ctl);
-		}
-		if (row && group_add(&s->group, row, n_values) < 0)
-			return ctl_no_memory(&s->source->ctl);
-	}
-	return CTL_OK;
-}
+#define SHOWN	    5  /* deleted runs that are named */
+#define MOST_VAIN   12 /* tries at a run that get no further than those before */
 
 /* ---- writing ---------------------------------------------------------- */
 
+/* Nothing is stored of a run that was deleted meanwhile, nor when somebody else, another copy perhaps, put
+ * rows of it there behind those that were compared: these may be the same ones. */
 static char *insert_statement(const struct transfer *t)
 {
 	char *sql = NULL;
@@ -184,39 +27,93 @@ static char *insert_statement(const struct transfer *t)
 	sql_print(f, "INSERT INTO %n(track_id, timestamp", t->table);
 	for (size_t i = 0; i < t->n; i++)
 		sql_print(f, ", %n", t->columns[i].mapped);
+	fputs(") SELECT * FROM (VALUES ", f);
 	for (size_t k = 0; k < t->batch.n; k++) {
-		fputs(k == 0 ? ") VALUES (?1" : "), (?1", f);
+		fputs(k == 0 ? "(?1" : "), (?1", f);
 		for (size_t i = 0; i < t->n + 1; i++)
 			fputs(", ?", f);
 	}
-	fputs(")", f);
+	fputs(")) WHERE NOT EXISTS (SELECT 1 FROM xt_runs WHERE track_id = ?1 AND status = 'deleted')", f);
+	if (t->number)
+		sql_print(f, " AND NOT EXISTS (SELECT 1 FROM %n WHERE track_id IS ?1 AND %s > ?)", t->table,
+			  t->number);
 	if (fclose(f) == 0)
 		return sql;
 	free(sql);
 	return NULL;
 }
 
-static int flush(struct transfer *t, const xt_value *run)
+static int take_top(const xt_value *row, void *data)
 {
-	size_t width = t->n + 1;
+	memcpy(data, row, 2 * sizeof(*row)); /* numbers */
+	return CTL_OK;
+}
 
-	if (t->batch.n == 0)
+/* How many rows the run has behind t->top, and the last one's number, which becomes that: before they are
+ * read, so that rows which come in between are taken for others'. */
+static int advance(struct transfer *t, const xt_value *run, uint64_t *ret_n)
+{
+	xt_value found[2] = {xt_int(0), xt_null()};
+
+	if (!t->number)
+		return CTL_OK;
+	char *sql = sql_format("SELECT count(*), max(%s) FROM %n WHERE track_id IS ? AND %s > ?", t->number,
+			       t->table, t->number);
+	if (!sql)
+		return ctl_no_memory(&t->to->ctl);
+	int status = source_each(t->to, sql, (xt_value[]){*run, xt_int(t->top)}, 2, take_top, found);
+	free(sql);
+	*ret_n = (uint64_t)found[0].as.integer;
+	if (status == CTL_OK && found[1].type == XT_T_INT)
+		t->top = found[1].as.integer;
+	return status;
+}
+
+/* Why nothing was stored. */
+static int refused(struct transfer *t, const xt_value *run)
+{
+	int status = source_has(t->to, "SELECT 1 FROM xt_runs WHERE track_id = ? AND status = 'deleted'", run,
+				1, &t->gone);
+
+	t->overtaken = !t->gone;
+	return status;
+}
+
+static int store(struct transfer *t, const xt_value *run, const char *sql, const xt_value *args,
+		 size_t n_args, bool last)
+{
+	uint64_t changed = 0, n = t->batch.n;
+
+	int r = xt_exec(t->to->client, sql, args, n_args, 0, &changed);
+	if (r != XT_OK)
+		return source_fail(t->to, r);
+	if (changed == 0)
+		return refused(t, run);
+	*t->copied += changed;
+	progress_show(t->progress, *t->copied, 0);
+	int status = last ? CTL_OK : advance(t, run, &n);
+	t->overtaken = n != t->batch.n;
+	return status;
+}
+
+/* last: of the run. The caller looks at t->overtaken and t->gone. */
+static int flush(struct transfer *t, const xt_value *run, bool last)
+{
+	size_t width = t->n + 1, n = 1 + t->batch.n * width;
+
+	if (t->batch.n == 0 || t->overtaken || t->gone)
 		return CTL_OK;
 	char *sql = insert_statement(t);
-	xt_value *args = calloc(1 + t->batch.n * width, sizeof(*args));
+	xt_value *args = calloc(n + 1, sizeof(*args));
 	int status = CTL_FAILED;
 	if (sql && args) {
 		args[0] = *run;
 		for (size_t k = 0; k < t->batch.n; k++)
 			memcpy(&args[1 + k * width], t->batch.rows[k], width * sizeof(*args));
-		int r = xt_exec(t->to->client, sql, args, 1 + t->batch.n * width, 0, NULL);
-		status = r == XT_OK ? CTL_OK : source_fail(t->to, r);
+		args[n] = xt_int(t->top);
+		status = store(t, run, sql, args, n + (t->number != NULL), last);
 	} else {
 		ctl_no_memory(&t->to->ctl);
-	}
-	if (status == CTL_OK) {
-		*t->copied += t->batch.n;
-		progress_show(t->progress, *t->copied, 0);
 	}
 	free(sql);
 	free(args);
@@ -235,7 +132,7 @@ static int add(struct transfer *t, const xt_value *run, const xt_value *row)
 		t->bytes += row[i].type == XT_T_TEXT || row[i].type == XT_T_BLOB ? row[i].n : 9;
 	bool full = t->batch.n >= MOST_ROWS || 1 + (t->batch.n + 1) * width > MOST_VALUES ||
 		    t->bytes > MOST_BYTES;
-	return full ? flush(t, run) : CTL_OK;
+	return full ? flush(t, run, false) : CTL_OK;
 }
 
 /* ---- where a time is taken once --------------------------------------- */
@@ -367,35 +264,72 @@ static int merge(struct transfer *t, const xt_value *run, struct side *theirs, s
 {
 	static const struct group none;
 	size_t width = t->n + 1;
-	int status = next_group(ours, width);
+	int status = side_next(ours, width);
 
-	while (status == CTL_OK) {
-		status = next_group(theirs, width);
+	while (status == CTL_OK && !t->overtaken && !t->gone) {
+		status = side_next(theirs, width);
 		if (status != CTL_OK || theirs->group.n == 0)
 			break;
+		t->seen += theirs->group.n;
 		const xt_value *when = &theirs->group.rows[0][0];
 		while (status == CTL_OK && ours->group.n > 0 &&
 		       value_order(&ours->group.rows[0][0], when) < 0)
-			status = next_group(ours, width);
+			status = side_next(ours, width);
 		bool same = ours->group.n > 0 && value_order(&ours->group.rows[0][0], when) == 0;
 		if (status == CTL_OK)
 			status = add_missing(t, run, &theirs->group, same ? &ours->group : &none);
 	}
-	return status == CTL_OK ? flush(t, run) : status;
+	return status == CTL_OK ? flush(t, run, true) : status;
 }
 
-static int copy_run(struct transfer *t, const xt_value *run)
+static int try_run(struct transfer *t, const xt_value *run)
 {
 	struct side theirs = {0}, ours = {0};
 
-	t->moved = false;
-	int status = open_side(&theirs, t->from, t, run, false);
+	t->moved = t->overtaken = false;
+	t->seen = 0;
+	int status = side_open(&theirs, t->from, t, run, false);
 	if (status == CTL_OK)
-		status = open_side(&ours, t->to, t, run, true);
+		status = side_open(&ours, t->to, t, run, true);
 	if (status == CTL_OK)
 		status = merge(t, run, &theirs, &ours);
-	close_side(&theirs);
-	close_side(&ours);
+	side_close(&theirs);
+	side_close(&ours);
+	group_clear(&t->batch);
+	t->bytes = 0;
+	return status;
+}
+
+/* Again, as long as that leads anywhere: another copy that is ahead stores what this one was about to. */
+static int copy_run(struct transfer *t, const xt_value *run)
+{
+	uint64_t furthest = 0, copied, ignored;
+	unsigned vain = 0;
+	int status;
+
+	t->gone = false;
+	t->top = t->floor;
+	do {
+		copied = *t->copied;
+		status = try_run(t, run);
+		bool further = t->seen > furthest || *t->copied > copied;
+		furthest = t->seen > furthest ? t->seen : furthest;
+		vain = further ? 0 : vain + 1;
+		if (status == CTL_OK && t->overtaken && vain >= MOST_VAIN)
+			return ctl_error(
+				&t->to->ctl,
+				"others keep adding rows of run '%.*s' to table '%s' of '%s'; repeat "
+				"the copy when they have ended",
+				run->type == XT_T_TEXT ? (int)run->n : 4,
+				run->type == XT_T_TEXT ? run->as.text : "NULL", t->table,
+				t->to->ctl.database);
+		if (status == CTL_OK && t->overtaken)
+			(void)!poll(NULL, 0, vain < 8 ? 2 << vain : 500);
+		if (ctl_interrupted())
+			return CTL_INTERRUPTED;
+		if (status == CTL_OK && t->overtaken)
+			status = advance(t, run, &ignored);
+	} while (status == CTL_OK && t->overtaken);
 	return status;
 }
 
@@ -441,14 +375,42 @@ static int copy_runs(struct transfer *t, const struct group *runs)
 
 	for (size_t i = 0; i < runs->n && status == CTL_OK; i++) {
 		const xt_value *run = runs->rows[i];
-		size_t n = strlen(TRANSFER_PROBE);
-		if (is_skipped(t, run))
-			status = group_add(&skipped, run, 1) == 0 ? CTL_OK : ctl_no_memory(&t->to->ctl);
-		else if (run->type != XT_T_TEXT || run->n < n || memcmp(run->as.text, TRANSFER_PROBE, n) != 0)
+		t->gone = is_skipped(t, run);
+		if (!t->gone)
 			status = copy_run(t, run);
+		if (t->gone && status == CTL_OK)
+			status = group_add(&skipped, run, 1) == 0 ? CTL_OK : ctl_no_memory(&t->to->ctl);
 	}
 	note_skipped(t, &skipped);
 	group_done(&skipped);
+	return status;
+}
+
+/* A column of that name hides the rows' numbers. */
+static int find_number(struct transfer *t)
+{
+	static const char *const names[] = {"rowid", "_rowid_", "oid"};
+	xt_value args[2] = {xt_text(t->table), xt_null()};
+	bool hidden;
+
+	t->number = NULL;
+	int status = source_has(t->to, "SELECT 1 FROM pragma_table_list WHERE name = ? COLLATE NOCASE AND wr",
+				args, 1, &hidden);
+	for (size_t i = 0; i < 3 && status == CTL_OK && !hidden && !t->number; i++) {
+		bool taken = false;
+		args[1] = xt_text(names[i]);
+		status =
+			source_has(t->to, "SELECT 1 FROM pragma_table_xinfo(?) WHERE name = ? COLLATE NOCASE",
+				   args, 2, &taken);
+		t->number = taken ? NULL : names[i];
+	}
+	if (status != CTL_OK || !t->number)
+		return status;
+	xt_value top[2] = {xt_null(), xt_null()};
+	char *sql = sql_format("SELECT 0, max(%s) FROM %n", t->number, t->table);
+	status = sql ? source_each(t->to, sql, NULL, 0, take_top, top) : ctl_no_memory(&t->to->ctl);
+	t->floor = top[1].type == XT_T_INT ? top[1].as.integer : INT64_MIN;
+	free(sql);
 	return status;
 }
 
@@ -470,6 +432,8 @@ int transfer_table(struct transfer *t)
 			 t->table);
 	char *sql = sql_format("SELECT DISTINCT track_id FROM %n", t->table);
 	if (status == CTL_OK)
+		status = find_number(t);
+	if (status == CTL_OK)
 		status =
 			sql ? source_each(t->from, sql, NULL, 0, add_run, &runs) : ctl_no_memory(&t->to->ctl);
 	if (status == CTL_OK)
@@ -481,12 +445,8 @@ int transfer_table(struct transfer *t)
 
 void transfer_done(struct transfer *t)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		free(t->columns[i].name);
-		free(t->columns[i].type);
-		free(t->columns[i].key);
-		free(t->columns[i].mapped);
-	}
+	for (size_t i = 0; i < t->n; i++)
+		transfer_column_done(&t->columns[i]);
 	free(t->columns);
 	group_done(&t->batch);
 	*t = (struct transfer){0};

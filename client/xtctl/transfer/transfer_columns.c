@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/random.h>
-#include <time.h>
 
 #include "sql.h"
 
@@ -31,6 +29,14 @@ int transfer_is_unique(struct source *s, const char *table, bool *ret)
 			  1, ret);
 }
 
+void transfer_column_done(struct transfer_column *c)
+{
+	free(c->name);
+	free(c->type);
+	free(c->key);
+	free(c->mapped);
+}
+
 /* ---- the source's ----------------------------------------------------- */
 
 static int add_column(const xt_value *row, void *data)
@@ -42,7 +48,10 @@ static int add_column(const xt_value *row, void *data)
 		return ctl_no_memory(&t->from->ctl);
 	t->columns = more;
 	struct transfer_column *c = &t->columns[t->n++];
-	*c = (struct transfer_column){text_of(&row[0]), text_of(&row[1]), text_of(&row[0]), NULL};
+	*c = (struct transfer_column){.name = text_of(&row[0]),
+				      .type = text_of(&row[1]),
+				      .key = text_of(&row[0]),
+				      .generated = row[2].as.integer != 0};
 	return c->name && c->type && c->key ? CTL_OK : ctl_no_memory(&t->from->ctl);
 }
 
@@ -65,9 +74,10 @@ static int read_source(struct transfer *t)
 {
 	xt_value table = xt_text(t->table);
 
+	/* Generated ones come as values, for the target's table does not compute them. */
 	int status = source_each(t->from,
-				 "SELECT name, type FROM pragma_table_info(?) WHERE lower(name) NOT IN "
-				 "('track_id', 'timestamp') ORDER BY cid",
+				 "SELECT name, type, hidden FROM pragma_table_xinfo(?) WHERE hidden <> 1 AND "
+				 "lower(name) NOT IN ('track_id', 'timestamp') ORDER BY cid",
 				 &table, 1, add_column, t);
 	if (status == CTL_OK && t->from->client)
 		status = source_each(t->from,
@@ -105,7 +115,7 @@ static int make_table(struct transfer *t)
 	return status;
 }
 
-/* A column that the target has; all owned. */
+/* A column that the target has; all owned. Keys that lead to it since it was renamed come behind. */
 struct have {
 	char *key, *name;
 	char *type; /* NULL: nothing but NULL came yet */
@@ -149,12 +159,42 @@ static int read_target(struct target *target)
 
 	target_done(target);
 	/* The last value: it has no type yet. */
-	return source_each(
-		target->t->to,
-		"SELECT i.name, i.type, coalesce(c.key, i.name), CASE WHEN c.name IS NOT NULL AND c.type "
-		"IS NULL THEN 1 END FROM pragma_table_info(?1) i LEFT JOIN xt_columns c ON c.table_name = ?1 "
-		"COLLATE NOCASE AND c.name = i.name",
-		&table, 1, add_have, target);
+	return source_each(target->t->to,
+			   "WITH have AS (SELECT i.name AS name, i.type AS type, coalesce(c.key, i.name) AS "
+			   "key, CASE WHEN "
+			   "c.name IS NOT NULL AND c.type IS NULL THEN 1 END AS open FROM "
+			   "pragma_table_info(?1) i LEFT JOIN "
+			   "xt_columns c ON c.table_name = ?1 AND c.name = i.name) SELECT name, type, key, "
+			   "open FROM have "
+			   "UNION ALL SELECT h.name, h.type, a.key, h.open FROM xt_aliases a JOIN have h ON "
+			   "h.name = a.name "
+			   "COLLATE NOCASE WHERE a.table_name = ?1",
+			   &table, 1, add_have, target);
+}
+
+/* Leaves out what both databases generate. */
+static int drop_generated(struct transfer *t)
+{
+	int status = CTL_OK;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct transfer_column *c = &t->columns[i];
+		const xt_value args[] = {xt_text(t->table), xt_text(c->name)};
+		bool both = false;
+		if (c->generated && status == CTL_OK)
+			status = source_has(
+				t->to,
+				"SELECT 1 FROM pragma_table_xinfo(?) WHERE name = ? COLLATE NOCASE "
+				"AND hidden > 1",
+				args, 2, &both);
+		if (both)
+			transfer_column_done(c);
+		else
+			t->columns[kept++] = *c;
+	}
+	t->n = kept;
+	return status;
 }
 
 /* NULL: it has no column of that key. */
@@ -252,69 +292,15 @@ static int find_samples(struct transfer *t, const struct transfer_column *c, con
 
 /* ---- adding and widening ---------------------------------------------- */
 
-/* The row in which the daemon is shown values: it adds columns, and widens them, as for values that are
- * logged. */
-struct probe {
-	struct transfer *t;
-	char run[64]; /* "": not made yet */
-};
-
-static void stamp(char *ret, size_t size, int64_t seconds_ago)
+/* Has the daemon add the column, or widen it, as for values that are logged. No row is touched. */
+static int declare(struct transfer *t, const struct transfer_column *c, const struct samples *samples)
 {
-	time_t when = time(NULL) - (time_t)seconds_ago;
-	struct tm tm;
+	int r = XT_OK;
 
-	strftime(ret, size, "%Y-%m-%d %H:%M:%S.000000", gmtime_r(&when, &tm));
-}
-
-static int begin_probe(struct probe *p)
-{
-	struct source *to = p->t->to;
-	char now[40], yesterday[40];
-	uint64_t random = 0;
-
-	if (p->run[0])
-		return CTL_OK;
-	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-		return ctl_error(&to->ctl, "the kernel gives no random numbers");
-	stamp(now, sizeof(now), 0);
-	stamp(yesterday, sizeof(yesterday), 86400);
-	/* Those that a killed copy has left. */
-	const xt_value old[] = {xt_text(TRANSFER_PROBE), xt_text(TRANSFER_PROBE "g"), xt_text(yesterday)};
-	int status =
-		change(to,
-		       sql_format("DELETE FROM %n WHERE track_id >= ? AND track_id < ? AND timestamp < ?",
-				  p->t->table),
-		       old, 3);
-	if (status != CTL_OK)
-		return status;
-	snprintf(p->run, sizeof(p->run), TRANSFER_PROBE "%016llx", (unsigned long long)random);
-	const xt_value row[] = {xt_text(p->run), xt_text(now)};
-	return change(to, sql_format("INSERT INTO %n(track_id, timestamp) VALUES (?, ?)", p->t->table), row,
-		      2);
-}
-
-static int end_probe(struct probe *p, int status)
-{
-	xt_value run = xt_text(p->run);
-
-	if (!p->run[0])
-		return status;
-	int r = change(p->t->to, sql_format("DELETE FROM %n WHERE track_id = ?", p->t->table), &run, 1);
-	return status == CTL_OK ? r : status;
-}
-
-static int show(struct probe *p, const struct transfer_column *c, const struct samples *samples)
-{
-	struct source *to = p->t->to;
-	int status = samples->n > 0 ? begin_probe(p) : CTL_OK;
-
-	for (size_t i = 0; i < samples->n && status == CTL_OK; i++) {
-		int r = xt_set(to->client, c->key, samples->list[i],
-			       &(xt_set_options){.table = p->t->table, .track_id = p->run}, NULL);
-		status = r == XT_OK ? CTL_OK : source_fail(to, r);
-	}
-	return status;
+	for (size_t i = 0; i < samples->n && r == XT_OK; i++)
+		r = xt_set(t->to->client, c->key, samples->list[i],
+			   &(xt_set_options){.table = t->table, .declare = true}, NULL);
+	return r == XT_OK ? CTL_OK : source_fail(t->to, r);
 }
 
 static int map_columns(struct transfer *t, const struct target *target)
@@ -324,6 +310,14 @@ static int map_columns(struct transfer *t, const struct target *target)
 		if (!have)
 			return ctl_error(&t->to->ctl, "column '%s' of table '%s' was not added",
 					 t->columns[i].key, t->table);
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(t->columns[k].mapped, have->name) == 0)
+				return ctl_error(
+					&t->to->ctl,
+					"columns '%s' and '%s' of table '%s' are one in '%s', column "
+					"'%s'; to make them one here too: xtctl schema rename",
+					t->columns[k].name, t->columns[i].name, t->table, t->to->ctl.database,
+					have->name);
 		t->columns[i].mapped = strdup(have->name);
 		if (!t->columns[i].mapped)
 			return ctl_no_memory(&t->to->ctl);
@@ -334,23 +328,26 @@ static int map_columns(struct transfer *t, const struct target *target)
 int transfer_columns(struct transfer *t)
 {
 	struct target target = {.t = t};
-	struct probe p = {.t = t};
 	struct samples samples;
+	bool declared = false;
 	int status = read_source(t);
 
 	if (status == CTL_OK)
 		status = make_table(t);
 	if (status == CTL_OK)
+		status = drop_generated(t);
+	if (status == CTL_OK)
 		status = read_target(&target);
 	for (size_t i = 0; i < t->n && status == CTL_OK; i++) {
 		status = find_samples(t, &t->columns[i], find_have(&target, t->columns[i].key), &samples);
 		if (status == CTL_OK)
-			status = show(&p, &t->columns[i], &samples);
+			status = declare(t, &t->columns[i], &samples);
+		declared = declared || samples.n > 0;
 	}
-	if (status == CTL_OK && p.run[0])
+	if (status == CTL_OK && declared)
 		status = read_target(&target);
 	if (status == CTL_OK)
 		status = map_columns(t, &target);
 	target_done(&target);
-	return end_probe(&p, status);
+	return status;
 }
