@@ -23,7 +23,7 @@ ROWS = [
     "sql 'SELECT * FROM \"{table}\"'", "sql 'SELECT count(*) FROM \"{table}\"'",
     "schema show", "schema diff", "schema diff {run} {run}", "schema alias", "schema require",
     "stats describe", "stats describe --columns {n},{x}", "stats describe --columns {n} --by {x} --where {x}=a", "stats top {n}",
-    "stats bottom {n} -n 2",
+    "stats describe --by {x},{n}", "stats bottom {n} -n 2", "stats top {n} --by {x},{n} --columns {x}", "stats bottom {n} --by {x} -n 1",
 ]
 # Answers of other shapes, which are JSON for --json.
 OTHERS = ["status", "check", "audit", "cache stats", "schema check", "inspect", "inspect --track-id {run}", "validate",
