@@ -126,6 +126,23 @@ def test_all_commands(kind, served, client):
                 json.loads(row)
 
 
+NAMES = [*"abcdefghijklmnopqrstuvwxyz", "ids", "rows", "unused", "ends", "place", "runs", "input", "first", "count", "table", "group"]
+
+
+def test_tables_called_as_parts_of_statements(served, client):
+    """What a statement of ours calls its own parts is not what it looks in."""
+    for name in NAMES:
+        client.store([{"v": i * 0.5, "s": "ab"[i % 2], "input_id": i, "error": None} for i in range(4)], table=name, track_id=f"of-{name}")
+    assert {r["name"] for r in json.loads(run("ls", {"db": served.db, "table": None}, "--json").stdout)} == set(NAMES)
+    p = run("audit", {"db": served.db, "table": None})
+    assert p.returncode == 0, p.stderr
+    for name in NAMES:
+        where = {"db": served.db, "table": name, "n": "v", "x": "s"}
+        for line in ("export - --summary --by {x}", "validate --input input_id", "stats top {n} --by {x}", "errors --by {x}"):
+            p = run(line, where)
+            assert p.returncode == 0 and p.stdout, (line, name, p.stderr)
+
+
 @pytest.fixture
 def big(served, client):
     client.change("run_start", track_id="r", table="events", params={"lr": 0.1})
