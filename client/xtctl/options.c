@@ -72,7 +72,7 @@ static const struct shared {
 	{OPT_FORMAT, {"format", FORMAT_CHOICES, OPTION_FORMAT, AT(format), "of the answer (table)", 0, 0}},
 	{OPT_JSON, {"json", NULL, OPTION_FLAG, AT(json), "the same as --format json", 0, 0}},
 	{OPT_NO_HEADER,
-	 {"no-header", NULL, OPTION_FLAG, AT(no_header), "csv without the line of names", 0, 0}},
+	 {"no-header", NULL, OPTION_FLAG, AT(no_header), "tables and csv without the line of names", 0, 0}},
 	{OPT_ENGINE, {"engine", "NAME", OPTION_TEXT, AT(engine), "duckdb or sqlite (sqlite)", 0, 0}},
 	{OPT_HELP, {"help", NULL, OPTION_FLAG, AT(help), "this text", 0, 0}},
 #undef AT

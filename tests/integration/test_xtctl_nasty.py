@@ -2,6 +2,7 @@
 It does not crash, hang, or print what nobody can parse; nor when its reader or the daemon goes away."""
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -124,6 +125,24 @@ def test_all_commands(kind, served, client):
             assert check(p, line) == status, (line, form)
             for row in p.stdout.splitlines() if form == "jsonl" else ():
                 json.loads(row)
+
+
+@pytest.mark.parametrize("form", ["table", "md", "csv"])
+def test_no_header(served, client, form):
+    """One rule for all that prints rows: what is left are the rows, as wide as they must be."""
+    where = make("one row", served, client)
+    client.change("run_finish", track_id="r", status="finished")
+
+    def rows(text):
+        lines = [[c.strip() for c in re.split("[│|]", line)] for line in text.splitlines()]
+        heads = {i + k for i, line in enumerate(text.splitlines()) if line and not set(line) - set("─┼-|: ") for k in (-1, 0)}
+        return [line for i, line in enumerate(lines) if i not in heads]
+    for line in ROWS:
+        whole, bare = (run(line, where, "--format", form, *more) for more in ([], ["--no-header"]))
+        assert bare.returncode == whole.returncode and bare.stderr == whole.stderr, line
+        text = whole.stdout.decode()
+        assert rows(bare.stdout.decode()) == rows(text)[form == "csv" and text != "":], line
+    assert run("ls", where, "--no-header").stdout.decode().startswith(" events │ 1 │ ")
 
 
 NAMES = [*"abcdefghijklmnopqrstuvwxyz", "ids", "rows", "unused", "ends", "place", "runs", "input", "first", "count", "table", "group"]
