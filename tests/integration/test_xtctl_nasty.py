@@ -19,6 +19,7 @@ BIG = 20_000  # rows of the database that is large enough to be in the middle of
 # What is asked of each: {n} is a numeric column, {x} another one, {run} a run. Answers of rows come in all formats.
 ROWS = [
     "ls", "ls runs", "columns", "head", "tail", "head -n 0", "tail -n 3", "head --track-id {run}",
+    "head --columns {x},{n} --where {x}=a", "tail --columns {n} --where {n}!=null",
     "runs", "runs --sort rows --reverse -n 3 --where lr=0.1", "show {run}", "diff {run} last --all", "errors", "errors --by {x},{n}",
     "compare --metric {n} --by {x} --resamples 200",
     "sql 'SELECT * FROM \"{table}\"'", "sql 'SELECT count(*) FROM \"{table}\"'",

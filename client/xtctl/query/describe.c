@@ -460,11 +460,16 @@ int describe_columns(const struct describe *d)
 	struct summaries s = {.d = d};
 	bool *number = calloc(d->n + 1, sizeof(*number));
 	size_t fields = d->n_by + MOST_FIELDS;
+	int status;
 
 	s.names = calloc(fields, sizeof(*s.names));
 	s.types = calloc(fields, sizeof(*s.types));
 	s.row = calloc(fields, sizeof(*s.row));
-	int status = number && s.names && s.types && s.row ? judge(d, number) : ctl_no_memory(d->ctl);
+	if (!number || !s.names || !s.types || !s.row) {
+		status = ctl_no_memory(d->ctl);
+		goto out;
+	}
+	status = judge(d, number);
 	if (status == CTL_OK)
 		status = print_all(&s, number);
 	if (s.approximate)
@@ -475,6 +480,7 @@ int describe_columns(const struct describe *d)
 	if (s.estimated)
 		ctl_note(d->ctl,
 			 "of more than 8,192 different values their number is approximate, by 1 %% or so");
+out:
 	free(number);
 	free(s.names);
 	free(s.types);
