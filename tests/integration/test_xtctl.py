@@ -99,6 +99,8 @@ def test_head_and_tail_of_some(served, client):
     assert some("tail", "--where", "x_y!=null", "-n", "1") == [(27, "b")]
     assert some("head", "--where", "s=c") == some("tail", "--where", "s=c") == some("head", "-n", "0") == []
     assert len(some("head")) == len(some("tail")) == 10
+    assert some("head", "-2") == some("head", "-n", "2") and some("tail", "-1") == [(100, "a")] and some("head", "-0") == []
+    assert "one argument too many: '-1.5'" in run("head", served.db, "-1.5").stderr
     assert "did you mean" in run("head", served.db, "--columns", "i,ss").stderr
     assert "did you mean" in run("tail", served.db, "--where", "ss=1").stderr
 
