@@ -158,6 +158,7 @@ static const struct command line_command = {
 	.own_size = sizeof(struct plot_options),
 	.least = 1,
 	.most = 2,
+	.is_arg = ctl_is_no_database,
 	.run = run_line,
 };
 

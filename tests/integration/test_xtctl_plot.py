@@ -241,6 +241,12 @@ mean of y
 """
 
 
+def test_line_in_the_environments_database(filled):
+    """One column or two: the first is no database where there is no such file."""
+    for args in (["square"], ["x", "square"]):
+        assert ok("line", *args, XETRACK_DB=filled) == ok("line", filled, *args) == ok("line", filled, *args, XETRACK_DB="/nowhere.db")
+
+
 def test_line_of_rows(served, client):
     client.store([[y, g] for y, g in [(0, "a"), (3, "b"), (4, "a"), (3, "b"), (0, "a")]], columns=["y", "g"])
     assert picture("line", served.db, "y", "--width", "24", "--height", "4", "--by", "g", "--ascii") == """

@@ -215,6 +215,9 @@ def test_narrow_terminal(filled):
     assert "50%" in out and "25%" not in out and "no room" in err
     out, err = on_terminal(120, "stats", "describe", filled, "--columns", "latency")
     assert "25%" in out and not err
+    out, err = on_terminal(80, "stats", "describe", filled, "--by", "model,ok", "--columns", "latency,accuracy")
+    assert [h.strip() for h in out.splitlines()[0].split("│")] == ["model", "ok", "column", "count", "mean", "min", "50%", "max"]
+    assert err == "xtctl: note: a line of 80 columns has no room for NULLs, std and more quantiles; --format json has them\n"
 
 
 @pytest.mark.parametrize("args, status, says", [

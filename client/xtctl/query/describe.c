@@ -20,6 +20,7 @@
 struct layout {
 	bool numbers, others;
 	bool narrow; /* a terminal with no room for NULLs, and of quantiles only for the middle one */
+	bool tight;  /* nor for the deviation: groups by several columns take it */
 };
 
 /* Rows of summaries, on their way out. */
@@ -58,7 +59,8 @@ static void add_names(struct summaries *s, const char *const *names, size_t n)
 static int begin(struct summaries *s, struct layout layout)
 {
 	static const char *const all[] = {"column", "count"}, *const nulls[] = {"nulls"};
-	static const char *const numbers[] = {"mean", "std", "min"}, *const most[] = {"max"};
+	static const char *const mean[] = {"mean"}, *const std[] = {"std"};
+	static const char *const min[] = {"min"}, *const max[] = {"max"};
 	static const char *const others[] = {"distinct", "top", "freq", "shortest", "longest"};
 	const struct describe *d = s->d;
 	struct format_options how = ctl_how_to_print(d->ctl);
@@ -74,14 +76,17 @@ static int begin(struct summaries *s, struct layout layout)
 	if (!layout.narrow)
 		add_names(s, nulls, 1);
 	if (layout.numbers) {
-		add_names(s, numbers, 3);
+		add_names(s, mean, 1);
+		if (!layout.tight)
+			add_names(s, std, 1);
+		add_names(s, min, 1);
 		for (size_t i = 0; i < d->n_quantiles; i++) {
 			if (layout.narrow && i != d->n_quantiles / 2)
 				continue;
 			snprintf(s->quantile_names[i], QUANTILE_NAME, "%g%%", d->quantiles[i] * 100);
 			s->names[s->n++] = s->quantile_names[i];
 		}
-		add_names(s, most, 1);
+		add_names(s, max, 1);
 	}
 	if (layout.others)
 		add_names(s, others, 5);
@@ -132,7 +137,8 @@ static int print(struct summaries *s, const struct relation_column *c, const str
 		row[n++] = x->nulls;
 	if (s->layout.numbers) {
 		row[n++] = x->mean;
-		row[n++] = x->std;
+		if (!s->layout.tight)
+			row[n++] = x->std;
 		row[n++] = x->min;
 		n += put_quantiles(s, &x->quantiles, row + n);
 		row[n++] = x->max;
@@ -426,18 +432,19 @@ static int print_all(struct summaries *s, const bool *number)
 	struct ctl *ctl = s->d->ctl;
 	bool tables = ctl->options.format == FORMAT_TABLE || ctl->options.format == FORMAT_MD;
 	bool narrow = ctl->out.columns > 0 && ctl->out.columns < NARROW;
-	bool has[2] = {false, false};
+	bool tight = narrow && s->d->n_by > 1, has[2] = {false, false};
 	int status = CTL_OK;
 
 	for (size_t i = 0; i < s->d->n; i++)
 		has[number[i]] = true;
 	if (!tables || s->d->n == 0)
-		status = begin(s, (struct layout){true, true, false});
+		status = begin(s, (struct layout){true, true, false, false});
 	for (int kind = 1; kind >= 0 && status == CTL_OK && ctl->out.error == 0; kind--) {
 		if (!has[kind])
 			continue;
 		if (tables)
-			status = begin(s, (struct layout){kind == 1, kind == 0, narrow && kind == 1});
+			status = begin(s, (struct layout){kind == 1, kind == 0, narrow && kind == 1,
+							  tight && kind == 1});
 		if (status == CTL_OK)
 			status = describe_kind(s, number, kind == 1);
 		if (tables && end(s, status == CTL_OK) != CTL_OK)
@@ -449,9 +456,9 @@ static int print_all(struct summaries *s, const bool *number)
 		status = CTL_FAILED;
 	if (tables && narrow && has[1] && status == CTL_OK && ctl->out.error == 0)
 		ctl_note(ctl,
-			 "a line of %d columns has no room for NULLs and more quantiles; --format json has "
+			 "a line of %d columns has no room for NULLs%s and more quantiles; --format json has "
 			 "them",
-			 ctl->out.columns);
+			 ctl->out.columns, tight ? ", std" : "");
 	return status;
 }
 
