@@ -311,6 +311,20 @@ def test_a_histogram_of_times(times):
     assert "a: 7" in by and "b: 7" in by
 
 
+def test_many_times_are_taken_together(served, client):
+    """A row each second for an hour, up and down by turns: what is seen is where their mean goes."""
+    client.change("exec", sql="CREATE TABLE events AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 3601) "
+                              "SELECT strftime('%Y-%m-%d %H:%M:%S.123456', 1785484800 + i, 'unixepoch') AS timestamp, "
+                              "i / 60 + 100 * (i % 2) AS v, i % 2 AS g FROM n")
+    for by in ([], ["--by", "g"]):
+        lines = ok("line", served.db, "timestamp", "v", "--width", "60", "--height", "8", "--ascii", *by).splitlines()
+        assert lines[bool(by)] == "mean of v in 1 min" and lines[-1].strip() == "timestamp, 2026-07-31"
+    marks = [line.count("o") + line.count("x") for line in lines[2:-3]]
+    assert 100 < sum(marks) < 140  # two lines, a mark at each place across
+    few = ok("line", served.db, "timestamp", "v", "--where", "timestamp<2026-07-31 08:00:40", "--width", "60", "--ascii").splitlines()
+    assert few[0].strip() == "v"
+
+
 def test_microseconds_are_told_apart(served, client):
     """SQLite's own functions would round them; .9996 would be the next second."""
     client.change("exec", sql="CREATE TABLE events(t TEXT, v INTEGER)")

@@ -206,20 +206,68 @@ static int mean_range(struct points *s, const char *means)
 	return status;
 }
 
+/* Hardly two rows have the same time: where there are more of them than dots across, those of a round span of
+ * time are taken together. Returns its seconds; 0: each time stays on its own. */
+static double span_of(const struct points *s)
+{
+	const struct plot *p = s->p;
+	double dots = (double)(p->width * CANVAS_X);
+
+	if (!p->time || (double)s->range.used <= dots || s->range.x_max <= s->range.x_min)
+		return 0;
+	return axis_time_step((s->range.x_max - s->range.x_min) / (double)p->width);
+}
+
+/* The mean of y at each x. Owned by the caller; NULL: out of memory. */
+static char *means_sql(const struct points *s, const char *usable, double span)
+{
+	const struct plot *p = s->p;
+	char *x = NULL, *by = p->by ? ctl_quote(p->by->name) : strdup("NULL"), *sql = NULL;
+
+	if (span > 0 && asprintf(&x, "max(%.17g, min(%.17g, round(%s / %.17g) * %.17g))", s->range.x_min,
+				 s->range.x_max, p->x_sql, span, span) < 0)
+		x = NULL;
+	if (span <= 0)
+		x = strdup(p->x_sql);
+	if (x && by)
+		sql = sql_format(
+			"SELECT avg(%n) AS y, %s AS x, %s AS g FROM %n WHERE %s AND %s GROUP BY 3, 2",
+			p->y->name, x, by, p->rel.name, p->where, usable);
+	free(x);
+	free(by);
+	return sql;
+}
+
+/* What y is called: of means also of how much time each is. NULL: out of memory. */
+static char *mean_name(const struct points *s, double span)
+{
+	static const struct {
+		double seconds;
+		const char *unit;
+	} units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {0, "s"}};
+	char *name = NULL;
+	size_t i = 0;
+
+	while (span < units[i].seconds)
+		i++;
+	double unit = units[i].seconds > 0 ? units[i].seconds : 1;
+	int n = span > 0 ? asprintf(&name, "mean of %s in %g %s", s->p->y->name, span / unit, units[i].unit)
+			 : asprintf(&name, s->means ? "mean of %s" : "%s", s->p->y->name);
+	return n < 0 ? NULL : name;
+}
+
 static int mean_line(struct points *s, const char *usable)
 {
 	struct plot *p = s->p;
-	char *name = NULL,
-	     *sql = sql_format("SELECT avg(%n) AS y, %s AS x, %n AS g FROM %n WHERE %s AND %s GROUP BY 3, 2",
-			       p->y->name, p->x_sql, p->by ? p->by->name : p->x->name, p->rel.name, p->where,
-			       usable);
+	double span = span_of(s);
+	char *sql = means_sql(s, usable, span), *name = NULL;
 
 	int status = sql ? mean_range(s, sql) : ctl_no_memory(p->ctl);
-	if (status == CTL_OK && s->means && asprintf(&name, "mean of %s", p->y->name) < 0)
-		name = NULL;
+	if (status == CTL_OK && !(name = mean_name(s, span)))
+		status = ctl_no_memory(p->ctl);
 	char *ordered = status == CTL_OK ? sql_format("%s ORDER BY 3, 2", sql) : NULL;
 	if (status == CTL_OK)
-		status = draw_points(s, ordered, NULL, name ? name : p->y->name);
+		status = draw_points(s, ordered, NULL, name);
 	free(ordered);
 	free(name);
 	free(sql);
