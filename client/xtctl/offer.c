@@ -201,7 +201,8 @@ static int offer_value_rows(const struct typing *t, xt_client *client, const cha
 	return r;
 }
 
-/* A statement for them, of rows that `from` has; a view has no last ones, as it has no rowid. */
+/* A statement for them. last: also those of the last rows, which not every table or view has, for want of a
+ * rowid. */
 static char *values_sql(const char *table, const char *column, bool last)
 {
 	char *from = sql_format("SELECT t.%n AS v FROM %n t LIMIT " MOST_LOOKED, column, table);
@@ -231,7 +232,7 @@ void offer_values(const struct typing *t, const char *column)
 		char *sql = values_sql(table, column, last == 1);
 		int r = offer_value_rows(t, client, sql);
 		free(sql);
-		if (r != XT_EREQUEST)
+		if (r != XT_EREQUEST || !strstr(xt_error(client), "rowid"))
 			break;
 	}
 	free(table);

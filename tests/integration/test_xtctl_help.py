@@ -212,6 +212,9 @@ def test_values_are_those_at_both_ends(served, client):
     client.change("exec", sql="CREATE VIEW seen AS SELECT * FROM many")
     assert complete("errors", served.db, "--table", "many", "--where", "v=") == ["v=first", "v=last", "v=other"]
     assert complete("errors", served.db, "--table=seen", "--where", "v=") == ["v=first", "v=other"]
+    client.change("exec", sql="CREATE TABLE keyed(v TEXT PRIMARY KEY) WITHOUT ROWID")
+    client.change("exec", sql="INSERT INTO keyed VALUES ('one'), ('two')")
+    assert complete("errors", served.db, "--table", "keyed", "--where", "v=") == ["v=one", "v=two"]
     assert len(complete("errors", served.db, "--table", "many", "--where", "n=")) == 100
 
 
