@@ -204,13 +204,15 @@ static int describe_table(struct cursor *c, const char *name, struct xt_err *err
 
 	ident_quote(&q, name);
 	buf_add(&q, "", 1);
-	/* From one track_id to the next by the index: runs are few, rows many. */
+	/* From one track_id to the next by the index: runs are few, rows many. No table that is asked
+	 * about may be called as the list of them is. */
 	buf_printf(&sql,
-		   "WITH RECURSIVE ids(id) AS (SELECT min(track_id) FROM %s UNION ALL SELECT (SELECT "
+		   "WITH RECURSIVE xt_ids(id) AS (SELECT min(track_id) FROM %s UNION ALL SELECT (SELECT "
 		   "min(track_id) FROM %s "
-		   "WHERE track_id > ids.id) FROM ids WHERE ids.id IS NOT NULL) SELECT (SELECT count(*) FROM "
+		   "WHERE track_id > xt_ids.id) FROM xt_ids WHERE xt_ids.id IS NOT NULL) SELECT (SELECT "
+		   "count(*) FROM "
 		   "%s), "
-		   "count(id), 0 FROM ids",
+		   "count(id), 0 FROM xt_ids",
 		   (char *)q.data, (char *)q.data, (char *)q.data);
 	int r = read_counts(c, (char *)sql.data, counts, 2, err);
 	buf_clear(&sql);

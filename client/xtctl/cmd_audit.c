@@ -169,7 +169,7 @@ static bool check_spool(const struct spool_facts *f, void *data)
 /* ---- runs ------------------------------------------------------------- */
 
 /* One statement, and so one snapshot, over all tables: runs whose rows are not as many as they must be,
- * behind a first row with the sums. NULL: out of memory. */
+ * behind a first row with the sums; its parts are named as no table of a user is. NULL: out of memory. */
 static char *runs_statement(xt_client *client)
 {
 	char *sql = NULL, *part;
@@ -180,7 +180,7 @@ static char *runs_statement(xt_client *client)
 
 	if (!f)
 		return NULL;
-	fputs("WITH a(track_id, n) AS (SELECT NULL, 0", f);
+	fputs("WITH xt_there(track_id, n) AS (SELECT NULL, 0", f);
 	int r = xt_tables(&cursor, client);
 	while (r == XT_OK && (r = ctl_next(cursor, &row)) == XT_OK) {
 		char *name = strndup(row[0].as.text, row[0].n);
@@ -191,14 +191,17 @@ static char *runs_statement(xt_client *client)
 		free(name);
 	}
 	xt_cursor_close(cursor);
-	fputs("), r AS (SELECT track_id, rows + coalesce((SELECT sum(run_rows) FROM xt_clients c WHERE c.run "
+	fputs("), xt_counted AS (SELECT track_id, rows + coalesce((SELECT sum(run_rows) FROM xt_clients c "
+	      "WHERE c.run "
 	      "= "
-	      "x.track_id), 0) AS logged, inserted, deleted, coalesce((SELECT sum(n) FROM a WHERE a.track_id "
+	      "x.track_id), 0) AS logged, inserted, deleted, coalesce((SELECT sum(n) FROM xt_there a WHERE "
+	      "a.track_id "
 	      "= "
 	      "x.track_id), 0) AS there FROM xt_runs x) "
 	      "SELECT NULL, count(*), coalesce(sum(logged), 0), coalesce(sum(inserted), 0), "
-	      "coalesce(sum(deleted), 0), coalesce(sum(there), 0) FROM r UNION ALL "
-	      "SELECT track_id, 1, logged, inserted, deleted, there FROM r WHERE logged + inserted - deleted "
+	      "coalesce(sum(deleted), 0), coalesce(sum(there), 0) FROM xt_counted UNION ALL "
+	      "SELECT track_id, 1, logged, inserted, deleted, there FROM xt_counted WHERE logged + inserted "
+	      "- deleted "
 	      "<> "
 	      "there",
 	      f);

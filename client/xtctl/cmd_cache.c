@@ -11,8 +11,9 @@ struct listing {
 	struct ctl *ctl;
 	struct format *format;
 	int64_t now_us;
-	bool began;  /* there was one */
-	bool failed; /* out of memory */
+	int64_t left; /* how many more are to be listed; negative: all */
+	bool began;   /* there was one */
+	bool failed;  /* out of memory */
 };
 
 static bool put_entry(const xt_cache_item *item, void *data)
@@ -21,8 +22,11 @@ static bool put_entry(const xt_cache_item *item, void *data)
 	char key[KEY_TEXT], created[TIME_BYTES], used[TIME_BYTES];
 	bool table = l->ctl->options.format == FORMAT_TABLE;
 
+	if (l->left == 0)
+		return false;
 	if (!cached_is_old(&l->ctl->options, item, l->now_us))
 		return !ctl_interrupted();
+	l->left -= l->left > 0;
 	key_text(key, item->key, table ? KEY_SHORT : KEY_TEXT - 1);
 	xt_value row[] = {xt_text(key),
 			  item->function && item->function[0] ? xt_text(item->function) : xt_null(),
@@ -58,7 +62,7 @@ static int list(struct ctl *ctl, xt_client *client)
 	const size_t n = sizeof(names) / sizeof(names[0]);
 	xt_cache_filter filter = {.function = ctl->options.function, .track_id = ctl->options.track_id};
 	struct format_options how = ctl_how_to_print(ctl);
-	struct listing l = {.ctl = ctl, .now_us = cached_now()};
+	struct listing l = {.ctl = ctl, .now_us = cached_now(), .left = ctl->options.n};
 
 	l.format = format_new(&ctl->out, &how, n, names, types);
 	if (!l.format)
@@ -248,11 +252,11 @@ static const struct command cache_ls_command = {
 	.summary = "the entries",
 	.help = "In the order of their keys, or of time when they are of one function or run: key (its first "
 		"12 digits in a table), function, the run that computed it, when (UTC), function_time in "
-		"seconds, size in bytes, how often it was used and when last.",
-	.examples =
-		(const struct example[]){
-			{"what one function came to", "cache ls demo.db --function compress"}, {NULL, NULL}},
-	.options = OPT_ROWS | OPT_FUNCTION | OPT_TRACK_ID | OPT_OLDER_THAN,
+		"seconds, size in bytes, how often it was used and when last. -n: only the first so many.",
+	.examples = (const struct example[]){{"what one function came to first",
+					      "cache ls demo.db --function compress -n 5"},
+					     {NULL, NULL}},
+	.options = OPT_ROWS | OPT_N | OPT_FUNCTION | OPT_TRACK_ID | OPT_OLDER_THAN,
 	.run = cache_ls,
 };
 

@@ -47,9 +47,9 @@ static int cmd_config(struct ctl *ctl)
 
 const struct command config_command = {
 	.name = "config",
-	.usage = "[KEY VALUE]",
+	.usage = "[SETTING VALUE]",
 	.summary = "settings that are kept in the database",
-	.help = "Without KEY: those that were changed. VALUE is a whole number, or 'default'. "
+	.help = "Without SETTING: those that were changed. VALUE is a whole number, or 'default'. "
 		"docs/storage.md of the source tree lists them.",
 	.examples = (const struct example[]){{"cached results expire after a day",
 					      "config demo.db cache_ttl_s 86400"},

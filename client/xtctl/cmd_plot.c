@@ -103,6 +103,9 @@ static int run_bar(struct ctl *ctl)
 	return plot_run(ctl, plot_bar);
 }
 
+#define TIMES                                                                                                \
+	"\nTimes (texts such as 2026-07-31 08:15:00.5) have a clock or a calendar below. They are shown as " \
+	"they are written: in UTC, but those of the Python library xetrack in local time."
 #define ROWS_OPTIONS (OPT_TABLE | OPT_TRACK_ID | OPT_FILTER)
 
 static const struct command hist_command = {
@@ -110,8 +113,9 @@ static const struct command hist_command = {
 	.usage = "COLUMN",
 	.summary = "how often values of each size are there",
 	.help = "Counted in the database, in two passes and constant memory. A bin has its lower edge, the "
-		"last one both.",
+		"last one both." TIMES,
 	.examples = (const struct example[]){{"the ratios of all codecs", "plot hist demo.db ratio"},
+					     {"when rows were stored", "plot hist demo.db timestamp"},
 					     {"speeds over several decades, for each codec",
 					      "plot hist demo.db compress_mb_s --log-x --by codec"},
 					     {0}},
@@ -127,7 +131,7 @@ static const struct command scatter_command = {
 	.name = "plot scatter",
 	.usage = "COLUMN_X COLUMN_Y",
 	.summary = "a dot for each row",
-	.help = "Rows stream by; memory stays constant.",
+	.help = "Rows stream by; memory stays constant." TIMES,
 	.examples = (const struct example[]){{"does what compresses well take long?",
 					      "plot scatter demo.db ratio compress_mb_s --log-y --by codec"},
 					     {0}},
@@ -144,15 +148,18 @@ static const struct command line_command = {
 	.usage = "[COLUMN_X] COLUMN_Y",
 	.summary = "the mean of one column at each value of another, or one row by row",
 	.help = "With COLUMN_X the rows must be sorted. Without it rows are taken as they are stored, those "
-		"of each group on their own.",
+		"of each group on their own." TIMES "\nMore times than there are dots across are taken "
+		"together, by the second, minute or what else is round.",
 	.examples = (const struct example[]){{"how the ratio grows with the level",
 					      "plot line demo.db level ratio --by codec"},
+					     {"speed over time", "plot line demo.db timestamp compress_mb_s"},
 					     {0}},
 	.options = ROWS_OPTIONS,
 	.own = points_own,
 	.own_size = sizeof(struct plot_options),
 	.least = 1,
 	.most = 2,
+	.is_arg = ctl_is_no_database,
 	.run = run_line,
 };
 

@@ -2,10 +2,9 @@
 #include "xtctl.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "describe.h"
-#include "sql.h"
+#include "ends.h"
 #include "where.h"
 
 /* ---- describe --------------------------------------------------------- */
@@ -31,6 +30,14 @@ static int read_quantiles(const struct ctl *ctl, const char *list, struct descri
 	return CTL_OK;
 }
 
+static bool is_group(const struct describe *d, const struct relation_column *c)
+{
+	for (size_t i = 0; i < d->n_by; i++)
+		if (d->by[i] == c)
+			return true;
+	return false;
+}
+
 /* Every column that is not the group's own; a track_id and a timestamp are in each table and describe
  * themselves badly. */
 static int all_columns(struct describe *d)
@@ -41,7 +48,7 @@ static int all_columns(struct describe *d)
 	for (size_t i = 0; i < d->rel->n; i++) {
 		const struct relation_column *c = &d->rel->columns[i];
 		/* Groups are for comparing numbers. */
-		if (c != d->by && (!d->by || relation_is_number(c)))
+		if (!is_group(d, c) && (d->n_by == 0 || relation_is_number(c)))
 			d->columns[d->n++] = c;
 	}
 	return CTL_OK;
@@ -51,8 +58,8 @@ static int find_columns(struct describe *d, const struct describe_options *o)
 {
 	int status = o->columns ? relation_columns(d->rel, o->columns, &d->columns, &d->n) : CTL_OK;
 
-	if (status == CTL_OK && o->by && !(d->by = relation_column(d->rel, o->by)))
-		status = CTL_FAILED;
+	if (status == CTL_OK && o->by)
+		status = relation_columns(d->rel, o->by, &d->by, &d->n_by);
 	if (status == CTL_OK && !o->columns)
 		status = all_columns(d);
 	return status;
@@ -76,6 +83,7 @@ static int describe(struct ctl *ctl, xt_client *client)
 	if (status == CTL_OK)
 		status = describe_columns(&d);
 	free(d.columns);
+	free(d.by);
 	free(where);
 	relation_done(&rel);
 	return status;
@@ -88,44 +96,31 @@ static int stats_describe(struct ctl *ctl)
 
 /* ---- top and bottom --------------------------------------------------- */
 
-/* Where a column has numbers and text, as one without a type may, the numbers are meant. */
-#define ORDER "typeof(%n) IN ('integer', 'real') DESC, %n %s"
+struct end_options {
+	const char *columns, *by; /* NULL: not given */
+};
 
-static char *ends_sql(const struct ctl *ctl, const struct relation *rel, const char *where, const char *x,
-		      const char *order)
+static int print_ends(struct ctl *ctl, xt_client *client, bool largest)
 {
-	char limit[40];
-
-	if (ctl->options.n < 0)
-		return sql_format(
-			"SELECT * FROM %n WHERE %s AND %n = (SELECT %n FROM %n WHERE %s AND %n IS NOT NULL"
-			" ORDER BY " ORDER " LIMIT 1)",
-			rel->name, where, x, x, rel->name, where, x, x, x, order);
-	snprintf(limit, sizeof(limit), "%lld", (long long)ctl->options.n);
-	return sql_format("SELECT * FROM %n WHERE %s AND %n IS NOT NULL ORDER BY " ORDER " LIMIT %s",
-			  rel->name, where, x, x, x, order, limit);
-}
-
-static int print_ends(struct ctl *ctl, xt_client *client, const char *order)
-{
+	const struct end_options *o = ctl->own;
 	struct relation rel = {0};
 	char *where = NULL;
-	xt_cursor *cursor = NULL;
-	const struct relation_column *column = NULL;
-	char *sql = NULL;
+	struct ends e = {.ctl = ctl,
+			 .client = client,
+			 .rel = &rel,
+			 .largest = largest,
+			 .n = ctl->options.n,
+			 .columns = o->columns,
+			 .by = o->by};
 
 	int status = relation_open(ctl, client, &rel);
 	if (status == CTL_OK)
 		status = where_make(&rel, ctl->options.track_id, &ctl->options.filter, &where);
-	if (status == CTL_OK && !(column = relation_column(&rel, ctl->args[0])))
+	e.where = where;
+	if (status == CTL_OK && !(e.x = relation_column(&rel, ctl->args[0])))
 		status = CTL_FAILED;
-	if (status == CTL_OK) {
-		sql = ends_sql(ctl, &rel, where, column->name, order);
-		int r = ctl_summarise(client, sql, &cursor);
-		status = r == XT_OK ? ctl_print(ctl, client, cursor) : ctl_fail(ctl, client, r);
-	}
-	xt_cursor_close(cursor);
-	free(sql);
+	if (status == CTL_OK)
+		status = ends_print(&e);
 	free(where);
 	relation_done(&rel);
 	return status;
@@ -133,12 +128,12 @@ static int print_ends(struct ctl *ctl, xt_client *client, const char *order)
 
 static int print_top(struct ctl *ctl, xt_client *client)
 {
-	return print_ends(ctl, client, "DESC");
+	return print_ends(ctl, client, true);
 }
 
 static int print_bottom(struct ctl *ctl, xt_client *client)
 {
-	return print_ends(ctl, client, "ASC");
+	return print_ends(ctl, client, false);
 }
 
 static int stats_top(struct ctl *ctl)
@@ -156,8 +151,8 @@ static int stats_bottom(struct ctl *ctl)
 static const struct option_def describe_own[] = {
 	{"columns", "COLUMN,...", OPTION_TEXT, offsetof(struct describe_options, columns),
 	 .help = "which columns (all)"},
-	{"by", "COLUMN", OPTION_TEXT, offsetof(struct describe_options, by),
-	 .help = "a summary for each value of this column; must sort the rows"},
+	{"by", "COLUMN,...", OPTION_TEXT, offsetof(struct describe_options, by),
+	 .help = "a summary for each combination of values of these columns; must sort the rows"},
 	{"quantiles", "Q,...", OPTION_TEXT, offsetof(struct describe_options, quantiles),
 	 .help = "which quantiles, from 0 to 1 (0.25,0.5,0.75)"},
 	{0},
@@ -182,6 +177,7 @@ static const struct command describe_command = {
 			{"one of them by codec, with the tails",
 			 "stats describe demo.db --columns compress_mb_s --by codec --quantiles "
 			 "0.05,0.5,0.95"},
+			{"and by codec and level", "stats describe demo.db --columns ratio --by codec,level"},
 			{0},
 		},
 	.options = OPT_ROWS | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER,
@@ -191,15 +187,29 @@ static const struct command describe_command = {
 	.run = stats_describe,
 };
 
+static const struct option_def end_own[] = {
+	{"columns", "COLUMN,...", OPTION_TEXT, offsetof(struct end_options, columns),
+	 .help = "which columns are shown beside it (all)"},
+	{"by", "COLUMN,...", OPTION_TEXT, offsetof(struct end_options, by),
+	 .help = "for each combination of values of these columns; must sort the rows"},
+	{0},
+};
+
 static const struct command top_command = {
 	.name = "stats top",
 	.usage = "COLUMN",
 	.summary = "the rows with a column's largest value",
-	.help = "All that have it, or, with -n, so many rows, the largest first.",
-	.examples =
-		(const struct example[]){{"the three best compressed files", "stats top demo.db ratio -n 3"},
-					 {0}},
+	.help = "All that have it, or, with -n, so many rows, the largest first. With --by the same in each "
+		"group. "
+		"The column stands first, after those of --by.",
+	.examples = (const struct example[]){{"the three best compressed files",
+					      "stats top demo.db ratio -n 3 --columns codec,file"},
+					     {"which codec and level compress each kind of file best",
+					      "stats top demo.db ratio --by kind --columns codec,level,file"},
+					     {0}},
 	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER,
+	.own = end_own,
+	.own_size = sizeof(struct end_options),
 	.least = 1,
 	.most = 1,
 	.run = stats_top,
@@ -209,11 +219,18 @@ static const struct command bottom_command = {
 	.name = "stats bottom",
 	.usage = "COLUMN",
 	.summary = "the rows with a column's smallest value",
-	.help = "All that have it, or, with -n, so many rows, the smallest first.",
+	.help = "All that have it, or, with -n, so many rows, the smallest first. With --by the same in each "
+		"group. "
+		"The column stands first, after those of --by.",
 	.examples =
-		(const struct example[]){{"the slowest compression", "stats bottom demo.db compress_mb_s"},
-					 {0}},
+		(const struct example[]){
+			{"the slowest compression", "stats bottom demo.db compress_mb_s"},
+			{"of each codec and level the two slowest",
+			 "stats bottom demo.db compress_mb_s -n 2 --by codec,level --columns file,size"},
+			{0}},
 	.options = OPT_ROWS | OPT_N | OPT_TABLE | OPT_TRACK_ID | OPT_FILTER,
+	.own = end_own,
+	.own_size = sizeof(struct end_options),
 	.least = 1,
 	.most = 1,
 	.run = stats_bottom,

@@ -10,8 +10,8 @@
  * Prints what the last of the n words may become, a line each: the word, and after a tab what it means, where
  * that is not plain. The words are those after the program's name; the last one, which may be empty, is being
  * typed. A line ":files" says that file names may stand there too,
- * ":databases" the same but for what lies beside a database. Tables, columns and runs are looked up
- * when a daemon serves the database already: none is started.
+ * ":databases" the same but for what lies beside a database. A word that ends in = is to be gone on with.
+ * Tables, columns, runs and values are looked up when a daemon serves the database already: none is started.
  */
 void complete(struct ctl *ctl, int n, char *const *words);
 

@@ -16,11 +16,14 @@
 static int unknown(const struct ctl *ctl, const char *name)
 {
 	const char *near = command_nearest(NULL, name);
+	const struct command *group = near ? command_find(near) : NULL;
 
 	if (name[0] == '-')
 		ctl_error(ctl, "no option '%s' before the command; options follow it", name);
 	else if (access(name, F_OK) == 0)
 		ctl_error(ctl, "'%s' is a file; the command comes first: %s COMMAND DB", name, ctl->program);
+	else if (group && command_part(group, name))
+		ctl_error(ctl, "no command '%s'; did you mean '%s %s'?", name, near, name);
 	else if (near)
 		ctl_error(ctl, "no command '%s'; did you mean '%s'?", name, near);
 	else

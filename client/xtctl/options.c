@@ -17,7 +17,7 @@ static const struct shared {
 	struct option_def def;
 } table[] = {
 #define AT(field) offsetof(struct options, field)
-	{OPT_N, {"n", "ROWS", OPTION_INT, AT(n), "how many rows; also -n", 0, 0}},
+	{OPT_N, {"n", "ROWS", OPTION_INT, AT(n), "how many rows; also -n 5, or -5", 0, 0}},
 	{OPT_TABLE,
 	 {"table", "TABLE", OPTION_TEXT, AT(table), "the table, else $XETRACK_TABLE, else events", 0, 0}},
 	{OPT_TRACK_ID, {"track-id", "ID", OPTION_TEXT, AT(track_id), "the run", 0, 0}},
@@ -72,7 +72,7 @@ static const struct shared {
 	{OPT_FORMAT, {"format", FORMAT_CHOICES, OPTION_FORMAT, AT(format), "of the answer (table)", 0, 0}},
 	{OPT_JSON, {"json", NULL, OPTION_FLAG, AT(json), "the same as --format json", 0, 0}},
 	{OPT_NO_HEADER,
-	 {"no-header", NULL, OPTION_FLAG, AT(no_header), "csv without the line of names", 0, 0}},
+	 {"no-header", NULL, OPTION_FLAG, AT(no_header), "tables and csv without the line of names", 0, 0}},
 	{OPT_ENGINE, {"engine", "NAME", OPTION_TEXT, AT(engine), "duckdb or sqlite (sqlite)", 0, 0}},
 	{OPT_HELP, {"help", NULL, OPTION_FLAG, AT(help), "this text", 0, 0}},
 #undef AT
@@ -273,6 +273,21 @@ static bool is_negative_number(const char *arg)
 	       ((arg[1] >= '0' && arg[1] <= '9') || arg[1] == '.' || strcmp(arg, "-inf") == 0);
 }
 
+/* What people say elsewhere for the same thing. */
+static const char *synonym(const char *name)
+{
+	static const char *const synonyms[][2] = {
+		{"limit", "n"},	    {"rows", "n"},     {"lines", "n"},	      {"filter", "where"},
+		{"group-by", "by"}, {"groupby", "by"}, {"fields", "columns"}, {"select", "columns"},
+	};
+
+	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++)
+		if (strncmp(name, synonyms[i][0], strcspn(name, "=")) == 0 &&
+		    strlen(synonyms[i][0]) == strcspn(name, "="))
+			return synonyms[i][1];
+	return "";
+}
+
 static int unknown(const struct known *known, size_t n, const char *word, char *error, size_t size)
 {
 	const char *name = word + strspn(word, "-");
@@ -281,6 +296,9 @@ static int unknown(const struct known *known, size_t n, const char *word, char *
 	near_init(&near, name, strcspn(name, "="));
 	for (size_t i = 0; i < n && word[0] == '-' && word[1] == '-'; i++)
 		near_try(&near, known[i].def->name);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(known[i].def->name, synonym(name)) == 0)
+			snprintf(near.found, sizeof(near.found), "%s", known[i].def->name);
 	if (near.found[0])
 		snprintf(error, size, "no option '%.100s' here; did you mean '--%s'?", word, near.found);
 	else
@@ -335,7 +353,12 @@ static int read_words(struct options *o, const struct known *known, size_t n_kno
 	while (r == 0 && optind < argc) {
 		char *word = argv[optind];
 		if (is_negative_number(word)) {
-			args[n++] = word;
+			size_t rows = by_letter('n', known, n_known);
+			/* -5 as head(1) has it, where rows can be counted. */
+			if (rows < n_known && word[1 + strspn(word + 1, "0123456789")] == '\0')
+				r = store(&known[rows], word + 1, error, size);
+			else
+				args[n++] = word;
 			optind++;
 			continue;
 		}

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "commands.h"
 #include "text.h"
 
 int ctl_query(xt_client *client, const char *sql, const xt_value *args, size_t n, int timeout_ms,
@@ -78,11 +79,13 @@ int ctl_format_end(const struct ctl *ctl, struct out *out, struct format *f, siz
 	int r = format_end(f, whole);
 
 	fflush(out->file); /* a failure of the output is told by whoever closes it */
-	if (out->error == 0 && format_hidden(f) > 0)
-		ctl_note(ctl,
-			 "%zu of %zu columns do not fit and are left out; --format json shows them, "
-			 "or name columns with sql",
-			 format_hidden(f), n);
+	if (out->error == 0 && format_hidden(f) > 0) {
+		struct option_set set = command_options(ctl->command);
+		ctl_note(ctl, "%zu of %zu columns do not fit and are left out; --format json shows them, %s",
+			 format_hidden(f), n,
+			 options_find(&set, "columns") ? "--columns a,b only those named"
+						       : "or name columns with sql");
+	}
 	return r;
 }
 

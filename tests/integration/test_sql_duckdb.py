@@ -49,6 +49,18 @@ def test_what_sqlite_has_not(filled):
     assert duck(filled.db, "SELECT count(*) AS n FROM xt_runs") == [{"n": 1}]
 
 
+def test_times_are_texts_until_they_are_said_to_be_more(filled, runtime):
+    """docs/analysis.md says why, and has these."""
+    (day,) = {r["t"][:10] for r in duck(filled.db, "SELECT timestamp AS t FROM predictions")}
+    assert duck(filled.db, f"SELECT count(*) AS n, length(min(timestamp)) AS l FROM predictions WHERE timestamp LIKE '{day}%' AND "
+                f"substr(timestamp, 1, 10) = '{day}' AND timestamp >= '{day[:7]}'") == [{"n": 300, "l": 26}]
+    assert duck(filled.db, "SELECT count(*) AS n FROM predictions p JOIN xt_runs r ON p.track_id = r.track_id AND p.timestamp >= r.start_time")
+    (hour,) = duck(filled.db, "SELECT date_trunc('hour', timestamp::TIMESTAMP) AS hour, count(*) AS n FROM predictions GROUP BY 1 LIMIT 1")
+    assert hour["hour"].startswith(day) and hour["hour"].endswith(":00:00")
+    ok("sql", filled.db, "COPY (SELECT * REPLACE (timestamp::TIMESTAMP AS timestamp) FROM db.predictions) TO 'p.parquet' (FORMAT PARQUET)")
+    assert ask(f"SELECT DISTINCT typeof(timestamp) FROM '{runtime}/p.parquet'") == [("TIMESTAMP",)]
+
+
 def test_parameters(filled):
     assert duck(filled.db, "SELECT count(*) AS n FROM predictions WHERE params_model_name = ? AND input_id < ?", "--arg", "a", "--arg",
                 "10") == [{"n": 10}]

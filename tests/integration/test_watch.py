@@ -104,8 +104,11 @@ def test_tail_follows(filled, client, watch):
     client.store({"n": 1})
     assert w.rows(1) == [1]
     w.end()
-    p = run("tail", filled, "--where", "n=1")
-    assert p.returncode == 2 and "--follow" in p.stderr
+    w = watch(filled, "-f", "-n", "1", "--columns", "n", command="tail")
+    assert json.loads(w.first[0]) == {"n": 1}
+    client.store({"n": 2, "model": "a"})
+    assert json.loads(w.line()) == {"n": 2}
+    w.end()
 
 
 def test_conditions(filled, client, watch):

@@ -85,6 +85,26 @@ def test_head_json(filled):
     assert json.loads(ok("tail", filled, "--json", "--n", "1"))[0]["epoch"] == 2
 
 
+def test_head_and_tail_of_some(served, client):
+    client.store([{"i": i, "s": "ab"[i % 2], "x y": None if i % 3 else i / 2} for i in range(30)])
+    client.store([{"i": 100, "s": "a"}], track_id="other")
+
+    def some(command, *args):
+        return [tuple(r.values()) for r in json.loads(ok(command, served.db, "--json", "--columns", "i,s", *args))]
+    assert list(json.loads(ok("head", served.db, "-n", "1", "--json", "--columns", "s,I"))[0]) == ["s", "i"]
+    assert some("head", "--where", "s=b", "--where", "i>4", "-n", "2") == [(5, "b"), (7, "b")]
+    assert some("tail", "--where", "s=b", "-n", "2") == [(27, "b"), (29, "b")]
+    assert some("tail", "--where", "s=a", "-n", "2") == [(28, "a"), (100, "a")]
+    assert some("tail", "--where", "s=a", "-n", "2", "--track-id", "t") == [(26, "a"), (28, "a")]
+    assert some("tail", "--where", "x_y!=null", "-n", "1") == [(27, "b")]
+    assert some("head", "--where", "s=c") == some("tail", "--where", "s=c") == some("head", "-n", "0") == []
+    assert len(some("head")) == len(some("tail")) == 10
+    assert some("head", "-2") == some("head", "-n", "2") and some("tail", "-1") == [(100, "a")] and some("head", "-0") == []
+    assert "one argument too many: '-1.5'" in run("head", served.db, "-1.5").stderr
+    assert "did you mean" in run("head", served.db, "--columns", "i,ss").stderr
+    assert "did you mean" in run("tail", served.db, "--where", "ss=1").stderr
+
+
 @pytest.mark.parametrize("form", ["table", "csv", "json", "jsonl", "md"])
 def test_formats(filled, form):
     out = ok("sql", filled, "SELECT name, epoch FROM db.events ORDER BY epoch", "--format", form)

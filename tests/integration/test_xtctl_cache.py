@@ -75,6 +75,9 @@ def test_ls(client, db):
     assert [r["key"] for r in entries(db, "--function", "g")] == [second]
     assert [r["key"] for r in entries(db, "--track-id", "a")] == [first]
     assert entries(db, "--track-id", "a", "--function", "g") == []
+    for n in range(4):
+        assert [r["key"] for r in entries(db, "-n", n)] == sorted([first, second])[:n]
+    assert [r["key"] for r in entries(db, "--function", "g", "-n", "1")] == [second]
     assert len(entries(db, "--older-than", "0s")) == 2 and entries(db, "--older-than", "1h") == []
     table = ok("cache", "ls", db)
     assert first[:12] in table and first[:13] not in table

@@ -1,4 +1,5 @@
 """What xtctl says of itself: the help, the man pages, their examples, what shells complete, mistaken names."""
+import json
 import os
 import shutil
 import subprocess
@@ -159,19 +160,98 @@ def test_completes_what_is_in_the_database(filled):
     assert set(complete("tail", filled, "--track-id", "")) == runs
 
 
+def test_completes_lists(filled):
+    ok("log", filled, "acc=0.5", "name=x", "note=1")
+    for words in (["stats", "describe", filled, "--by"], ["stats", "top", filled, "acc", "--columns"], ["errors", filled, "--by"],
+                  ["compare", filled, "--metric"], ["export", filled, "--columns"], ["watch", filled, "--columns"]):
+        assert complete(*words, "acc,n") == ["acc,name", "acc,note"]
+        assert complete(*words, "NAME,acc,") == ["NAME,acc,track_id", "NAME,acc,timestamp", "NAME,acc,note"]  # each once
+        assert complete(*words[:-1], f"{words[-1]}=acc,no") == [f"{words[-1]}=acc,note"]
+    assert complete("compare", filled, "--by", "acc,n") == []  # one column
+
+
+VALUES = {"s": ["b", "a", "a", None, "two words", "a", "b", "", "line\nend", "x" * 101, "true", "1.5"],
+          "i": [3, -1, 20] * 4, "r": [0.1, 1e300, 2.0] * 4, "b": [True, False, None] * 4, "blob": [b"abc"] * 12}
+
+
+@pytest.mark.parametrize("condition, typed, found", [
+    ("s=", "", ["a", "b", "two words", "null"]),  # what would read as something else is left out
+    ("s!=", "", ["a", "b", "two words", "null"]),
+    ("s=", "t", ["two words"]),
+    ("s=", "c", []),
+    ("S=", "b", ["b"]),
+    ("i=", "", ["-1", "3", "20"]),
+    ("i<=", "2", ["20"]),
+    ("r>", "", ["0.1", "2.0", "1e+300"]),
+    ("b=", "", ["false", "true", "null"]),
+    ("blob=", "", []),
+    ("missing=", "", []),
+    ("i:=", "", []),
+    ("=", "", []),
+    ("track_id=", "", ["steady-fox-1234"]),
+])
+def test_completes_values(served, client, condition, typed, found):
+    client.store([dict(zip(VALUES, row)) for row in zip(*VALUES.values())], track_id="steady-fox-1234")
+    assert complete("errors", served.db, "--where", condition + typed) == [condition + value for value in found]
+    assert complete("errors", served.db, f"--where={condition}{typed}") == [f"--where={condition}{value}" for value in found]
+    for value in found if "=" in condition and "!" not in condition and "<" not in condition else ():  # each is there
+        assert json.loads(ok("stats", "top", served.db, "i", "--where", condition + value, "--json")), value
+
+
+def test_completes_keys_of_conditions(filled):
+    assert complete("errors", filled, "--where", "a") == ["acc="]
+    assert complete("log", filled, "a") == ["acc="]
+    assert complete("log", filled, "name=") == ["name=x"]
+
+
+def test_values_are_those_at_both_ends(served, client):
+    """However many rows there are, so many are looked at and no more."""
+    client.change("exec", sql="CREATE TABLE many(v TEXT, n INTEGER)")
+    client.change("exec", sql="WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 30000) INSERT INTO many "
+                              "SELECT CASE i WHEN 1 THEN 'first' WHEN 15000 THEN 'middle' WHEN 30000 THEN 'last' ELSE 'other' END, i FROM n")
+    client.change("exec", sql="CREATE VIEW seen AS SELECT * FROM many")
+    assert complete("errors", served.db, "--table", "many", "--where", "v=") == ["v=first", "v=last", "v=other"]
+    assert complete("errors", served.db, "--table=seen", "--where", "v=") == ["v=first", "v=other"]
+    client.change("exec", sql="CREATE TABLE keyed(v TEXT PRIMARY KEY) WITHOUT ROWID")
+    client.change("exec", sql="INSERT INTO keyed VALUES ('one'), ('two')")
+    assert complete("errors", served.db, "--table", "keyed", "--where", "v=") == ["v=one", "v=two"]
+    assert len(complete("errors", served.db, "--table", "many", "--where", "n=")) == 100
+
+
+def test_a_view_without_end_is_given_up(served, client):
+    client.change("exec", sql="CREATE VIEW endless AS WITH RECURSIVE n(v) AS (SELECT 1 UNION ALL SELECT 1 FROM n) "
+                              "SELECT v FROM n WHERE v <> 1")
+    assert complete("errors", served.db, "--table", "endless", "--where", "v=") == []
+    assert "v" in complete("stats", "top", served.db, "--table", "endless", "")
+
+
+def test_completes_columns_of_the_table_that_is_meant(served, client):
+    """As commands do where nobody named one and there is no `events`: the largest."""
+    client.store([{"little": 1}], table="small")
+    client.store([{"much": i} for i in range(9)], table='la"rge')
+    assert complete("stats", "top", served.db, "") == ["track_id", "timestamp", "much"]
+    assert complete("stats", "top", served.db, "", env=dict(os.environ, XETRACK_TABLE="small"))[-1] == "little"
+    client.store([{"usual": 1}])
+    assert complete("stats", "top", served.db, "")[-1] == "usual"
+
+
 def test_completing_starts_no_daemon(runtime, tmp_path):
     db = tmp_path / "idle.db"
     db.write_bytes(b"")
     assert complete("head", db, "--table", "") == []
+    assert complete("errors", db, "--where", "a=") == []
     assert not (tmp_path / "idle.db.lock").exists()
     assert run("status", db).returncode == 1
 
 
 def bash(words, cwd, env=None):
-    script = 'eval "$(xtctl completion bash)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _xtctl xtctl; ' \
+    """words: as bash breaks the line, at blanks and, where a word is a tuple, at = and : within it."""
+    line = " ".join("".join(w) if isinstance(w, tuple) else str(w) for w in words)
+    words = [str(part) for w in words for part in (w if isinstance(w, tuple) else (w,))]
+    script = 'eval "$(xtctl completion bash)"; COMP_LINE=$1; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _xtctl xtctl; ' \
              'printf "%s\\n" "${COMPREPLY[@]}"'
     path = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}", **(env or {}))
-    p = subprocess.run(["bash", "-c", script, "bash", *map(str, words)], capture_output=True, text=True, cwd=cwd,
+    p = subprocess.run(["bash", "-c", script, "bash", line, *words], capture_output=True, text=True, cwd=cwd,
                        env=path, timeout=TIMEOUT)
     assert p.returncode == 0 and not p.stderr, p.stderr
     return p.stdout.split("\n")[:-1]
@@ -185,6 +265,17 @@ def test_bash(filled, tmp_path):
     assert sorted(bash(["xtctl", "head", "a"], tmp_path)) == ["a b.db", "a.txt"]
     assert bash(["xtctl", "head", filled, "--table", "res"], tmp_path) == ["results"]
     assert bash(["xtctl", "nonsense", ""], tmp_path) in ([], [""])
+    ok("log", filled, "name=two words", "acc=1")
+    errors = ["xtctl", "errors", filled]
+    assert bash([*errors, "--where", "na"], tmp_path) == ["name="]
+    assert bash([*errors, "--where", ("name", "=")], tmp_path) == [r"two\ words", "x"]  # in the place of what follows =
+    assert bash([*errors, "--where", ("name", "=", r"two\ w")], tmp_path) == [r"two\ words"]
+    assert bash([*errors, "--where", "'name!=two w"], tmp_path) == ["name!=two words"]
+    assert bash([*errors, ("--where", "=", "name", "=", "x")], tmp_path) == ["x"]
+    assert bash([*errors, "--by", "acc,na"], tmp_path) == ["acc,name"]
+    assert bash([*errors, ("--by", "=", "acc,na")], tmp_path) == ["acc,name"]
+    home = {"HOME": os.path.dirname(filled)}
+    assert bash(["xtctl", "errors", f"~/{os.path.basename(filled)}", "--where", ("name", "=", "x")], tmp_path, home) == ["x"]
 
 
 @pytest.mark.parametrize("shell, check", [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])])
@@ -200,17 +291,26 @@ def test_script_is_sound(shell, check, tmp_path):
 def test_fish(filled, tmp_path):
     if not shutil.which("fish"):
         pytest.skip("fish is not installed")
-    script = "xtctl completion fish | source; complete -C " + repr(f"xtctl head {filled} --table r")
     env = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}", HOME=str(tmp_path))
-    p = subprocess.run(["fish", "-c", script], capture_output=True, text=True, env=env, timeout=TIMEOUT)
-    assert p.stdout.split() == ["results"], p.stderr
+    (tmp_path / "some.db").touch()
+
+    def fish(line):
+        script = "xtctl completion fish | source; complete -C $argv[1]"
+        p = subprocess.run(["fish", "-c", script, line], capture_output=True, text=True, env=env, timeout=TIMEOUT, cwd=tmp_path)
+        assert not p.stderr
+        return [found.split("\t")[0] for found in p.stdout.splitlines()]
+    assert fish(f"xtctl head {filled} --table r") == ["results"]
+    assert fish(f"xtctl errors {filled} --where name=") == ["name=x"]
+    assert fish(f"xtctl errors {filled} --where 'name!=") == ["name!=x"]
+    assert fish(f"xtctl errors {filled} --by acc,na") == ["acc,name"]
+    assert fish("xtctl head so") == ["some.db"]
 
 
 def test_zsh(filled, tmp_path):
     """Without a terminal zsh completes nothing; what its function hands over is looked at instead."""
     if not shutil.which("zsh"):
         pytest.skip("zsh is not installed")
-    script = 'compdef() { :; }; _describe() { print -l -- "${(@P)2}"; }; _files() { print FILES $2; }; ' \
+    script = 'compdef() { :; }; _describe() { print -l -- "${(@P)2}"; [[ -n $3 ]] && print -- "$3"; }; _files() { print FILES $2; }; ' \
              'eval "$(xtctl completion zsh)"; words=("$@"); CURRENT=$#; _xtctl'
     env = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}", HOME=str(tmp_path))
 
@@ -223,11 +323,21 @@ def test_zsh(filled, tmp_path):
     assert zsh("head", "") == ["FILES *(-wal|-shm|.lock|.log|.log.1|.reserve)"]
     assert zsh("backup", filled, "") == ["FILES"]
     assert zsh("head", filled, "--table", "r") == ["results"]
+    assert zsh("errors", filled, "--where", "na") == ["name=:text", "-S"]  # no blank behind it
+    assert zsh("errors", filled, "--where", "name=") == ["name=x"]
+    assert zsh("errors", filled, "--where", "name!=x") == ["name!=x"]
+    assert zsh("errors", filled, "--by", "acc,na") == ["acc,name:text"]
 
 
 @pytest.mark.parametrize("args, says", [
     (["haed", "x.db"], "did you mean 'head'?"),
     (["query", "x.db"], "did you mean 'sql'?"),
+    (["top", "x.db", "acc"], "did you mean 'stats top'?"),
+    (["hist", "x.db", "acc"], "did you mean 'plot hist'?"),
+    (["head", "x.db", "--limit", "3"], "did you mean '--n'?"),
+    (["tail", "x.db", "--limit=3"], "did you mean '--n'?"),
+    (["errors", "x.db", "--group-by", "a"], "did you mean '--by'?"),
+    (["log", "x.db", "--limit", "3"], "no option '--limit' here"),
     (["cache", "lss", "x.db"], "did you mean 'cache ls'?"),
     (["head", "x.db", "--tabel", "t"], "did you mean '--table'?"),
     (["help", "cach"], "did you mean 'cache'?"),
@@ -235,7 +345,7 @@ def test_zsh(filled, tmp_path):
     (["completion", "tcsh"], "none of bash, zsh and fish"),
     (["completion"], "missing"),
     (["--table", "t"], "options follow it"),
-    (["cache", "ls", "x.db", "--n", "3"], "no option '--n' here"),
+    (["columns", "x.db", "--n", "3"], "no option '--n' here"),
     (["head", "x.db", "--tabl", "t"], "did you mean '--table'?"),
     (["schema", "rename", "x.db", "a"], "NEW is missing"),
     (["plot", "pie", "x.db"], "'xtctl plot --help' lists them"),

@@ -2,6 +2,7 @@
 It does not crash, hang, or print what nobody can parse; nor when its reader or the daemon goes away."""
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -18,12 +19,13 @@ BIG = 20_000  # rows of the database that is large enough to be in the middle of
 # What is asked of each: {n} is a numeric column, {x} another one, {run} a run. Answers of rows come in all formats.
 ROWS = [
     "ls", "ls runs", "columns", "head", "tail", "head -n 0", "tail -n 3", "head --track-id {run}",
+    "head --columns {x},{n} --where {x}=a", "tail --columns {n} --where {n}!=null",
     "runs", "runs --sort rows --reverse -n 3 --where lr=0.1", "show {run}", "diff {run} last --all", "errors", "errors --by {x},{n}",
     "compare --metric {n} --by {x} --resamples 200",
     "sql 'SELECT * FROM \"{table}\"'", "sql 'SELECT count(*) FROM \"{table}\"'",
     "schema show", "schema diff", "schema diff {run} {run}", "schema alias", "schema require",
     "stats describe", "stats describe --columns {n},{x}", "stats describe --columns {n} --by {x} --where {x}=a", "stats top {n}",
-    "stats bottom {n} -n 2",
+    "stats describe --by {x},{n}", "stats bottom {n} -n 2", "stats top {n} --by {x},{n} --columns {x}", "stats bottom {n} --by {x} -n 1",
 ]
 # Answers of other shapes, which are JSON for --json.
 OTHERS = ["status", "check", "audit", "cache stats", "schema check", "inspect", "inspect --track-id {run}", "validate",
@@ -175,6 +177,41 @@ def test_a_watch_begins_with_what_is_there(kind, served, client):
     p.send_signal(signal.SIGINT)
     out, err = p.communicate(timeout=TIMEOUT)
     assert (p.returncode, out) == (130, b""), err
+
+
+@pytest.mark.parametrize("form", ["table", "md", "csv"])
+def test_no_header(served, client, form):
+    """One rule for all that prints rows: what is left are the rows, as wide as they must be."""
+    where = make("one row", served, client)
+    client.change("run_finish", track_id="r", status="finished")
+
+    def rows(text):
+        lines = [[c.strip() for c in re.split("[│|]", line)] for line in text.splitlines()]
+        heads = {i + k for i, line in enumerate(text.splitlines()) if line and not set(line) - set("─┼-|: ") for k in (-1, 0)}
+        return [line for i, line in enumerate(lines) if i not in heads]
+    for line in ROWS:
+        whole, bare = (run(line, where, "--format", form, *more) for more in ([], ["--no-header"]))
+        assert bare.returncode == whole.returncode and bare.stderr == whole.stderr, line
+        text = whole.stdout.decode()
+        assert rows(bare.stdout.decode()) == rows(text)[form == "csv" and text != "":], line
+    assert run("ls", where, "--no-header").stdout.decode().startswith(" events │ 1 │ ")
+
+
+NAMES = [*"abcdefghijklmnopqrstuvwxyz", "ids", "rows", "unused", "ends", "place", "runs", "input", "first", "count", "table", "group"]
+
+
+def test_tables_called_as_parts_of_statements(served, client):
+    """What a statement of ours calls its own parts is not what it looks in."""
+    for name in NAMES:
+        client.store([{"v": i * 0.5, "s": "ab"[i % 2], "input_id": i, "error": None} for i in range(4)], table=name, track_id=f"of-{name}")
+    assert {r["name"] for r in json.loads(run("ls", {"db": served.db, "table": None}, "--json").stdout)} == set(NAMES)
+    p = run("audit", {"db": served.db, "table": None})
+    assert p.returncode == 0, p.stderr
+    for name in NAMES:
+        where = {"db": served.db, "table": name, "n": "v", "x": "s"}
+        for line in ("export - --summary --by {x}", "validate --input input_id", "stats top {n} --by {x}", "errors --by {x}"):
+            p = run(line, where)
+            assert p.returncode == 0 and p.stdout, (line, name, p.stderr)
 
 
 @pytest.fixture

@@ -241,6 +241,12 @@ mean of y
 """
 
 
+def test_line_in_the_environments_database(filled):
+    """One column or two: the first is no database where there is no such file."""
+    for args in (["square"], ["x", "square"]):
+        assert ok("line", *args, XETRACK_DB=filled) == ok("line", filled, *args) == ok("line", filled, *args, XETRACK_DB="/nowhere.db")
+
+
 def test_line_of_rows(served, client):
     client.store([[y, g] for y, g in [(0, "a"), (3, "b"), (4, "a"), (3, "b"), (0, "a")]], columns=["y", "g"])
     assert picture("line", served.db, "y", "--width", "24", "--height", "4", "--by", "g", "--ascii") == """
@@ -254,6 +260,113 @@ y
    1         2         3
      row of the group
 """
+
+
+# ---- times ----------------------------------------------------------------
+
+
+@pytest.fixture
+def times(served, client):
+    """A value every ten minutes, from 23:00 to 01:00, the last one twice, and rows that have no time."""
+    client.change("exec", sql="CREATE TABLE events(timestamp TEXT, v REAL, k TEXT, mixed, note TEXT)")
+    texts = [f"2026-07-{31 if m < 60 else '01'} {(23 + m // 60) % 24:02d}:{m % 60:02d}:00.000000".replace("07-01", "08-01")
+             for m in range(0, 121, 10)]
+    for i, text in enumerate([*texts, texts[-1]]):
+        client.change("exec", sql="INSERT INTO events VALUES (?, ?, ?, ?, ?)", args=[text, i, "ab"[i % 2], text, "n"])
+    for text in (None, "2026-13-01 00:00:00", "2026-07-31 23:10:00.5x", "2026-07-31", "tomorrow", b"2026-07-31 23:10:00"):
+        client.change("exec", sql="INSERT INTO events VALUES (?, 1, 'a', 7, '2026-07-31 23:10:00')", args=[text])
+    return served.db
+
+
+def test_times_below(times):
+    assert picture("scatter", times, "timestamp", "v", "--width", "44", "--height", "4", "--where", "k=a") == """
+ v
+10 ┤                                 ⠄     ⠈
+   │                          ⠐
+   │             ⠄      ⠁
+ 0 ┤⡀     ⠐
+   └┬─────────┬─────────┬────────┬─────────┬
+  23:00     23:30     08-01    00:30   01:00
+      timestamp, 2026-07-31 to 2026-08-01
+"""
+    p = run("line", times, "timestamp", "v", "--width", "60", "--height", "4")
+    assert p.stderr == "xtctl: note: 6 of 20 rows are left out, without a time in 'timestamp' and a finite number in 'v'\n"
+    assert p.stdout.startswith("mean of v\n")  # the last time is there twice
+    assert [t for t in p.stdout.splitlines()[-2].split()] == ["23:00", "23:30", "08-01", "00:30", "01:00"]
+
+
+def test_a_histogram_of_times(times):
+    for bins in ([], ["--bins", "4"]):  # of half an hour each, in any case
+        assert picture("hist", times, "timestamp", "--width", "44", "--height", "3", "--summary", *bins) == """
+5 ┤                              ██████████
+  │▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆██████████
+0 ┤████████████████████████████████████████
+  └┬─────────┬─────────┬─────────┬────────┬
+ 23:00     23:30     08-01     00:30  01:00
+     timestamp, 2026-07-31 to 2026-08-01
+14 times: mean 2026-08-01 00:04:17, std 2442.5 s, median 2026-08-01 00:05:00, from 2026-07-31 23:00:00 to 2026-08-01 01:00:00
+"""
+    assert "6 of 20 rows are left out, without a time in 'timestamp'\n" in run("hist", times, "timestamp").stderr
+    by = ok("hist", times, "timestamp", "--by", "k", "--width", "44")
+    assert "a: 7" in by and "b: 7" in by
+
+
+def test_many_times_are_taken_together(served, client):
+    """A row each second for an hour, up and down by turns: what is seen is where their mean goes."""
+    client.change("exec", sql="CREATE TABLE events AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 3601) "
+                              "SELECT strftime('%Y-%m-%d %H:%M:%S.123456', 1785484800 + i, 'unixepoch') AS timestamp, "
+                              "i / 60 + 100 * (i % 2) AS v, i % 2 AS g FROM n")
+    for by in ([], ["--by", "g"]):
+        lines = ok("line", served.db, "timestamp", "v", "--width", "60", "--height", "8", "--ascii", *by).splitlines()
+        assert lines[bool(by)] == "mean of v in 1 min" and lines[-1].strip() == "timestamp, 2026-07-31"
+    marks = [line.count("o") + line.count("x") for line in lines[2:-3]]
+    assert 100 < sum(marks) < 140  # two lines, a mark at each place across
+    few = ok("line", served.db, "timestamp", "v", "--where", "timestamp<2026-07-31 08:00:40", "--width", "60", "--ascii").splitlines()
+    assert few[0].strip() == "v"
+
+
+def test_microseconds_are_told_apart(served, client):
+    """SQLite's own functions would round them; .9996 would be the next second."""
+    client.change("exec", sql="CREATE TABLE events(t TEXT, v INTEGER)")
+    for i, fraction in enumerate(["999600", "999700", "999800", "999900"]):
+        client.change("exec", sql="INSERT INTO events VALUES (?, ?)", args=[f"2026-07-31T08:15:59.{fraction}", i])
+    lines = ok("line", served.db, "t", "v", "--width", "50", "--height", "4", "--ascii").splitlines()
+    assert lines[-1].strip() == "t, 2026-07-31 08:15" and "59.9998" in lines[-2]
+    assert lines[1].count("o") < 15 and lines[1].rstrip().endswith("o")  # a line that rises over the whole width
+    assert lines[4].split("+")[1].startswith("o")
+
+
+@pytest.mark.parametrize("args, status, says", [
+    (["line", "timestamp"], 1, "'timestamp' is no column of numbers but of TEXT"),
+    (["scatter", "v", "timestamp"], 1, "'timestamp' is no column of numbers but of TEXT"),
+    (["scatter", "timestamp", "timestamp"], 1, "'timestamp' is no column of numbers but of TEXT"),
+    (["box", "timestamp"], 1, "'timestamp' is no column of numbers but of TEXT"),
+    (["hist", "k"], 1, "'k' is no column of numbers but of TEXT; 'xtctl plot bar' counts its values"),
+    (["hist", "note"], 1, "'note' is no column of numbers"),  # most of its values are no times
+    (["hist", "timestamp", "--log-x"], 2, "'timestamp' has times, which have no logarithm"),
+    (["scatter", "timestamp", "v", "--log-x"], 2, "'timestamp' has times"),
+    (["hist", "timestamp", "--where", "timestamp=tomorrow"], 1, "'timestamp' is no column of numbers"),
+    (["line", "timestamp", "v", "--where", "v>100"], 1, "there is nothing to draw: no row of 'events' is selected"),
+    (["hist", "timestamp", "--where", "timestamp=null"], 1, "there is nothing to draw: none of 1 rows has a time in 'timestamp'"),
+    (["scatter", "timestamp", "k"], 1, "'k' is no column of numbers"),
+])
+def test_what_is_no_time(times, args, status, says):
+    p = run(args[0], times, *args[1:])
+    assert p.returncode == status and says in p.stderr and not p.stdout, p.stderr
+
+
+def test_times_in_a_column_without_a_type(times):
+    p = run("scatter", times, "mixed", "v")
+    assert p.returncode == 0 and "6 of 20 rows are left out, without a time in 'mixed'" in p.stderr
+    assert "mixed, 2026-07-31 to 2026-08-01" in p.stdout
+    assert "a finite number in 'mixed'" not in run("hist", times, "mixed", "--where", "mixed=7").stderr
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_times_at_any_width(times, width):
+    for args in (["hist", "timestamp"], ["line", "timestamp", "v"], ["scatter", "timestamp", "v", "--by", "k"]):
+        out = ok(args[0], times, *args[1:], "--width", width)
+        assert all(len(line) <= max(width, 42) for line in out.splitlines()), out
 
 
 # ---- terminals --------------------------------------------------------------

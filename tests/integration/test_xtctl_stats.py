@@ -119,6 +119,39 @@ def test_by(filled):
     assert [(r["ok"], r["count"], r["distinct"]) for r in texts] == [(False, 125, 1), (True, 250, 2)]
 
 
+def test_by_several(filled):
+    rows = json.loads(ok("stats", "describe", filled, "--by", "model,ok,tokens", "--columns", "latency", "--where", "tokens<2", "--json"))
+    groups = sorted({(MODEL[i], i % 2 == 0, i % 7) for i in range(500) if i % 7 < 2}, key=lambda g: (g[0] or "", g[1:]))
+    assert [(r["model"], r["ok"], r["tokens"]) for r in rows] == groups  # NULL is a group, and the first one
+    for r in rows:
+        check(r, [LATENCY[i] for i in range(500) if (MODEL[i], i % 2 == 0, i % 7) == (r["model"], r["ok"], r["tokens"])])
+    all_columns = json.loads(ok("stats", "describe", filled, "--by", "model,ok", "--json"))
+    assert {r["column"] for r in all_columns} == {"latency", "accuracy", "tokens"}  # what groups is not described
+    head = ok("stats", "describe", filled, "--by", "ok,model", "--columns", "latency").splitlines()[0]
+    assert [h.strip() for h in head.split("│")[:4]] == ["ok", "model", "column", "count"]
+    p = run("stats", "describe", filled, "--by", "model,ko")
+    assert p.returncode == 1 and "no column 'ko'" in p.stderr
+
+
+def test_by_odd_values(served, client):
+    """Names that SQL has to quote, values of several types, more columns than a table has room for, and one twice."""
+    names = ["group", 'a"b', "größe", *(f"c{i}" for i in range(40))]
+    client.store([{"group": g, 'a"b': v, **{n: 1 for n in names[2:]}, "x": i} for i, (g, v) in enumerate(
+        [("a,b", 1), ("a,b", 1.0), ("a,b", "1"), (None, None), ("", None), ("a", b"1"), ("a,b", "x")])])
+    by = "group,a_b,größe," + ",".join(f"c{i}" for i in range(40))
+    rows = json.loads(ok("stats", "describe", served.db, "--by", by + ",group", "--columns", "x", "--json"))
+    assert [(r["group"], r["a_b"], r["count"], r["group_2"]) for r in rows] == [
+        (None, None, 1, None), ("", None, 1, ""), ("a", "31", 1, "a"), ("a,b", 1, 2, "a,b"), ("a,b", "1", 1, "a,b"), ("a,b", "x", 1, "a,b")]
+    assert len(ok("stats", "describe", served.db, "--by", by, "--columns", "x").splitlines()) == 2 + 6
+
+
+def test_what_is_no_number_is_told_once(served, client):
+    client.store([["x", i, v] for i in range(3) for v in (1, "a", 2)], columns=["a", "b", "mixed"])
+    p = run("stats", "describe", served.db, "--by", "a,b", "--columns", "mixed", "--json")
+    assert [r["count"] for r in json.loads(p.stdout)] == [2, 2, 2]
+    assert p.stderr == "xtctl: note: 3 values of 'mixed' are no number and left out\n"
+
+
 def test_quantiles(filled):
     row = described(filled, "--columns", "latency", "--quantiles", "0.05,0.5,0.999")["latency"]
     assert [k for k in row if "%" in k] == ["5%", "50%", "99.9%"]
@@ -182,6 +215,9 @@ def test_narrow_terminal(filled):
     assert "50%" in out and "25%" not in out and "no room" in err
     out, err = on_terminal(120, "stats", "describe", filled, "--columns", "latency")
     assert "25%" in out and not err
+    out, err = on_terminal(80, "stats", "describe", filled, "--by", "model,ok", "--columns", "latency,accuracy")
+    assert [h.strip() for h in out.splitlines()[0].split("│")] == ["model", "ok", "column", "count", "mean", "min", "50%", "max"]
+    assert err == "xtctl: note: a line of 80 columns has no room for NULLs, std and more quantiles; --format json has them\n"
 
 
 @pytest.mark.parametrize("args, status, says", [
@@ -218,9 +254,59 @@ def test_top_of_mixed_values_is_a_number(served, client):
     assert [r["x"] for r in json.loads(ok("stats", "bottom", served.db, "x", "--json", "-n", "9"))] == [1, 2, 2.5, "three"]
 
 
+def test_columns_beside_it(filled):
+    def head(*args):
+        return ok("stats", "top", filled, "latency", "--format", "csv", *args).splitlines()[0]
+    assert head() == "latency,track_id,timestamp,accuracy,tokens,model,ok,never"
+    assert head("--columns", "model,ok") == "latency,model,ok"
+    assert head("--columns", "model,latency,ok,model") == "model,latency,ok"
+    assert head("--by", "model,ok", "--columns", "tokens") == "model,ok,latency,tokens"
+    assert head("--by", "model,ok", "--columns", "ok,tokens") == "model,latency,ok,tokens"
+    assert head("--by", "latency") == "latency,track_id,timestamp,accuracy,tokens,model,ok,never"
+    p = run("stats", "top", filled, "latency", "--columns", "model,tocens")
+    assert p.returncode == 1 and "did you mean 'tokens'?" in p.stderr
+
+
+def test_the_ranked_column_is_seen_in_a_narrow_table(served, client):
+    client.store([{**{f"column_{i}": "some text" for i in range(30)}, "score": 7, **{f"more_{i}": "some text" for i in range(30)}}])
+    out, err = on_terminal(80, "stats", "top", served.db, "score")
+    assert out.splitlines()[0].split("│")[0].strip() == "score"
+    assert err.endswith("do not fit and are left out; --format json shows them, --columns a,b only those named\n")
+    out, err = on_terminal(80, "stats", "top", served.db, "score", "--columns", "column_7,more_9")
+    assert [h.strip() for h in out.splitlines()[0].split("│")] == ["score", "column_7", "more_9"] and not err
+
+
+@pytest.mark.parametrize("end, pick, reverse", [("top", max, True), ("bottom", min, False)])
+def test_ends_of_groups(filled, end, pick, reverse):
+    groups = [(None, False), ("a", True), ("b", False), ("b", True)]
+    of = {g: [LATENCY[i] for i in range(500) if (MODEL[i], i % 2 == 0) == g] for g in groups}
+    rows = json.loads(ok("stats", end, filled, "latency", "--by", "model,ok", "--json"))
+    assert [((r["model"], r["ok"]), r["latency"]) for r in rows] == [(g, pick(of[g])) for g in groups]
+    rows = json.loads(ok("stats", end, filled, "latency", "--by", "model,ok", "-n", "3", "--json"))
+    assert [((r["model"], r["ok"]), r["latency"]) for r in rows] == [
+        (g, v) for g in groups for v in sorted(of[g], reverse=reverse)[:3]]
+    assert json.loads(ok("stats", end, filled, "latency", "--by", "model", "-n", "0", "--json")) == []
+    assert json.loads(ok("stats", end, filled, "never", "--by", "model", "--json")) == []
+    # Without -n all rows that have it.
+    rows = json.loads(ok("stats", end, filled, "tokens", "--by", "model", "--columns", "tokens", "--json"))
+    at = pick(range(7))
+    assert [(r["model"], r["tokens"]) for r in rows] == [
+        (m, at) for m in (None, "a", "b") for i in range(500) if MODEL[i] == m and i % 7 == at]
+
+
+def test_ends_of_groups_with_names_of_the_statement(served, client):
+    """The columns that the statement makes up, and words of SQL, are names like others."""
+    client.store([{"place": i, "c0": v, "c1": g, "order": v} for i, (g, v) in enumerate(
+        [("a", 1), ("a", "x"), ("a", 3.5), ("b", None), ("b", -2)])], table="ranked")
+    rows = json.loads(ok("stats", "top", served.db, "c0", "--by", "c1", "--columns", "place,order", "--table", "ranked", "--json"))
+    assert [list(r.values()) for r in rows] == [["a", 3.5, 2, 3.5], ["b", -2, 4, -2]]
+    assert list(rows[0]) == ["c1", "c0", "place", "order"]
+
+
 # ---- in the middle of it ----------------------------------------------------
 
-LONG = [("stats", "describe", "--columns", "v"), ("stats", "top", "v"), ("plot", "hist", "v"), ("plot", "scatter", "v", "w"),
+LONG = [("stats", "describe", "--columns", "v"), ("stats", "top", "v"),
+        ("stats", "bottom", "v", "--by", "w", "-n", "2"), ("plot", "hist", "v"), ("plot", "scatter", "v", "w"),
         ("plot", "line", "v"), ("plot", "box", "v"), ("plot", "bar", "v", "--by", "w")]
 
 

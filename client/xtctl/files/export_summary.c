@@ -11,6 +11,7 @@
 #define MOST_METRICS 8 /* means in one table; more do not fit on a page */
 #define MOST_ERRORS  "20"
 #define DIGITS	     4
+#define SELECTION    "xt_rows" /* the rows, in statements; no table of a user is called so */
 
 /* Rows that were computed, and that came from the cache: NULL is a call without one, '' one that was
  * computed. */
@@ -33,14 +34,14 @@ static bool has(const struct summary *s, const char *column)
 
 /* ---- tables ----------------------------------------------------------- */
 
-/* Prints the answer to a statement, in which `rows` stands for the selection, under a heading. Takes `sql`,
- * NULL: out of memory. */
+/* Prints the answer to a statement, in which SELECTION stands for the selection, under a heading. Takes
+ * `sql`, NULL: out of memory. */
 static int put_table(const struct summary *s, const char *heading, char *sql)
 {
 	struct format_options how = {.kind = FORMAT_MD, .utf8 = true, .digits = DIGITS};
 	const struct export_job *job = s->job;
 	xt_cursor *cursor = NULL;
-	char *whole = sql ? sql_format("WITH rows AS (%s) %s", job->from->sql, sql) : NULL;
+	char *whole = sql ? sql_format("WITH " SELECTION " AS (%s) %s", job->from->sql, sql) : NULL;
 	uint64_t rows;
 
 	free(sql);
@@ -102,10 +103,11 @@ static int count_values(const struct summary *s, const char *column, struct valu
 	const struct export_job *job = s->job;
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
-	char *sql = sql_format(
-		"WITH rows AS (%s) SELECT count(%n), coalesce(sum(typeof(%n) IN ('integer', 'real')), 0), "
-		"coalesce(sum(typeof(%n) = 'real'), 0) FROM rows",
-		job->from->sql, column, column, column);
+	char *sql =
+		sql_format("WITH " SELECTION
+			   " AS (%s) SELECT count(%n), coalesce(sum(typeof(%n) IN ('integer', 'real')), 0), "
+			   "coalesce(sum(typeof(%n) = 'real'), 0) FROM " SELECTION,
+			   job->from->sql, column, column, column);
 
 	if (!sql)
 		return ctl_no_memory(job->ctl);
@@ -200,7 +202,7 @@ static int put_overall(const struct summary *s)
 		fputs(", count(error) AS errors", t.f);
 	if (has(s, "cache"))
 		put_cache_columns(t.f);
-	fputs(" FROM rows", t.f);
+	fputs(" FROM " SELECTION, t.f);
 	return put_table(s, "Overall", text_end(&t));
 }
 
@@ -260,7 +262,7 @@ static int put_means(const struct summary *s)
 			put_mean(s, t.f, s->table->columns[i].name);
 			n++;
 		}
-	fputs(" FROM rows", t.f);
+	fputs(" FROM " SELECTION, t.f);
 	put_groups(s, t.f, " GROUP BY ");
 	if (s->n_groups > 0 && accuracy)
 		fputs(" ORDER BY accuracy DESC", t.f);
@@ -296,8 +298,8 @@ static void put_quantiles(const struct summary *s, FILE *f, const char *name)
 	sql_print(f, "SELECT %t AS \"column\", count(*) AS rows, avg(%n) AS mean", name, name);
 	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
 		sql_print(f, ", approx_quantile(%n, %s) AS %s", name, quantiles[i][0], quantiles[i][1]);
-	sql_print(f, ", max(%n) AS max FROM rows WHERE typeof(%n) IN ('integer', 'real')%s", name, name,
-		  apart ? " AND NOT coalesce(" IS_HIT ", 0)" : "");
+	sql_print(f, ", max(%n) AS max FROM " SELECTION " WHERE typeof(%n) IN ('integer', 'real')%s", name,
+		  name, apart ? " AND NOT coalesce(" IS_HIT ", 0)" : "");
 }
 
 static int put_latencies(const struct summary *s)
@@ -332,7 +334,8 @@ static int put_errors(const struct summary *s)
 		s, "Errors",
 		sql_format(
 			"SELECT %ssubstr(error, 1, 100) AS error, count(*) AS rows, "
-			"round(100.0 * count(*) / (SELECT count(*) FROM rows), 2) AS \"%% of all\" FROM rows "
+			"round(100.0 * count(*) / (SELECT count(*) FROM " SELECTION
+			"), 2) AS \"%% of all\" FROM " SELECTION " "
 			"WHERE error IS NOT NULL GROUP BY 1%s ORDER BY count(*) DESC, 1 LIMIT " MOST_ERRORS,
 			typed ? "error_type, " : "", typed ? ", 2" : ""));
 }
@@ -345,7 +348,8 @@ static int put_cache(const struct summary *s)
 		s, "Cache",
 		sql_format("SELECT CASE WHEN " IS_HIT " THEN 'from the cache' WHEN " IS_COMPUTED
 			   " THEN 'computed' ELSE 'not asked' END AS result, count(*) AS rows, "
-			   "round(100.0 * count(*) / sum(count(*)) OVER (), 2) AS \"%%\"%s FROM rows GROUP "
+			   "round(100.0 * count(*) / sum(count(*)) OVER (), 2) AS \"%%\"%s FROM " SELECTION
+			   " GROUP "
 			   "BY 1 ORDER BY 1",
 			   has(s, "function_time") ? ", sum(function_time) AS \"function_time, sum\"" : ""));
 }

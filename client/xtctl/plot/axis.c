@@ -1,5 +1,7 @@
 #include "axis.h"
 
+#include "axis_time.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +11,7 @@
 #define MOST_DECIMALS 5	     /* more, or … */
 #define LARGE	      1e6    /* … this and more is written with an exponent */
 #define HAIR	      1e-9   /* that rounding may move a tick */
+#define NEAREST_TIMES 1e-6   /* as far apart as they are written */
 
 double axis_round_step(double x)
 {
@@ -87,11 +90,24 @@ static void init_log(struct axis *a, double min, double max, size_t most)
 		add_tick(a, linear.ticks[i]);
 }
 
+static void init_time(struct axis *a, double min, double max, size_t most)
+{
+	double room = max - min < NEAREST_TIMES ? 60 : 0;
+
+	a->low = min - room;
+	a->high = max + room;
+	axis_time_ticks(a, most);
+}
+
 void axis_init(struct axis *a, double min, double max, size_t most, unsigned flags)
 {
 	*a = (struct axis){.flags = flags};
 	if (flags & AXIS_LOG) {
 		init_log(a, min, max, most);
+		return;
+	}
+	if (flags & AXIS_TIME) {
+		init_time(a, min, max, most);
 		return;
 	}
 	min = fmax(fmin(min, FARTHEST), -FARTHEST);
@@ -138,6 +154,8 @@ const char *axis_label(const struct axis *a, size_t tick, char ret[AXIS_LABEL])
 {
 	double value = a->ticks[tick], largest = fmax(fabs(a->low), fabs(a->high));
 
+	if (a->flags & AXIS_TIME)
+		return axis_time_label(a, tick, ret);
 	if (value == 0) {
 		snprintf(ret, AXIS_LABEL, "0");
 		return ret;

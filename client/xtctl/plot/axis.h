@@ -14,12 +14,14 @@ enum axis_flags {
 	AXIS_LOG = 1,	/* logarithmic: min is above 0 */
 	AXIS_WHOLE = 2, /* whole numbers: no tick between two */
 	AXIS_ROUND = 4, /* ends are ticks */
+	AXIS_TIME = 8,	/* seconds since 1970: see axis_time.h; alone */
 };
 
 struct axis {
 	unsigned flags;
 	double low, high; /* its ends; of a logarithmic one the decimal logarithms of them */
 	double step;	  /* between ticks; 0: a logarithmic one */
+	int months;	  /* of times: between ticks that are the first days of months; else 0 */
 	double ticks[AXIS_TICKS];
 	size_t n;
 };

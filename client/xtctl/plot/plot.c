@@ -101,7 +101,8 @@ static int find_columns(struct plot *p)
 	    (ctl->n_args > 1 && !(p->y = relation_column(&p->rel, ctl->args[1]))) ||
 	    (p->o->by && !(p->by = relation_column(&p->rel, p->o->by))))
 		return CTL_FAILED;
-	return CTL_OK;
+	p->x_sql = ctl_quote(p->x->name);
+	return p->x_sql ? CTL_OK : ctl_no_memory(ctl);
 }
 
 static void print_title(const struct plot *p)
@@ -134,6 +135,7 @@ static int draw_it(struct ctl *ctl, xt_client *client, int draw(struct plot *p))
 	}
 	plot_groups_done(&p);
 	free(p.where);
+	free(p.x_sql);
 	relation_done(&p.rel);
 	return status;
 }
@@ -196,8 +198,10 @@ int64_t plot_integer(const xt_value *v)
 /* ---- the range -------------------------------------------------------- */
 
 /* Text and blobs are larger than any number. */
-char *plot_usable(const struct relation_column *c, bool log)
+char *plot_usable(const struct plot *p, const struct relation_column *c, bool log)
 {
+	if (p->time && c == p->x)
+		return plot_time_usable(c);
 	return sql_format(log ? "(%n > 0 AND %n <= " LARGEST ")"
 			      : "(%n BETWEEN -" LARGEST " AND " LARGEST ")",
 			  c->name, c->name);
@@ -212,46 +216,60 @@ bool plot_is_number(const struct plot *p, const struct relation_column *c)
 	return false;
 }
 
-/* Says which rows are not drawn, and why. */
-static int judge(const struct plot *p, const struct plot_range *range)
+/* What a row must have to be drawn. Owned by the caller; NULL: out of memory. */
+static char *needed(const struct plot *p)
 {
 	const char *and = p->y ? "' and '" : "", *y = p->y ? p->y->name : "";
 	const char *log = p->o->log_x || p->o->log_y ? ", above 0 where the axis is logarithmic," : "";
+	char *text = NULL;
+	int n = p->time && p->y
+			? asprintf(&text, "a time in '%s' and a finite number%s in '%s'", p->x->name, log, y)
+		: p->time ? asprintf(&text, "a time in '%s'", p->x->name)
+			  : asprintf(&text, "a finite number%s in '%s%s%s'", log, p->x->name, and, y);
+
+	return n < 0 ? NULL : text;
+}
+
+/* Says which rows are not drawn, and why. */
+static int judge(const struct plot *p, const struct plot_range *range)
+{
+	int status = CTL_OK;
 
 	if (range->rows == 0)
 		return ctl_error(p->ctl, "there is nothing to draw: no row of '%s' is selected", p->rel.name);
+	char *need = needed(p);
+	if (!need)
+		return ctl_no_memory(p->ctl);
 	if (range->used == 0)
-		return ctl_error(
-			p->ctl,
-			"there is nothing to draw: none of %lld rows has a finite number%s in '%s%s%s'",
-			(long long)range->rows, log, p->x->name, and, y);
-	if (range->used < range->rows)
-		ctl_note(p->ctl, "%lld of %lld rows are left out, without a finite number%s in '%s%s%s'",
-			 (long long)(range->rows - range->used), (long long)range->rows, log, p->x->name, and,
-			 y);
-	return CTL_OK;
+		status = ctl_error(p->ctl, "there is nothing to draw: none of %lld rows has %s",
+				   (long long)range->rows, need);
+	else if (range->used < range->rows)
+		ctl_note(p->ctl, "%lld of %lld rows are left out, without %s",
+			 (long long)(range->rows - range->used), (long long)range->rows, need);
+	free(need);
+	return status;
 }
 
 /* One row: all rows, those used; of x the least, the largest, whether one has a fraction; the same of y; the
  * mean, deviation and median of x. */
 static char *range_sql(const struct plot *p)
 {
-	const char *x = p->x->name, *y = p->y ? p->y->name : x;
-	char *x_usable = plot_usable(p->x, p->o->log_x),
-	     *y_usable = p->y ? plot_usable(p->y, p->o->log_y) : strdup("1");
+	const char *x = p->x_sql, *y = p->y ? p->y->name : "";
+	char *x_usable = plot_usable(p, p->x, p->o->log_x),
+	     *y_usable = p->y ? plot_usable(p, p->y, p->o->log_y) : strdup("1");
 	char *sql = NULL;
 	size_t size = 0;
 	FILE *f = x_usable && y_usable ? open_memstream(&sql, &size) : NULL;
 
 	if (f) {
 		sql_print(f, "SELECT (SELECT count(*) FROM %n WHERE %s), count(*)", p->rel.name, p->where);
-		sql_print(f, ", min(%n), max(%n), max(typeof(%n) = 'real')", x, x, x);
+		sql_print(f, ", min(%s), max(%s), max(typeof(%s) = 'real')", x, x, x);
 		if (p->y)
 			sql_print(f, ", min(%n), max(%n), max(typeof(%n) = 'real')", y, y, y);
 		else
 			fputs(", NULL, NULL, NULL", f);
 		if (p->o->summary)
-			sql_print(f, ", avg(%n), stddev(%n), approx_quantile(%n, 0.5)", x, x, x);
+			sql_print(f, ", avg(%s), stddev(%s), approx_quantile(%s, 0.5)", x, x, x);
 		else
 			fputs(", NULL, NULL, NULL", f);
 		sql_print(f, " FROM %n WHERE %s AND %s AND %s", p->rel.name, p->where, x_usable, y_usable);
@@ -270,7 +288,7 @@ int plot_range(struct plot *p, struct plot_range *ret)
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
-	if (!plot_is_number(p, p->x) || (p->y && !plot_is_number(p, p->y)))
+	if ((!p->time && !plot_is_number(p, p->x)) || (p->y && !plot_is_number(p, p->y)))
 		return CTL_FAILED;
 	*ret = (struct plot_range){0};
 	char *sql = range_sql(p);

@@ -4,6 +4,7 @@
 #ifndef XTCTL_PLOT_H
 #define XTCTL_PLOT_H
 
+#include "axis_time.h"
 #include "canvas.h"
 #include "frame.h"
 #include "where.h"
@@ -31,6 +32,8 @@ struct plot {
 	char *where;			     /* owned: of SQL: the rows that are looked at */
 	const struct relation_column *x, *y; /* y NULL: one column is drawn */
 	const struct relation_column *by;    /* NULL: all rows together */
+	char *x_sql;			     /* owned: of SQL: x as a number */
+	bool time;			     /* x has times; as numbers they are seconds since 1970 */
 	size_t width, height; /* characters of the whole picture, and of what is inside of it */
 	struct frame_style style;
 	struct plot_group *groups; /* owned: n_groups of them, one without a value where there is no --by */
@@ -49,8 +52,8 @@ struct plot_range {
 int plot_run(struct ctl *ctl, int draw(struct plot *p));
 
 /* A condition of SQL that is true for a finite number of a column that plot_is_number(), above 0 for a
- * logarithmic axis. Owned by the caller; NULL: out of memory. */
-char *plot_usable(const struct relation_column *c, bool log);
+ * logarithmic axis, or for a time where x has times. Owned by the caller; NULL: out of memory. */
+char *plot_usable(const struct plot *p, const struct relation_column *c, bool log);
 
 /* Whether the column can have numbers; else that is reported. */
 bool plot_is_number(const struct plot *p, const struct relation_column *c);
@@ -84,6 +87,18 @@ void plot_legend(const struct plot *p);
 
 /* The widest label. */
 size_t plot_label_width(const struct plot *p);
+
+/* ---- plot_time.c ------------------------------------------------------ */
+
+/* Sees whether x has times, and has them drawn as such then. CTL_OK, or the failure is reported. */
+int plot_take_time(struct plot *p) __attribute__((warn_unused_result));
+
+/* The condition of SQL that a value is a time. Owned by the caller; NULL: out of memory. */
+char *plot_time_usable(const struct relation_column *c);
+
+/* What stands below the axis of x: the column's name, and of times the days. Owned by the caller; NULL: out
+ * of memory. */
+char *plot_x_name(const struct plot *p, const struct axis *x);
 
 /* ---- the kinds -------------------------------------------------------- */
 

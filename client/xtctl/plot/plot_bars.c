@@ -192,7 +192,7 @@ static void draw_box(struct lines *l, size_t group)
 int plot_box(struct plot *p)
 {
 	struct lines l = {.p = p};
-	char *usable = plot_usable(p->x, p->o->log_x);
+	char *usable = plot_usable(p, p->x, p->o->log_x);
 
 	int status = usable ? plot_range(p, &l.range) : ctl_no_memory(p->ctl);
 	if (status == CTL_OK)
@@ -341,7 +341,7 @@ int plot_bar(struct plot *p)
 				 stat->name);
 	if (!p->by)
 		p->by = p->x;
-	char *usable = count ? strdup("1") : plot_usable(p->x, false);
+	char *usable = count ? strdup("1") : plot_usable(p, p->x, false);
 	int status = usable ? CTL_OK : ctl_no_memory(p->ctl);
 	if (status == CTL_OK && count)
 		status = count_bars(&l);

@@ -27,6 +27,11 @@ struct hist {
 
 /* ---- bins ------------------------------------------------------------- */
 
+static double round_step(const struct hist *h, double step)
+{
+	return h->p->time ? axis_time_step(step) : axis_round_step(step);
+}
+
 /* As many as Rice's rule has it, with round edges. */
 static void choose_bins(struct hist *h, size_t columns)
 {
@@ -35,9 +40,9 @@ static void choose_bins(struct hist *h, size_t columns)
 	double target = fmin(fmax(2 * cbrt((double)h->range.used), LEAST_BINS), (double)columns);
 	double step = (high - low) / target;
 
-	if (high - low <= fabs(high) * 1e-13 ||
+	if (high - low <= fabs(high) * (h->p->time ? 0 : 1e-13) ||
 	    high - low < 1 / VAST) { /* one value, as far as can be told */
-		double room = whole || fabs(high) < 1 / VAST ? 0.5 : fabs(high) / 20;
+		double room = whole || h->p->time || fabs(high) < 1 / VAST ? 0.5 : fabs(high) / 20;
 		h->low = low - room;
 		h->high = low + room;
 		h->bins = 1;
@@ -49,14 +54,14 @@ static void choose_bins(struct hist *h, size_t columns)
 		h->bins = (size_t)target;
 		return;
 	}
-	step = whole && step <= 1 ? 1 : axis_round_step(step);
+	step = whole && step <= 1 ? 1 : round_step(h, step);
 	do {
 		/* Edges lie between whole numbers: none of them is on one, and single ones are in the middle.
 		 */
 		h->low = floor(low / step + 1e-9) * step - (whole ? 0.5 : 0);
 		h->high = whole ? (floor(high / step) + 1) * step - 0.5 : ceil(high / step - 1e-9) * step;
 		h->bins = (size_t)lround((h->high - h->low) / step);
-		step = axis_round_step(step * 1.5);
+		step = round_step(h, step * 1.5);
 	} while (h->bins > columns);
 }
 
@@ -105,15 +110,15 @@ static char *counts_sql(const struct hist *h)
 {
 	const struct plot *p = h->p;
 	const char *log = p->o->log_x ? "log10" : "";
-	char bins[120], *usable = plot_usable(p->x, p->o->log_x), *sql = NULL;
+	char bins[120], *usable = plot_usable(p, p->x, p->o->log_x), *sql = NULL;
 
 	snprintf(bins, sizeof(bins), "%.17g, %.17g, %zu", h->low, h->high, h->bins);
 	if (usable && p->by)
-		sql = sql_format("SELECT histogram(%s(%n), %s), %n FROM %n WHERE %s AND %s GROUP BY 2", log,
-				 p->x->name, bins, p->by->name, p->rel.name, p->where, usable);
+		sql = sql_format("SELECT histogram(%s(%s), %s), %n FROM %n WHERE %s AND %s GROUP BY 2", log,
+				 p->x_sql, bins, p->by->name, p->rel.name, p->where, usable);
 	else if (usable)
-		sql = sql_format("SELECT histogram(%s(%n), %s) FROM %n WHERE %s AND %s", log, p->x->name,
-				 bins, p->rel.name, p->where, usable);
+		sql = sql_format("SELECT histogram(%s(%s), %s) FROM %n WHERE %s AND %s", log, p->x_sql, bins,
+				 p->rel.name, p->where, usable);
 	free(usable);
 	return sql;
 }
@@ -180,9 +185,26 @@ static void draw_group(const struct hist *h, const struct frame *f, size_t group
 	}
 }
 
+static void put_times(const struct hist *h)
+{
+	const struct plot_range *r = &h->range;
+	const double times[] = {r->mean, r->median, r->x_min, r->x_max};
+	char text[4][TIME_BYTES], count[COUNT_BYTES], std[REAL_BYTES];
+
+	for (size_t i = 0; i < 4; i++)
+		text_time(text[i], (int64_t)floor(times[i]) * 1000000);
+	fprintf(h->p->ctl->out.file, "%s times: mean %s, std %s s, median %s, from %s to %s\n",
+		text_count(count, (uint64_t)r->used), text[0], text_digits(std, r->std, 5), text[1], text[2],
+		text[3]);
+}
+
 static void put_summary(const struct hist *h)
 {
 	const struct plot_range *r = &h->range;
+	if (h->p->time) {
+		put_times(h);
+		return;
+	}
 	const double figures[] = {r->mean, r->std, r->median, r->x_min, r->x_max};
 	char text[5][REAL_BYTES], count[COUNT_BYTES];
 
@@ -192,20 +214,23 @@ static void put_summary(const struct hist *h)
 		text_count(count, (uint64_t)r->used), text[0], text[1], text[2], text[3], text[4]);
 }
 
-static void draw(struct hist *h)
+static int draw(struct hist *h)
 {
 	struct plot *p = h->p;
+	char *x_name = plot_x_name(p, &h->x);
 	struct frame f = {.out = p->ctl->out.file,
 			  .style = &p->style,
 			  .x = &h->x,
 			  .y = &h->y,
-			  .x_name = p->x->name,
+			  .x_name = x_name,
 			  .columns = h->bins * h->bar,
 			  .rows = h->rows,
 			  .left = h->left,
 			  .edges = true};
 	char count[COUNT_BYTES];
 
+	if (!x_name)
+		return ctl_no_memory(p->ctl);
 	for (size_t i = 0; i < p->n_groups; i++) {
 		if (p->by) {
 			frame_fill(f.out, " ", f.left + 2);
@@ -217,6 +242,8 @@ static void draw(struct hist *h)
 	frame_bottom(&f);
 	if (p->o->summary)
 		put_summary(h);
+	free(x_name);
+	return CTL_OK;
 }
 
 static void set_axes(struct hist *h)
@@ -229,7 +256,10 @@ static void set_axes(struct hist *h)
 		h->x.low = h->low;
 		h->x.high = h->high;
 	} else {
-		axis_init(&h->x, h->low, h->high, across, h->range.x_whole ? AXIS_WHOLE : 0);
+		axis_init(&h->x, h->low, h->high, across,
+			  p->time	     ? AXIS_TIME
+			  : h->range.x_whole ? AXIS_WHOLE
+					     : 0);
 	}
 }
 
@@ -246,9 +276,13 @@ static void set_y(struct hist *h)
 int plot_hist(struct plot *p)
 {
 	struct hist h = {.p = p};
-	char *usable = plot_usable(p->x, p->o->log_x);
+	char *usable = NULL;
 
-	int status = usable ? plot_range(p, &h.range) : ctl_no_memory(p->ctl);
+	int status = plot_take_time(p);
+	if (status == CTL_OK && !(usable = plot_usable(p, p->x, p->o->log_x)))
+		status = ctl_no_memory(p->ctl);
+	if (status == CTL_OK)
+		status = plot_range(p, &h.range);
 	if (status == CTL_OK)
 		status = plot_groups_read(p, usable, MOST_GROUPS);
 	free(usable);
@@ -266,7 +300,7 @@ int plot_hist(struct plot *p)
 	if (status == CTL_OK) {
 		set_y(&h);
 		set_axes(&h);
-		draw(&h);
+		status = draw(&h);
 	}
 	free(h.counts);
 	return status;

@@ -32,7 +32,8 @@ static void set_axes(struct points *s)
 {
 	const struct plot *p = s->p;
 	const struct plot_range *r = &s->range;
-	unsigned x_flags = (p->o->log_x ? AXIS_LOG : 0u) | (r->x_whole ? AXIS_WHOLE : 0u);
+	unsigned x_flags =
+		p->time ? AXIS_TIME : (p->o->log_x ? AXIS_LOG : 0u) | (r->x_whole ? AXIS_WHOLE : 0u);
 	unsigned y_flags = (p->o->log_y ? AXIS_LOG : 0u) | (r->y_whole && !s->means ? AXIS_WHOLE : 0u);
 
 	axis_init(&s->y, r->y_min, r->y_max, frame_ticks_up(p->height), y_flags);
@@ -77,23 +78,27 @@ static int read_points(struct points *s, const char *sql)
 
 /* ---- drawing ---------------------------------------------------------- */
 
-static void draw(struct points *s, const char *x_name, const char *y_name)
+/* x_name NULL: the column's. */
+static int draw(struct points *s, const char *x_name, const char *y_name)
 {
 	const struct plot *p = s->p;
 	const struct frame_style *style = &p->style;
 	const struct canvas_style how = {.marks = style->marked ? style->marks : NULL,
 					 .colours = style->colour ? style->colours : NULL,
 					 .n = FRAME_SERIES};
+	char *own_name = x_name ? NULL : plot_x_name(p, &s->x);
 	struct frame f = {.out = p->ctl->out.file,
 			  .style = style,
 			  .x = &s->x,
 			  .y = &s->y,
-			  .x_name = x_name,
+			  .x_name = x_name ? x_name : own_name,
 			  .y_name = y_name,
 			  .columns = s->canvas.columns,
 			  .rows = s->canvas.rows,
 			  .left = s->left};
 
+	if (!f.x_name)
+		return ctl_no_memory(p->ctl);
 	plot_legend(p);
 	frame_top(&f);
 	for (size_t row = 0; row < s->canvas.rows; row++) {
@@ -102,12 +107,15 @@ static void draw(struct points *s, const char *x_name, const char *y_name)
 		putc('\n', f.out);
 	}
 	frame_bottom(&f);
+	free(own_name);
+	return CTL_OK;
 }
 
 /* The condition that both columns can be drawn. Owned by the caller; NULL: out of memory. */
 static char *usable_of(const struct plot *p, const struct relation_column *x)
 {
-	char *a = plot_usable(x, p->o->log_x && x != p->y), *b = plot_usable(p->y, p->o->log_y), *both = NULL;
+	char *a = plot_usable(p, x, p->o->log_x && x != p->y), *b = plot_usable(p, p->y, p->o->log_y);
+	char *both = NULL;
 
 	if (a && b)
 		both = sql_format("%s AND %s", a, b);
@@ -127,7 +135,7 @@ static int draw_points(struct points *s, const char *sql, const char *x_name, co
 	if (status == CTL_OK)
 		status = read_points(s, sql);
 	if (status == CTL_OK)
-		draw(s, x_name, y_name);
+		status = draw(s, x_name, y_name);
 	canvas_done(&s->canvas);
 	return status;
 }
@@ -137,16 +145,20 @@ static int draw_points(struct points *s, const char *sql, const char *x_name, co
 int plot_scatter(struct plot *p)
 {
 	struct points s = {.p = p};
-	char *usable = usable_of(p, p->x), *sql = NULL;
+	char *usable = NULL, *sql = NULL;
 
-	int status = usable ? plot_range(p, &s.range) : ctl_no_memory(p->ctl);
+	int status = plot_take_time(p);
+	if (status == CTL_OK && !(usable = usable_of(p, p->x)))
+		status = ctl_no_memory(p->ctl);
+	if (status == CTL_OK)
+		status = plot_range(p, &s.range);
 	if (status == CTL_OK)
 		status = plot_groups_read(p, usable, FRAME_SERIES);
 	if (status == CTL_OK) {
 		const char *by = p->by ? p->by->name : p->x->name;
-		sql = sql_format("SELECT %n, %n, %n FROM %n WHERE %s AND %s", p->y->name, p->x->name, by,
+		sql = sql_format("SELECT %n, %s, %n FROM %n WHERE %s AND %s", p->y->name, p->x_sql, by,
 				 p->rel.name, p->where, usable);
-		status = draw_points(&s, sql, p->x->name, p->y->name);
+		status = draw_points(&s, sql, NULL, p->y->name);
 	}
 	free(sql);
 	free(usable);
@@ -194,20 +206,68 @@ static int mean_range(struct points *s, const char *means)
 	return status;
 }
 
+/* Hardly two rows have the same time: where there are more of them than dots across, those of a round span of
+ * time are taken together. Returns its seconds; 0: each time stays on its own. */
+static double span_of(const struct points *s)
+{
+	const struct plot *p = s->p;
+	double dots = (double)(p->width * CANVAS_X);
+
+	if (!p->time || (double)s->range.used <= dots || s->range.x_max <= s->range.x_min)
+		return 0;
+	return axis_time_step((s->range.x_max - s->range.x_min) / (double)p->width);
+}
+
+/* The mean of y at each x. Owned by the caller; NULL: out of memory. */
+static char *means_sql(const struct points *s, const char *usable, double span)
+{
+	const struct plot *p = s->p;
+	char *x = NULL, *by = p->by ? ctl_quote(p->by->name) : strdup("NULL"), *sql = NULL;
+
+	if (span > 0 && asprintf(&x, "max(%.17g, min(%.17g, round(%s / %.17g) * %.17g))", s->range.x_min,
+				 s->range.x_max, p->x_sql, span, span) < 0)
+		x = NULL;
+	if (span <= 0)
+		x = strdup(p->x_sql);
+	if (x && by)
+		sql = sql_format(
+			"SELECT avg(%n) AS y, %s AS x, %s AS g FROM %n WHERE %s AND %s GROUP BY 3, 2",
+			p->y->name, x, by, p->rel.name, p->where, usable);
+	free(x);
+	free(by);
+	return sql;
+}
+
+/* What y is called: of means also of how much time each is. NULL: out of memory. */
+static char *mean_name(const struct points *s, double span)
+{
+	static const struct {
+		double seconds;
+		const char *unit;
+	} units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {0, "s"}};
+	char *name = NULL;
+	size_t i = 0;
+
+	while (span < units[i].seconds)
+		i++;
+	double unit = units[i].seconds > 0 ? units[i].seconds : 1;
+	int n = span > 0 ? asprintf(&name, "mean of %s in %g %s", s->p->y->name, span / unit, units[i].unit)
+			 : asprintf(&name, s->means ? "mean of %s" : "%s", s->p->y->name);
+	return n < 0 ? NULL : name;
+}
+
 static int mean_line(struct points *s, const char *usable)
 {
 	struct plot *p = s->p;
-	char *name = NULL,
-	     *sql = sql_format("SELECT avg(%n) AS y, %n AS x, %n AS g FROM %n WHERE %s AND %s GROUP BY 3, 2",
-			       p->y->name, p->x->name, p->by ? p->by->name : p->x->name, p->rel.name,
-			       p->where, usable);
+	double span = span_of(s);
+	char *sql = means_sql(s, usable, span), *name = NULL;
 
 	int status = sql ? mean_range(s, sql) : ctl_no_memory(p->ctl);
-	if (status == CTL_OK && s->means && asprintf(&name, "mean of %s", p->y->name) < 0)
-		name = NULL;
+	if (status == CTL_OK && !(name = mean_name(s, span)))
+		status = ctl_no_memory(p->ctl);
 	char *ordered = status == CTL_OK ? sql_format("%s ORDER BY 3, 2", sql) : NULL;
 	if (status == CTL_OK)
-		status = draw_points(s, ordered, p->x->name, name ? name : p->y->name);
+		status = draw_points(s, ordered, NULL, name);
 	free(ordered);
 	free(name);
 	free(sql);
@@ -218,13 +278,16 @@ int plot_line(struct plot *p)
 {
 	struct points s = {.p = p, .joined = true};
 	bool one = !p->y;
+	int status;
 
 	if (one && p->o->log_x)
 		return ctl_usage(p->ctl, "--log-x needs a column for x before the one for y");
 	if (one)
 		p->y = p->x;
+	else if ((status = plot_take_time(p)) != CTL_OK)
+		return status;
 	char *usable = usable_of(p, p->x);
-	int status = usable ? plot_range(p, &s.range) : ctl_no_memory(p->ctl);
+	status = usable ? plot_range(p, &s.range) : ctl_no_memory(p->ctl);
 	if (status == CTL_OK)
 		status = plot_groups_read(p, usable, FRAME_SERIES);
 	if (status == CTL_OK)

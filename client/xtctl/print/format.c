@@ -172,6 +172,7 @@ static int begin_table(struct format *f)
 	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
 	struct table_style style = {.markdown = md,
 				    .utf8 = f->options.utf8 && !md,
+				    .no_head = f->options.no_header,
 				    .digits = f->options.digits,
 				    .follows = f->options.follows && !md};
 

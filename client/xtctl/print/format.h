@@ -20,7 +20,7 @@ bool format_find(const char *name, enum format_kind *ret_kind);
 
 struct format_options {
 	enum format_kind kind;
-	bool no_header; /* csv without its first line */
+	bool no_header; /* csv and tables without the line of names */
 	bool crlf;	/* csv ends its lines as RFC 4180 has it */
 	char delimiter; /* of csv; 0: a comma */
 	bool follows;	/* rows come one by one: see table.h */

@@ -293,7 +293,7 @@ static int escape_names(struct table *t)
 			text_put(f, t->names[i], strlen(t->names[i]), SIZE_MAX);
 		if (fclose(f) != 0)
 			return -1;
-		t->fit[i].head = text_width(t->fit[i].name, size);
+		t->fit[i].head = t->style.no_head ? 0 : text_width(t->fit[i].name, size);
 		if (t->style.markdown && t->fit[i].head < LEAST_RULE)
 			t->fit[i].head = LEAST_RULE;
 	}
@@ -331,7 +331,7 @@ static int print_page(struct table *t)
 		keep_room(t);
 	t->began = true;
 	bool head = set_widths(t, first) && t->style.follows;
-	if ((first || head) && t->n > 0) {
+	if ((first || head) && t->n > 0 && !t->style.no_head) {
 		put_line(t, NULL);
 		put_rule(t);
 	}

@@ -18,6 +18,7 @@ struct table_style {
 	size_t columns; /* width to fit: cells are cut, columns left out; 0: no limit, everything is shown */
 	bool markdown;	/* | a | b | with Markdown's characters escaped; else lines between the columns */
 	bool utf8;	/* lines and the sign of a cut may be other than ASCII */
+	bool no_head;	/* without the names and the line below them */
 	int digits;	/* significant digits of reals; 0: all */
 	bool follows;	/* rows come one by one: room is kept for track_ids, and the head comes again when
 			   widths change */

@@ -13,13 +13,14 @@
 #define MOST_EXACT    262144  /* values of which approx_quantile() knows all */
 #define MOST_COUNTED  8192    /* different values that approx_count_distinct() counts one by one */
 #define TOP_CHARS     "100"   /* of the most frequent value that are shown */
-#define MOST_FIELDS   (16 + DESCRIBE_QUANTILES)
+#define MOST_FIELDS   (16 + DESCRIBE_QUANTILES) /* beside what the groups are by */
 #define QUANTILE_NAME 32
 
 /* What is printed of a column that has numbers, and of others. */
 struct layout {
 	bool numbers, others;
 	bool narrow; /* a terminal with no room for NULLs, and of quantiles only for the middle one */
+	bool tight;  /* nor for the deviation: groups by several columns take it */
 };
 
 /* Rows of summaries, on their way out. */
@@ -27,17 +28,21 @@ struct summaries {
 	const struct describe *d;
 	struct layout layout;
 	struct format *format; /* owned; NULL: not begun */
-	const char *names[MOST_FIELDS];
+	const char **names;    /* owned, as `types` and `row`: room for the groups' columns and MOST_FIELDS */
+	const char **types;
+	xt_value *row; /* the one on its way */
 	char quantile_names[DESCRIBE_QUANTILES][QUANTILE_NAME];
-	size_t n;	  /* fields of a row */
-	bool approximate; /* quantiles are */
-	bool skipped;	  /* a most frequent value was not looked for */
-	bool estimated;	  /* numbers of different values are */
+	size_t n;		   /* fields of a row */
+	int64_t left_out[AT_ONCE]; /* values of each column of the batch that are no numbers */
+	bool approximate;	   /* quantiles are */
+	bool skipped;		   /* a most frequent value was not looked for */
+	bool estimated;		   /* numbers of different values are */
 };
 
 /* One summary; values borrow from the answer's row. */
 struct summary {
-	xt_value by, count, nulls;
+	const xt_value *by; /* values of the group */
+	xt_value count, nulls;
 	xt_value mean, std, min, max, quantiles;	 /* of numbers */
 	xt_value distinct, top, freq, shortest, longest; /* of others */
 };
@@ -54,35 +59,38 @@ static void add_names(struct summaries *s, const char *const *names, size_t n)
 static int begin(struct summaries *s, struct layout layout)
 {
 	static const char *const all[] = {"column", "count"}, *const nulls[] = {"nulls"};
-	static const char *const numbers[] = {"mean", "std", "min"}, *const most[] = {"max"};
+	static const char *const mean[] = {"mean"}, *const std[] = {"std"};
+	static const char *const min[] = {"min"}, *const max[] = {"max"};
 	static const char *const others[] = {"distinct", "top", "freq", "shortest", "longest"};
-	const char *types[MOST_FIELDS];
 	const struct describe *d = s->d;
 	struct format_options how = ctl_how_to_print(d->ctl);
 
 	how.digits = layout.narrow ? DIGITS - 1 : DIGITS;
 	s->layout = layout;
 	s->n = 0;
-	for (size_t i = 0; i < MOST_FIELDS; i++)
-		types[i] = i == 0 && d->by ? d->by->type : "";
-	if (d->by)
-		s->names[s->n++] = d->by->name;
+	for (size_t i = 0; i < d->n_by + MOST_FIELDS; i++)
+		s->types[i] = i < d->n_by ? d->by[i]->type : "";
+	for (size_t i = 0; i < d->n_by; i++)
+		s->names[s->n++] = d->by[i]->name;
 	add_names(s, all, 2);
 	if (!layout.narrow)
 		add_names(s, nulls, 1);
 	if (layout.numbers) {
-		add_names(s, numbers, 3);
+		add_names(s, mean, 1);
+		if (!layout.tight)
+			add_names(s, std, 1);
+		add_names(s, min, 1);
 		for (size_t i = 0; i < d->n_quantiles; i++) {
 			if (layout.narrow && i != d->n_quantiles / 2)
 				continue;
 			snprintf(s->quantile_names[i], QUANTILE_NAME, "%g%%", d->quantiles[i] * 100);
 			s->names[s->n++] = s->quantile_names[i];
 		}
-		add_names(s, most, 1);
+		add_names(s, max, 1);
 	}
 	if (layout.others)
 		add_names(s, others, 5);
-	s->format = format_new(&d->ctl->out, &how, s->n, s->names, types);
+	s->format = format_new(&d->ctl->out, &how, s->n, s->names, s->types);
 	return s->format ? CTL_OK : ctl_no_memory(d->ctl);
 }
 
@@ -118,18 +126,19 @@ static size_t put_quantiles(const struct summaries *s, const xt_value *list, xt_
 
 static int print(struct summaries *s, const struct relation_column *c, const struct summary *x)
 {
-	xt_value row[MOST_FIELDS];
+	xt_value *row = s->row;
 	size_t n = 0;
 
-	if (s->d->by)
-		row[n++] = x->by;
+	for (; n < s->d->n_by; n++)
+		row[n] = x->by[n];
 	row[n++] = xt_text(c->name);
 	row[n++] = x->count;
 	if (!s->layout.narrow)
 		row[n++] = x->nulls;
 	if (s->layout.numbers) {
 		row[n++] = x->mean;
-		row[n++] = x->std;
+		if (!s->layout.tight)
+			row[n++] = x->std;
 		row[n++] = x->min;
 		n += put_quantiles(s, &x->quantiles, row + n);
 		row[n++] = x->max;
@@ -176,6 +185,21 @@ static void put_number(FILE *f, const struct describe *d, const struct relation_
 	free(x);
 }
 
+/* What the groups are by, or NULL in its place. */
+static void put_groups(FILE *f, const struct describe *d)
+{
+	for (size_t i = 0; i < d->n_by; i++)
+		sql_print(f, i > 0 ? ", %n" : "%n", d->by[i]->name);
+	if (d->n_by == 0)
+		fputs("NULL", f);
+}
+
+/* The figures in a row, behind those. */
+static const xt_value *figures(const struct describe *d, const xt_value *row)
+{
+	return row + (d->n_by > 0 ? d->n_by : 1);
+}
+
 /* A statement with what `put` writes for each column. NULL: out of memory. */
 static char *batch_sql(const struct describe *d, const struct batch *b,
 		       void put(FILE *f, const struct describe *d, const struct relation_column *c,
@@ -187,15 +211,17 @@ static char *batch_sql(const struct describe *d, const struct batch *b,
 
 	if (!f)
 		return NULL;
-	if (d->by)
-		sql_print(f, "SELECT %n", d->by->name);
-	else
-		fputs("SELECT NULL", f);
+	fputs("SELECT ", f);
+	put_groups(f, d);
 	for (size_t i = 0; i < b->n; i++)
 		put(f, d, b->columns[i], b->exact);
 	sql_print(f, " FROM %n WHERE %s", d->rel->name, d->where);
-	if (d->by)
-		fputs(" GROUP BY 1", f);
+	if (d->n_by > 0) {
+		fputs(" GROUP BY ", f);
+		put_groups(f, d);
+		fputs(" ORDER BY ", f);
+		put_groups(f, d);
+	}
 	if (fclose(f) == 0)
 		return sql;
 	free(sql);
@@ -207,8 +233,8 @@ static int print_numbers(struct summaries *s, const struct batch *b, const xt_va
 	int status = CTL_OK;
 
 	for (size_t i = 0; i < b->n && status == CTL_OK; i++) {
-		const xt_value *v = row + 1 + i * NUMBER_FIELDS;
-		const struct summary x = {.by = row[0],
+		const xt_value *v = figures(s->d, row) + i * NUMBER_FIELDS;
+		const struct summary x = {.by = row,
 					  .count = v[0],
 					  .nulls = v[1],
 					  .mean = v[3],
@@ -216,10 +242,7 @@ static int print_numbers(struct summaries *s, const struct batch *b, const xt_va
 					  .min = v[5],
 					  .quantiles = v[6],
 					  .max = v[7]};
-		if (integer_of(&v[2]) > 0)
-			ctl_note(s->d->ctl, "%lld %s of '%s' %s no number and left out",
-				 (long long)integer_of(&v[2]), integer_of(&v[2]) == 1 ? "value" : "values",
-				 b->columns[i]->name, integer_of(&v[2]) == 1 ? "is" : "are");
+		s->left_out[i] += integer_of(&v[2]);
 		status = print(s, b->columns[i], &x);
 	}
 	return status;
@@ -242,6 +265,18 @@ static int each_row(struct summaries *s, const struct batch *b, char *sql,
 	return r == XT_DONE ? XT_OK : r;
 }
 
+static void tell_left_out(const struct summaries *s, const struct batch *b)
+{
+	char count[COUNT_BYTES];
+
+	for (size_t i = 0; i < b->n; i++)
+		if (s->left_out[i] > 0)
+			ctl_note(s->d->ctl, "%s %s of '%s' %s no number and left out",
+				 text_count(count, (uint64_t)s->left_out[i]),
+				 s->left_out[i] == 1 ? "value" : "values", b->columns[i]->name,
+				 s->left_out[i] == 1 ? "is" : "are");
+}
+
 static int describe_numbers(struct summaries *s, struct batch *b)
 {
 	const struct describe *d = s->d;
@@ -250,11 +285,13 @@ static int describe_numbers(struct summaries *s, struct batch *b)
 	/* Looking at the type of each value takes a fifth of the time. Declared as numbers, they are. */
 	for (size_t i = 0; i < b->n; i++)
 		b->exact = b->exact || !relation_is_number(b->columns[i]);
+	memset(s->left_out, 0, sizeof(s->left_out));
 	int r = each_row(s, b, batch_sql(d, b, put_number), print_numbers, &status);
 	if (r != XT_OK && !b->exact && strstr(xt_error(d->client), "is not a number")) {
 		b->exact = true;
 		r = each_row(s, b, batch_sql(d, b, put_number), print_numbers, &status);
 	}
+	tell_left_out(s, b);
 	return r != XT_OK ? ctl_fail(d->ctl, d->client, r) : status;
 }
 
@@ -301,8 +338,8 @@ static int print_others(struct summaries *s, const struct batch *b, const xt_val
 	int status = CTL_OK;
 
 	for (size_t i = 0; i < b->n && status == CTL_OK; i++) {
-		const xt_value *v = row + 1 + i * OTHER_FIELDS;
-		struct summary x = {.by = row[0],
+		const xt_value *v = figures(s->d, row) + i * OTHER_FIELDS;
+		struct summary x = {.by = row,
 				    .count = v[0],
 				    .nulls = v[1],
 				    .distinct = v[2],
@@ -310,8 +347,8 @@ static int print_others(struct summaries *s, const struct batch *b, const xt_val
 				    .longest = v[4]};
 		int64_t count = integer_of(&v[0]);
 		bool repeats = integer_of(&v[2]) < count;
-		s->skipped = s->skipped || (!s->d->by && repeats && count > MOST_GROUPED);
-		if (!s->d->by && repeats && count <= MOST_GROUPED)
+		s->skipped = s->skipped || (s->d->n_by == 0 && repeats && count > MOST_GROUPED);
+		if (s->d->n_by == 0 && repeats && count <= MOST_GROUPED)
 			status = print_with_top(s, b->columns[i], &x);
 		else
 			status = print(s, b->columns[i], &x);
@@ -373,7 +410,7 @@ static int judge(const struct describe *d, bool *number)
 static int describe_kind(struct summaries *s, const bool *number, bool kind)
 {
 	const struct relation_column *some[AT_ONCE];
-	struct batch b = {.columns = some, .exact = s->d->by != NULL};
+	struct batch b = {.columns = some, .exact = s->d->n_by > 0};
 	int status = CTL_OK;
 
 	for (size_t i = 0; i < s->d->n && status == CTL_OK; i++) {
@@ -382,7 +419,7 @@ static int describe_kind(struct summaries *s, const bool *number, bool kind)
 		if (b.n == 0 || (b.n < AT_ONCE && i + 1 < s->d->n))
 			continue;
 		status = kind ? describe_numbers(s, &b) : describe_others(s, &b);
-		b = (struct batch){.columns = some, .exact = s->d->by != NULL};
+		b = (struct batch){.columns = some, .exact = s->d->n_by > 0};
 	}
 	return status;
 }
@@ -395,18 +432,19 @@ static int print_all(struct summaries *s, const bool *number)
 	struct ctl *ctl = s->d->ctl;
 	bool tables = ctl->options.format == FORMAT_TABLE || ctl->options.format == FORMAT_MD;
 	bool narrow = ctl->out.columns > 0 && ctl->out.columns < NARROW;
-	bool has[2] = {false, false};
+	bool tight = narrow && s->d->n_by > 1, has[2] = {false, false};
 	int status = CTL_OK;
 
 	for (size_t i = 0; i < s->d->n; i++)
 		has[number[i]] = true;
 	if (!tables || s->d->n == 0)
-		status = begin(s, (struct layout){true, true, false});
+		status = begin(s, (struct layout){true, true, false, false});
 	for (int kind = 1; kind >= 0 && status == CTL_OK && ctl->out.error == 0; kind--) {
 		if (!has[kind])
 			continue;
 		if (tables)
-			status = begin(s, (struct layout){kind == 1, kind == 0, narrow && kind == 1});
+			status = begin(s, (struct layout){kind == 1, kind == 0, narrow && kind == 1,
+							  tight && kind == 1});
 		if (status == CTL_OK)
 			status = describe_kind(s, number, kind == 1);
 		if (tables && end(s, status == CTL_OK) != CTL_OK)
@@ -418,9 +456,9 @@ static int print_all(struct summaries *s, const bool *number)
 		status = CTL_FAILED;
 	if (tables && narrow && has[1] && status == CTL_OK && ctl->out.error == 0)
 		ctl_note(ctl,
-			 "a line of %d columns has no room for NULLs and more quantiles; --format json has "
+			 "a line of %d columns has no room for NULLs%s and more quantiles; --format json has "
 			 "them",
-			 ctl->out.columns);
+			 ctl->out.columns, tight ? ", std" : "");
 	return status;
 }
 
@@ -428,10 +466,17 @@ int describe_columns(const struct describe *d)
 {
 	struct summaries s = {.d = d};
 	bool *number = calloc(d->n + 1, sizeof(*number));
+	size_t fields = d->n_by + MOST_FIELDS;
+	int status;
 
-	if (!number)
-		return ctl_no_memory(d->ctl);
-	int status = judge(d, number);
+	s.names = calloc(fields, sizeof(*s.names));
+	s.types = calloc(fields, sizeof(*s.types));
+	s.row = calloc(fields, sizeof(*s.row));
+	if (!number || !s.names || !s.types || !s.row) {
+		status = ctl_no_memory(d->ctl);
+		goto out;
+	}
+	status = judge(d, number);
 	if (status == CTL_OK)
 		status = print_all(&s, number);
 	if (s.approximate)
@@ -442,6 +487,10 @@ int describe_columns(const struct describe *d)
 	if (s.estimated)
 		ctl_note(d->ctl,
 			 "of more than 8,192 different values their number is approximate, by 1 %% or so");
+out:
 	free(number);
+	free(s.names);
+	free(s.types);
+	free(s.row);
 	return status;
 }

@@ -16,7 +16,9 @@ struct describe {
 	const char *where;			/* of SQL: the rows that are looked at */
 	const struct relation_column **columns; /* borrowed: n of them */
 	size_t n;
-	const struct relation_column *by; /* a summary for each of its values; NULL: one of all rows */
+	const struct relation_column **by; /* borrowed: n_by of them, a summary for each combination of
+					      their values; NULL: one of all rows */
+	size_t n_by;
 	double quantiles[DESCRIBE_QUANTILES];
 	size_t n_quantiles;
 };

@@ -23,17 +23,14 @@ static int put_columns(const struct select *s, const char *list, FILE *f)
 	return CTL_OK;
 }
 
-static int put_select(const struct ctl *ctl, const struct select *s, const char *columns, FILE *f)
+static int put_select(const struct ctl *ctl, struct select *s, const char *columns, FILE *f)
 {
-	char *where = NULL;
-
-	int status = where_make(&s->relation, ctl->options.track_id, &ctl->options.filter, &where);
+	int status = where_make(&s->relation, ctl->options.track_id, &ctl->options.filter, &s->where);
 	if (status != CTL_OK)
 		return status;
 	fputs("SELECT ", f);
 	status = put_columns(s, columns, f);
-	sql_print(f, " FROM %n WHERE %s", s->relation.name, where);
-	free(where);
+	sql_print(f, " FROM %n WHERE %s", s->relation.name, s->where);
 	return status;
 }
 
@@ -74,6 +71,7 @@ int select_make(const struct ctl *ctl, xt_client *client, const struct select_op
 void select_done(struct select *s)
 {
 	free(s->sql);
+	free(s->where);
 	relation_done(&s->relation);
 	*s = (struct select){0};
 }

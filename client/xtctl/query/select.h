@@ -15,7 +15,8 @@ struct select_options {
 
 /* Zeroed is valid. */
 struct select {
-	char *sql;		  /* owned: the statement */
+	char *sql;		  /* owned: the statement; for a table it ends with its conditions */
+	char *where;		  /* owned: those conditions; NULL: none, of a statement */
 	struct relation relation; /* the table; zeroed for a statement */
 };
 

@@ -75,10 +75,12 @@ static int count_duplicates(struct duplicates *ret)
 	if (!keys)
 		return ctl_no_memory(v->ctl);
 	char *sql = sql_format(
-		"%s, g AS (SELECT t.%n AS input, track_id AS run, count(*) AS n FROM %n t WHERE t.%n IS NOT "
+		"%s, xt_groups AS (SELECT t.%n AS input, track_id AS run, count(*) AS n FROM %n t WHERE t.%n "
+		"IS NOT "
 		"NULL AND %s GROUP BY track_id, t.%n%s HAVING count(*) > 1) SELECT (SELECT count(DISTINCT "
-		"input) FROM g), sum(n) - count(*), (SELECT max(n) FROM g), min(input), run FROM g",
-		v->prefix[0] ? v->prefix : "WITH unused AS (SELECT 1)", input, v->rel.name, input, v->once,
+		"input) FROM xt_groups), sum(n) - count(*), (SELECT max(n) FROM xt_groups), min(input), run "
+		"FROM xt_groups",
+		v->prefix[0] ? v->prefix : "WITH xt_unused AS (SELECT 1)", input, v->rel.name, input, v->once,
 		input, keys);
 	free(keys);
 	return validate_ask(v, sql, take_duplicates, ret);
