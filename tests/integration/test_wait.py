@@ -1,10 +1,14 @@
 """`wait`, and the statements of docs/storage.md that follow a table: every row once, in the order of the commits, whatever
 is deleted meanwhile and whoever writes."""
 import random
+import resource
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from conftest import fails
+from conftest import fails, frame
 
 HEAD = """SELECT (SELECT coalesce(max(epoch), 0) FROM xt_epochs WHERE table_name = ?1) AS epoch,
   min(?3, coalesce((SELECT min(top) FROM xt_epochs WHERE table_name = ?1 AND epoch > ?2), ?3), top) AS seen, top
@@ -100,6 +104,64 @@ def test_waits_of_a_connection_are_bounded_and_end_with_it(served):
     with served.client() as c:
         c.store({"a": 1})  # wakes nobody that has gone
         assert c.call("wait", level=level)["level"] != level
+
+
+def test_only_waits_of_tables_that_rose_end(served):
+    with served.client() as c, served.client() as other:
+        level = {t: c.call("wait", table=t)["level"] for t in ("a", "b", "c")}
+        waits = {t: [c.request("wait", table=t, level=level[t]) for _ in range(3)] for t in level}
+        late = c.request("wait", table="c", level=level["c"], wait_ms=1)
+        other.store({"x": 1}, table="a")
+        for w in waits["a"]:
+            assert c.response(w)["level"] != level["a"]
+        assert c.response(late)["level"] == level["c"]
+        other.store({"x": 1}, table="C")
+        for w in waits["c"]:
+            assert c.response(w)["level"] != level["c"]
+        for w in waits["b"]:
+            assert w not in c.responses
+            assert c.call("cancel", cursor=w)["found"] is True
+            assert c.response(w)["level"] == level["b"]
+
+
+def test_waits_end_by_their_time_in_that_order(served):
+    with served.client() as c:
+        level = c.call("wait")["level"]
+        waits = [c.request("wait", level=level, wait_ms=ms) for ms in (60, 1, 120, 30)]
+        order = []
+        while len(order) < len(waits):
+            message = c.pump()
+            order += [waits.index(message[1])] if message[0] == 1 else []
+        assert order == [1, 3, 0, 2]
+
+
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2500, reason="needs 800 connections at both ends")
+def test_one_process_has_half_of_all_waits(daemon, db):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(2500, limits[0]), limits[1]))
+    many = []
+    try:
+        d = daemon(db)
+        for _ in range(50000 // 64 + 2):
+            many.append(d.client())
+            level = many[-1].call("wait")["level"]
+            many[-1].send_raw(b"".join(frame([0, 100 + i, "wait", [{"level": level}]]) for i in range(64)))
+        error = many[-1].next_message()[2]  # it is the last that found no place
+        assert error["code"] == "busy" and "50000 of them of this process" in error["message"]
+        subprocess.run([sys.executable, "-c", f"""
+import conftest, sys
+c = conftest.Client({str(d.socket)!r})
+w = c.request("wait", level=c.call("wait")["level"])
+c.call("cancel", cursor=w)
+c.response(w)
+"""], check=True, cwd=Path(__file__).parents[1])
+        many[0].store({"a": 1})
+        for c in many[:-2]:
+            assert {c.next_message()[1] for _ in range(64)} == set(range(100, 164))
+    finally:
+        for c in many:
+            c.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_daemon_stops_while_clients_wait(daemon, db):
