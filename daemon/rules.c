@@ -1,5 +1,7 @@
 #include "rules.h"
 
+#include <stdlib.h>
+
 #include "similar.h"
 
 #define NEAREST_BUDGET 1000 /* names of a table that a mistyped one is held against */
@@ -122,11 +124,25 @@ const char *rules_nearest(const struct table *t, struct span name)
 	return best;
 }
 
-int rules_may_add(const struct table *t, struct span key, struct xt_err *err)
+/* A frozen table's columns and aliases stay as they are, as long as it is not forgotten with all of this. */
+static const char *remembered_nearest(struct table *t, struct span key)
+{
+	long column;
+
+	if (!t->nearest && !(t->nearest = calloc(1, sizeof(*t->nearest))))
+		return rules_nearest(t, key);
+	if (nearest_get(t->nearest, key, &column))
+		return column >= 0 ? t->columns[column].name : NULL;
+	const char *name = rules_nearest(t, key);
+	nearest_put(t->nearest, key, name ? table_named(t, name) : -1);
+	return name;
+}
+
+int rules_may_add(struct table *t, struct span key, struct xt_err *err)
 {
 	if (!t->frozen)
 		return 0;
-	const char *nearest = rules_nearest(t, key);
+	const char *nearest = remembered_nearest(t, key);
 	return xt_err_set(
 		err, XT_E_frozen_schema, NULL,
 		"table '%.100s' is frozen and has no column '%.*s'%s%.64s%s; to let new columns in: "

@@ -23,8 +23,7 @@ sqlite3_stmt *rules_stmt(struct store *s, enum stmt_id id, const char *table, st
 void rules_bind_now(struct store *s, sqlite3_stmt *st, int i);
 
 /* A row brings a key that has no column. -1: the table is frozen; the message has the nearest name. */
-int rules_may_add(const struct table *t, struct span key, struct xt_err *err)
-	__attribute__((warn_unused_result));
+int rules_may_add(struct table *t, struct span key, struct xt_err *err) __attribute__((warn_unused_result));
 
 /* -1: the row with these keys lacks one that the table requires. */
 int rules_has_required(const struct table *t, const struct span *keys, size_t n, struct xt_err *err)

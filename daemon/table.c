@@ -247,6 +247,9 @@ static void table_free(struct table *t)
 		free((void *)(uintptr_t)t->aliases[i].key.data);
 	for (size_t i = 0; i < t->n_required; i++)
 		free(t->required[i]);
+	if (t->nearest)
+		nearest_done(t->nearest);
+	free(t->nearest);
 	free(t->aliases);
 	free(t->required);
 	free(t->shapes);

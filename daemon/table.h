@@ -5,6 +5,7 @@
 #ifndef XT_TABLE_H
 #define XT_TABLE_H
 
+#include "nearest.h"
 #include "store.h"
 #include "wire.h"
 
@@ -57,8 +58,9 @@ struct table {
 	size_t n_aliases;
 	char **required; /* owned: names of columns, there or not, that each row must have a value for */
 	size_t n_required;
-	bool frozen;	       /* takes no new columns */
-	struct shape **shapes; /* owned */
+	bool frozen;		 /* takes no new columns */
+	struct nearest *nearest; /* owned: keys that it refused for that, once there are any */
+	struct shape **shapes;	 /* owned */
 	size_t n_shapes;
 	struct shape *last;	    /* the last row's: most rows are like it */
 	bool absent;		    /* not made yet: its first row makes it */

@@ -509,6 +509,31 @@ def test_frozen_table(client):
     fails("no_such_table", client.change, "schema_freeze", table="nope")
 
 
+def test_nearest_name_is_that_of_now(client):
+    """A refused key comes again and again; what is said of it follows the table and its rules."""
+    def refused(key):
+        client.events.clear()
+        assert client.store([{key: 1}] * 3) == (0, 3)
+        messages = {e["message"] for e in client.named("reject")}
+        assert len(messages) == 1
+        return messages.pop()
+
+    client.store({"learning_rate": 0.1, "x": 1})
+    client.change("schema_freeze")
+    assert "did you mean 'learning_rate'" in refused("lerning_rat")
+    assert "did you mean" not in refused("beta")
+    assert "did you mean 'learning_rate'" in refused("lerning_rat")
+    client.change("exec", sql="ALTER TABLE events ADD COLUMN lerning_rate")
+    assert "did you mean 'lerning_rate'" in refused("lerning_rat")
+    client.change("schema_alias", key="betta", column="x")
+    assert "did you mean 'x'" in refused("beta")
+    client.change("schema_rename", old="lerning_rate", new="gain")
+    client.change("schema_alias", key="lerning_rate")
+    assert "did you mean 'learning_rate'" in refused("lerning_rat")
+    for i in range(200):  # more than are remembered
+        assert f"no column 'learning_rate_{i}', did you mean 'learning_rate'" in refused(f"learning_rate_{i}")
+
+
 def test_frozen_after_a_restart(daemon, db):
     d = daemon(db)
     with d.client() as c:
