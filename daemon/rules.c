@@ -66,12 +66,12 @@ int rules_load(struct store *s, struct table *t, struct xt_err *err)
 	return 0;
 }
 
-int rules_forget(struct store *s, const char *table, struct xt_err *err)
+int rules_sweep(struct store *s, struct xt_err *err)
 {
-	static const enum stmt_id all[] = {STMT_ALIASES_FORGET, STMT_FROZEN_DROP, STMT_SUSPECTS_FORGET};
+	static const enum stmt_id all[] = {STMT_ALIASES_SWEEP, STMT_FROZEN_SWEEP, STMT_SUSPECTS_SWEEP};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		sqlite3_stmt *st = rules_stmt(s, all[i], table, err);
+		sqlite3_stmt *st = store_stmt(s, all[i], err);
 		if (!st || store_run(s, st, err) < 0)
 			return -1;
 	}

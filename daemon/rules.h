@@ -9,8 +9,9 @@ int rules_load_required(struct store *s, struct table *t, struct xt_err *err)
 	__attribute__((warn_unused_result));
 int rules_load(struct store *s, struct table *t, struct xt_err *err) __attribute__((warn_unused_result));
 
-/* Drops what was said of a table that is gone; which columns are required of one stays. */
-int rules_forget(struct store *s, const char *table, struct xt_err *err) __attribute__((warn_unused_result));
+/* Tables may have gone: drops what was said of those that are not there. Which columns are required stays,
+ * for that may be said of a table before it is made, too. */
+int rules_sweep(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
 
 /* Has a key lead to a column; name NULL: no longer. */
 int rules_put_alias(struct store *s, const char *table, struct span key, const char *name, struct xt_err *err)

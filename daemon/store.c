@@ -14,6 +14,7 @@
 #include "crash.h"
 #include "epoch.h"
 #include "layout.h"
+#include "rules.h"
 #include "runs.h"
 #include "table.h"
 
@@ -428,10 +429,11 @@ static int notice_schema(struct store *s, struct xt_err *err)
 		return -1;
 	int version = sqlite3_column_int(st, 0);
 	sqlite3_reset(st);
-	if (version != s->schema_version)
-		tables_drop(s);
+	if (version == s->schema_version)
+		return 0;
+	tables_drop(s);
 	s->schema_version = version;
-	return 0;
+	return rules_sweep(s, err);
 }
 
 int store_begin(struct store *s, struct xt_err *err)

@@ -23,6 +23,9 @@ enum durability { DURABILITY_FULL, DURABILITY_NORMAL, DURABILITY_OFF };
 	"AND lower(substr(name, 1, 7)) <> 'sqlite_' AND EXISTS "                                          \
 	"(SELECT 1 FROM pragma_table_info(t.name) WHERE name = 'track_id' COLLATE NOCASE) ORDER BY name"
 
+/* Names of all tables there are. */
+#define TABLES_SQL "(SELECT name FROM main.sqlite_schema WHERE type = 'table')"
+
 /* Bytes of the largest value that a user's statement may make. */
 #define STORE_USER_LENGTH (32 << 20)
 

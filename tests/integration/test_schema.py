@@ -488,6 +488,78 @@ def test_a_table_made_anew_has_no_rules(client):
     assert columns(client) == ["a", "c"]
 
 
+RULES = """SELECT 'alias', key FROM xt_aliases UNION ALL SELECT 'frozen', table_name FROM xt_frozen UNION ALL
+  SELECT 'suspect', name FROM xt_suspects UNION ALL SELECT 'required', name FROM xt_required ORDER BY 1, 2"""
+
+
+def ruled(client):
+    """A table with one rule of each kind."""
+    client.store({"a": 1, "learning_rate": 1}, track_id="one")
+    client.store({"a": 1, "lr": 1}, track_id="two")
+    client.change("schema_rename", old="a", new="b")
+    client.change("schema_freeze")
+    client.change("schema_require", columns=["must"])
+    assert client.rows(RULES) == [["alias", "a"], ["frozen", "events"], ["required", "must"], ["suspect", "lr"]]
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE Events", "ALTER TABLE events RENAME TO old"])
+def test_rules_go_with_their_table(client, statement):
+    ruled(client)
+    client.store({"a": 1}, table="other")
+    client.change("schema_rename", table="other", old="a", new="b")
+    client.change("schema_freeze", table="other")
+    client.change("exec", sql="DROP TABLE IF EXISTS missing")
+    assert len(client.rows(RULES)) == 6
+    client.change("exec", sql=statement)
+    assert client.rows(RULES) == [["alias", "a"], ["frozen", "other"], ["required", "must"]]
+    client.change("exec", sql="CREATE TABLE events(track_id, timestamp, b, must)")
+    assert client.store([{"a": 1, "must": 1}, {"b": 2}], track_id="three") == (1, 1)
+    assert client.named("reject")[-1]["code"] == "missing_column"
+    assert columns(client) == ["b", "must", "a"]
+
+
+def test_a_statement_that_fails_drops_no_rules(client):
+    ruled(client)
+    fails("sql_error", client.change, "exec", sql="ALTER TABLE events RENAME TO xt_runs")
+    fails("sql_error", client.change, "exec", sql="DROP TABLE missing")
+    assert len(client.rows(RULES)) == 4
+
+
+def test_rules_of_a_table_that_another_program_drops(client, served):
+    ruled(client)
+    sqlite(served.db, "DROP TABLE events")
+    client.store({"x": 1}, table="other")
+    assert client.rows(RULES) == [["required", "must"]]
+    sqlite(served.db, "CREATE TABLE events(track_id, timestamp, b)")
+    assert client.store([{"a": 1, "must": 1}]) == (1, 0)
+    assert columns(client) == ["b", "a", "must"]
+
+
+def test_a_table_that_another_program_makes_anew_keeps_its_rules(client, served):
+    """So do programs change a table: to us it was there all the time."""
+    ruled(client)
+    other = sqlite3.connect(served.db)
+    other.executescript("""BEGIN IMMEDIATE; CREATE TABLE n(track_id, timestamp, b REAL, must);
+      INSERT INTO n SELECT track_id, timestamp, b, 1 FROM events; DROP TABLE events; ALTER TABLE n RENAME TO events; COMMIT""")
+    assert client.store([{"a": 5, "must": 1}, {"new": 1, "must": 1}], track_id="three") == (1, 1)
+    assert client.rows("SELECT b FROM events WHERE track_id = 'three'") == [[5]]
+    other.executescript("BEGIN IMMEDIATE; DROP TABLE events; CREATE TABLE events(track_id, timestamp, must); COMMIT")
+    other.close()
+    client.events.clear()
+    assert client.store([{"must": 1}, {"a": 5, "must": 1}], track_id="four") == (1, 1)  # the alias's column is gone
+
+
+def test_rules_of_a_table_that_was_dropped_while_no_daemon_ran(daemon, db):
+    d = daemon(db)
+    with d.client() as c:
+        ruled(c)
+    d.stop()
+    sqlite(db, "DROP TABLE events")
+    with daemon(db).client() as c:
+        c.store({"x": 1}, table="other")
+        assert c.rows(RULES) == [["required", "must"]]
+
+
 # ---- frozen tables, required columns -----------------------------------------
 
 
