@@ -78,6 +78,18 @@ int rules_sweep(struct store *s, struct xt_err *err)
 	return 0;
 }
 
+int rules_count(struct store *s, enum stmt_id id, const char *table, int64_t *ret, struct xt_err *err)
+{
+	sqlite3_stmt *st = rules_stmt(s, id, table, err);
+	int row = st ? store_step(s, st, err) : -1;
+
+	if (row < 0)
+		return -1;
+	*ret = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return 0;
+}
+
 int rules_put_alias(struct store *s, const char *table, struct span key, const char *name, struct xt_err *err)
 {
 	sqlite3_stmt *st = rules_stmt(s, name ? STMT_ALIAS_PUT : STMT_ALIAS_DROP, table, err);
@@ -89,7 +101,16 @@ int rules_put_alias(struct store *s, const char *table, struct span key, const c
 		sqlite3_bind_text(st, 3, name, -1, SQLITE_STATIC);
 		rules_bind_now(s, st, 4);
 	}
-	return store_run(s, st, err);
+	int64_t n = 0;
+	if (store_run(s, st, err) < 0 || (name && rules_count(s, STMT_ALIASES_COUNT, table, &n, err) < 0))
+		return -1;
+	if (n > XT_MAX_ALIASES)
+		return xt_err_set(
+			err, XT_E_out_of_range, NULL,
+			"table '%.100s' has %d aliases, as many as a table may; drop some that nobody logs "
+			"any more: xtctl schema alias --drop",
+			table, XT_MAX_ALIASES);
+	return 0;
 }
 
 /* ---- keeping to them -------------------------------------------------- */

@@ -13,7 +13,12 @@ int rules_load(struct store *s, struct table *t, struct xt_err *err) __attribute
  * for that may be said of a table before it is made, too. */
 int rules_sweep(struct store *s, struct xt_err *err) __attribute__((warn_unused_result));
 
-/* Has a key lead to a column; name NULL: no longer. */
+/* How many of them a table has, by a statement that counts. */
+int rules_count(struct store *s, enum stmt_id id, const char *table, int64_t *ret, struct xt_err *err)
+	__attribute__((warn_unused_result));
+
+/* Has a key lead to a column; name NULL: no longer. -1 also when the table has too many aliases then: what
+ * was written is to be undone. */
 int rules_put_alias(struct store *s, const char *table, struct span key, const char *name, struct xt_err *err)
 	__attribute__((warn_unused_result));
 

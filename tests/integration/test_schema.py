@@ -637,6 +637,35 @@ def test_required_columns(client):
     assert client.store([{"loss/train": 1}, {"x": 1}]) == (1, 1)
 
 
+def test_required_columns_are_bounded(client):
+    for i in range(0, 2000, 500):
+        assert client.change("schema_require", columns=[f"c{k}" for k in range(i, i + 500)]) == {"changed": 500}
+    error = fails("out_of_range", client.change, "schema_require", columns=["c1", "one_more", "c2"])
+    assert "2001 columns, 2000 at most" in error.message
+    assert client.rows("SELECT count(*), sum(name = 'one_more') FROM xt_required") == [[2000, 0]]
+    assert client.change("schema_require", columns=["c1", "c2"]) == {"changed": 0}
+    assert client.change("schema_require", columns=["one_more"], table="other") == {"changed": 1}
+    client.change("schema_require", columns=["c1"], drop=True)
+    assert client.change("schema_require", columns=["one_more"]) == {"changed": 1}
+
+
+def test_aliases_are_bounded(client):
+    client.store({"a": 1})
+    for i in range(2000):
+        client.seq += 1
+        client.request("schema_alias", seq=client.seq, key=f"k{i}", column="a")
+    client.change("schema_alias", key="k0", column="a")
+    error = fails("out_of_range", client.change, "schema_alias", key="one_more", column="a")
+    assert "2000 aliases" in error.message and "schema alias --drop" in error.message
+    fails("out_of_range", client.change, "schema_rename", old="a", new="b")
+    assert columns(client) == ["a"]
+    assert client.rows("SELECT count(*) FROM xt_aliases") == [[2000]]
+    client.change("schema_alias", key="k1999")
+    client.change("schema_rename", old="a", new="b")
+    assert client.store([{"k7": 1}, {"a": 2}]) == (2, 0)
+    assert columns(client) == ["b"]
+
+
 def test_required_column_renamed(client):
     client.store({"a": 1})
     client.change("schema_require", columns=["a"])
