@@ -14,6 +14,7 @@
 #include "crash.h"
 #include "epoch.h"
 #include "layout.h"
+#include "numbers.h"
 #include "rules.h"
 #include "runs.h"
 #include "table.h"
@@ -349,7 +350,8 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	if (open_settings(s, o->durability) != SQLITE_OK || read_page_size(s) != SQLITE_OK)
 		return open_fail(s, err);
 	sqlite3_wal_hook(s->db, on_wal, s);
-	if (layout_open(s, err) < 0 || read_settings(s, err) < 0) {
+	if (layout_open(s, err) < 0 || read_settings(s, err) < 0 ||
+	    (!s->read_only && numbers_release(s, err) < 0)) {
 		if (sqlite3_errcode(s->db) != SQLITE_OK && sqlite3_errcode(s->db) != SQLITE_DONE)
 			return open_fail(s, err);
 		return -1;

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import fails, frame
+from conftest import crashed, fails, frame, sqlite
 
 HEAD = """SELECT (SELECT coalesce(max(epoch), 0) FROM xt_epochs WHERE table_name = ?1) AS epoch,
   min(?3, coalesce((SELECT min(top) FROM xt_epochs WHERE table_name = ?1 AND epoch > ?2), ?3), top) AS seen, top
@@ -311,6 +311,69 @@ def test_a_database_that_is_made_smaller(daemon, db):
         assert f.look() == []
         c.store({"n": 10})
         assert f.look() == [10]
+
+
+TABLES = {
+    "no index": ["CREATE TABLE events(track_id TEXT, timestamp TEXT, n)"],
+    "generated": ["CREATE TABLE events(g AS (n + 1), track_id TEXT, timestamp TEXT, n)"],
+    "odd": ['CREATE TABLE events("a ""b" TEXT, track_id TEXT, timestamp TEXT, n ANY) STRICT'],
+    "index": ["CREATE TABLE events(track_id TEXT, timestamp TEXT, n)", "CREATE INDEX i ON events(n)"],
+    "key": ["CREATE TABLE events(track_id TEXT, timestamp TEXT, n, id INTEGER PRIMARY KEY)"],
+    "python": ["CREATE TABLE events(track_id TEXT, timestamp TEXT, n, PRIMARY KEY (track_id, timestamp))"],
+    "ours": [],
+}
+
+
+@pytest.mark.parametrize("gone", ["n < 3", "n = 4 OR n = 11", "n % 2", "n > 17", "n < 30", "0"])
+@pytest.mark.parametrize("table", TABLES)
+def test_who_is_behind_when_the_database_is_made_smaller(daemon, db, table, gone):
+    """Whatever each had seen, and whatever was deleted: what was not seen and is still there comes, once."""
+    with sqlite3.connect(db) as other:
+        for statement in TABLES[table]:
+            other.execute(statement)
+    with daemon(db).client() as c:
+        c.store({"n": -1}, track_id="x")
+        moments = []
+        for n in range(20):
+            c.store({"n": n}, track_id="x")
+            f = Follower(c)
+            (f.epoch, f.seen, _), = c.rows(HEAD, args=["events", 0, 1 << 60])
+            moments.append((n, f))
+        with other:
+            other.execute(f"DELETE FROM events WHERE n >= 0 AND ({gone})")
+        left = [n for n, in other.execute("SELECT n FROM events WHERE n >= 0 ORDER BY n")]
+        schema = other.execute("SELECT * FROM sqlite_schema WHERE tbl_name = 'events' ORDER BY 1, 2").fetchall()
+        ids = other.execute("SELECT _rowid_, n FROM events ORDER BY 1").fetchall()
+        c.call("compact")
+        assert other.execute("SELECT _rowid_, n FROM events ORDER BY 1").fetchall() == ids
+        for n, f in moments[::2]:
+            assert f.look() == [k for k in left if k > n]
+        c.store([{"n": 100}, {"n": 101}], track_id="x")
+        for n, f in moments:
+            f.look()
+            assert f.shown == [k for k in left if k > n] + [100, 101], n
+        c.call("compact")
+        assert all(f.look() == [] for _, f in moments)
+        changed = other.execute("SELECT * FROM sqlite_schema WHERE tbl_name = 'events' ORDER BY 1, 2").fetchall()
+        assert [row[:3] + row[4:] for row in changed] == [row[:3] + row[4:] for row in schema]  # but for root pages
+    other.close()
+
+
+def test_killed_while_numbers_are_kept(crashing, db):
+    with sqlite3.connect(db) as other:
+        other.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, n)")
+        other.executemany("INSERT INTO events VALUES ('x', '2024', ?)", [(n,) for n in range(10)])
+        other.execute("DELETE FROM events WHERE n < 5")
+    other.close()
+    d = crashing("numbers of rows are kept")
+    with d.client() as c:
+        c.request("compact")
+        crashed(d)
+    assert len(sqlite(db, "SELECT 1 FROM sqlite_schema WHERE name GLOB 'xt_compact_*'")) == 1
+    with crashing().client() as c:
+        assert c.rows("SELECT 1 FROM sqlite_schema WHERE name GLOB 'xt_compact_*'") == []
+        c.call("compact")
+        assert c.rows("SELECT _rowid_, n FROM events") == [[n + 1, n] for n in range(5, 10)]
 
 
 def test_a_daemon_that_is_started_anew(daemon, db):
