@@ -198,6 +198,76 @@ def test_odd_names(client):
     assert client.rows('SELECT "grösse", loss_training, _speedy FROM events WHERE track_id = ?', args=["three"]) == [[7, 8, 9]]
 
 
+FOREIGN = {
+    "no index": "track_id TEXT, timestamp TEXT, learning_rate, x)",
+    "other index": "track_id TEXT, timestamp TEXT, learning_rate, x, UNIQUE (timestamp, track_id, x))",
+    "two columns": "track_id TEXT, timestamp TEXT, learning_rate, x, UNIQUE (track_id, x))",
+    "python": "track_id TEXT, timestamp TEXT, learning_rate, x, PRIMARY KEY (track_id, timestamp))",
+    "no rowids": "track_id TEXT, timestamp TEXT, learning_rate, x, PRIMARY KEY (track_id, timestamp)) WITHOUT ROWID",
+    "no rowids, no index": "track_id TEXT, timestamp TEXT, learning_rate, x, PRIMARY KEY (x, timestamp)) WITHOUT ROWID",
+}
+
+
+def foreign(daemon, db, table):
+    sqlite(db, f"CREATE TABLE events({FOREIGN[table]}")
+    return daemon(db).client()
+
+
+def put(db, run, n, value="0.1"):
+    """Rows of another program."""
+    sqlite(db, "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s LIMIT ?2) INSERT INTO events(track_id, timestamp, "
+               f"learning_rate, x) SELECT ?1, printf('%s%06d', ?1, i), {value}, random() FROM s", run, n)
+
+
+@pytest.mark.parametrize("table", FOREIGN)
+def test_a_rename_in_a_foreign_table(daemon, db, table):
+    with foreign(daemon, db, table) as c:
+        c.store([{"learning_rate": 1, "x": i} for i in range(5)], track_id="one")
+        c.store({"lr": 1, "x": 6}, track_id="two")
+        assert similar(c) == ["lr"]
+        finish(c, "two")
+        assert suspects(c) == [["lr", "learning_rate"]]
+        c.store([{"learning_rate": 1, "x": 10}, {"x": 11}, {"earning_rate": 1, "x": 12}], track_id="three")  # it has both
+        finish(c, "three")
+        assert similar(c) == ["lr"]
+        assert suspects(c) == [["lr", "learning_rate"]]
+
+
+@pytest.mark.parametrize("table", [t for t in FOREIGN if t != "no rowids, no index"])
+def test_a_rename_in_a_large_foreign_table(daemon, db, table):
+    """Where no index leads to the run, only the last rows of the table are looked at."""
+    indexed = table in ("two columns", "python", "no rowids")
+    with foreign(daemon, db, table) as c:
+        c.store([{"learning_rate": 1, "x": 1}], track_id="both")
+        c.store([{"x": 2}], track_id="new")
+        put(db, "others", 10001)
+        c.store({"lr": 1, "x": 3}, track_id="both")  # its other row is out of sight, unless an index leads there
+        assert suspects(c, "early", "waiting", "open") == ([] if indexed else [["lr", "learning_rate"]])
+        assert similar(c) == []
+        put(db, "before", 5)
+        c.store({"learning": 1, "x": 4}, track_id="new")
+        assert suspects(c, "early") == ([["learning", "learning_rate"]] if indexed and table != "no rowids" else [])
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["there", "deleted"])
+def test_a_run_whose_rows_are_out_of_sight_is_left_to_people(daemon, db, deleted):
+    with foreign(daemon, db, "no index") as c:
+        c.store([{"learning_rate": 1}], track_id="one")
+        put(db, "others", 10000)
+        c.store({"lr": 1}, track_id="two")
+        c.change("schema_alias", key="nothing", column="x")
+        assert suspects(c, "waiting") == [["lr", "learning_rate"]]
+        put(db, "others", 10000, "NULL")
+        if deleted:
+            c.change("delete_run", track_id="two", force=True)
+        else:
+            finish(c, "two")
+        c.store({"x": 1}, track_id="three")
+        finish(c, "three")
+        assert suspects(c, "waiting", "open") == ([] if deleted else [["lr", "learning_rate"]])
+        assert similar(c) == []
+
+
 # ---- renaming ----------------------------------------------------------------
 
 
