@@ -91,6 +91,13 @@ void tables_drop(struct store *s);
 /* Appends the names of the tables that rows are logged to, each with a NUL behind it. */
 int tables_names(struct store *s, struct buf *ret, struct xt_err *err) __attribute__((warn_unused_result));
 
+#define TABLE_NUMBER 16
+
+/* The name by which a table's rows are numbered: one that is no column of it; "" for a table WITHOUT ROWID of
+ * another program, or one that has columns of all these names. */
+int table_number(struct store *s, const char *table, char ret[TABLE_NUMBER], struct xt_err *err)
+	__attribute__((warn_unused_result));
+
 /* Index of the column of a key, or -1. */
 long table_column(const struct table *t, struct span key);
 
