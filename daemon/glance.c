@@ -41,14 +41,14 @@ static void add_columns(struct buf *sql, const struct table *t, const size_t *co
 	for (size_t i = 0; i < n; i++) {
 		buf_add_str(sql, ", ");
 		ident_quote(sql, t->columns[columns[i]].name);
-		buf_printf(sql, " IS NOT NULL AS h%zu", i);
+		buf_printf(sql, " IS NOT NULL AS xt_has_%zu", i);
 	}
 }
 
 static void add_sums(struct buf *sql, const char *when, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		buf_printf(sql, ", total(%sh%zu)", when, i);
+		buf_printf(sql, ", total(%sxt_has_%zu)", when, i);
 }
 
 /* The first and the last rows of the run, as an index has them. */
@@ -78,9 +78,9 @@ static void put_ends(struct buf *sql, const struct table *t, const size_t *colum
 /* The run's among the last rows of the table; of one without numbers among some. */
 static void put_window(struct buf *sql, const struct table *t, const size_t *columns, size_t n, bool numbered)
 {
-	buf_add_str(sql, "SELECT total(mine), count(*)");
-	add_sums(sql, "mine AND ", n);
-	buf_add_str(sql, " FROM (SELECT \"track_id\" = ?1 AS mine");
+	buf_add_str(sql, "SELECT total(xt_mine), count(*)");
+	add_sums(sql, "xt_mine AND ", n);
+	buf_add_str(sql, " FROM (SELECT \"track_id\" = ?1 AS xt_mine");
 	add_columns(sql, t, columns, n);
 	buf_add_str(sql, " FROM ");
 	ident_quote(sql, t->name);

@@ -350,8 +350,7 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	if (open_settings(s, o->durability) != SQLITE_OK || read_page_size(s) != SQLITE_OK)
 		return open_fail(s, err);
 	sqlite3_wal_hook(s->db, on_wal, s);
-	if (layout_open(s, err) < 0 || read_settings(s, err) < 0 ||
-	    (!s->read_only && numbers_release(s, err) < 0)) {
+	if (layout_open(s, err) < 0 || read_settings(s, err) < 0) {
 		if (sqlite3_errcode(s->db) != SQLITE_OK && sqlite3_errcode(s->db) != SQLITE_DONE)
 			return open_fail(s, err);
 		return -1;
@@ -366,6 +365,9 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	s->unjudged = true;
 	if (!s->read_only)
 		epoch_keep_all(s);
+	/* On a full disk these indexes stay: they cost nothing. */
+	if (!s->read_only && numbers_release(s, err) < 0 && s->trouble == TROUBLE_FATAL)
+		return -1;
 	s->trouble = TROUBLE_NONE;
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	if (!s->read_only && store_checkpoint(s, true) < 0)
