@@ -69,9 +69,14 @@ int rules_load(struct store *s, struct table *t, struct xt_err *err)
 int rules_sweep(struct store *s, struct xt_err *err)
 {
 	static const enum stmt_id all[] = {STMT_ALIASES_SWEEP, STMT_FROZEN_SWEEP, STMT_SUSPECTS_SWEEP};
+	sqlite3_stmt *st = store_stmt(s, STMT_RULES_STALE, err);
+	int stale = st ? store_step(s, st, err) : -1;
 
+	if (stale <= 0)
+		return stale;
+	sqlite3_reset(st);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		sqlite3_stmt *st = store_stmt(s, all[i], err);
+		st = store_stmt(s, all[i], err);
 		if (!st || store_run(s, st, err) < 0)
 			return -1;
 	}

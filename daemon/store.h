@@ -69,6 +69,7 @@ struct store {
 	enum trouble trouble;		   /* of the open transaction */
 	struct xt_err why;		   /* its reason */
 	int schema_version;		   /* that the caches were read at */
+	int swept_version;		   /* at which no rules of tables that are gone were left */
 	unsigned data_version;		   /* changes with commits of other programs too */
 	uint64_t batch;			   /* number of the transaction */
 	struct buf risen;		   /* names of the tables that it put rows into, each with a NUL */
