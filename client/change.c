@@ -10,6 +10,7 @@
 #define GONE_MS	     60000 /* for a daemon to drain and leave */
 #define NAP_MS	     10
 #define PIECE	     5000    /* rows that are deleted in a transaction: some ten milliseconds */
+#define SET_PIECE    10000   /* rows that are gone through to set a value: as long */
 #define LONGEST_EXEC 3600000 /* `timeout_ms` of exec, at most */
 
 /* ---- values over rows ---------------------------------------------------- */
@@ -19,8 +20,8 @@ static int set(struct xt_client *c, const char *key, const xt_value *value, cons
 {
 	struct params_set p = {.key = span_str(key)};
 	struct buf to = {0}, where = {0};
-	struct result_set result;
-	struct call call = {0};
+	uint64_t changed = 0;
+	bool more = true;
 
 	if (!key)
 		return client_fail(c, XT_EINVAL, "no key was given");
@@ -31,6 +32,9 @@ static int set(struct xt_client *c, const char *key, const xt_value *value, cons
 	if (o && o->track_id) {
 		p.has |= PARAM_BIT(set, track_id);
 		p.track_id = span_str(o->track_id);
+	} else {
+		p.has |= PARAM_BIT(set, limit);
+		p.limit = SET_PIECE;
 	}
 	int r = pack_to(c, &to, key, value);
 	if (r == XT_OK && o && o->where_key) {
@@ -44,11 +48,21 @@ static int set(struct xt_client *c, const char *key, const xt_value *value, cons
 		p.has |= PARAM_BIT(set, declare);
 		p.declare = true;
 	}
-	if (r == XT_OK)
+	while (r == XT_OK && more) { /* others have their turn between two pieces */
+		struct result_set result;
+		struct call call = {0};
 		r = call_run(c, METHOD_set, &p, &call, &result, NEVER);
+		more = r == XT_OK && (result.has & RESULT_BIT(set, more)) && result.more;
+		changed += r == XT_OK ? result.changed : 0;
+		if (more) {
+			p.has |= PARAM_BIT(set, after) | PARAM_BIT(set, upto);
+			p.after = result.next;
+			p.upto = result.top;
+		}
+		call_done(&call);
+	}
 	if (r == XT_OK && ret_changed)
-		*ret_changed = result.changed;
-	call_done(&call);
+		*ret_changed = changed;
 	buf_done(&to);
 	buf_done(&where);
 	return r;

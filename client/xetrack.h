@@ -657,7 +657,9 @@ XT_API void xt_call_leave_(xt_call **call);
  * the same, so that calling again would make it twice.
  */
 
-/* Options of xt_set. */
+/* Options of xt_set. Without a run it goes through the rows that are there, some thousands at a time, so that
+ * workers go on meanwhile: others see a part of them set then. When it is interrupted or fails, what is set
+ * stays so, and the same call sets the rest. The rows of one run are set at once. */
 typedef struct xt_set_options {
 	const char *table;     /* NULL: "events" */
 	const char *track_id;  /* NULL: every run of the table */

@@ -4,7 +4,6 @@
 
 #include "crash.h"
 #include "epoch.h"
-#include "rules.h"
 #include "schema_edit.h"
 #include "table.h"
 
@@ -181,8 +180,7 @@ int table_add_columns(struct store *s, struct table *t, const struct new_column 
 		if (table_remember(t, name, add[i].key, add[i].kind, false, err) < 0)
 			return -1;
 	}
-	/* What was said of a table of that name which is gone is not said of this one. */
-	if (t->absent && (rules_forget(s, t->name, err) < 0 || create(s, t, first, err) < 0))
+	if (t->absent && create(s, t, first, err) < 0)
 		return -1;
 	if (t->absent && epoch_kept(s, t->name) > 0) { /* its rows are numbered from 1 again */
 		if (epoch_begin(s, t->name, 0, err) < 0)

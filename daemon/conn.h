@@ -7,6 +7,7 @@
 
 #include <uv.h>
 
+#include "await.h"
 #include "buf.h"
 #include "op.h"
 #include "peer.h"
@@ -68,8 +69,9 @@ struct conn {
 	uint64_t committed; /* highest mark that was acknowledged here */
 	bool dirty;	    /* in the server's list of those to flush */
 
-	size_t queued;	    /* bytes of its messages that are under way */
-	unsigned ops, jobs; /* messages under way; those of them that read */
+	size_t queued;		      /* bytes of its messages that are under way */
+	unsigned ops, jobs;	      /* messages under way; those of them that read */
+	struct await_owner row_waits; /* requests that wait for rows */
 
 	struct conn *prev, *next; /* all connections */
 	struct conn *next_dirty;  /* to flush */

@@ -4,9 +4,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "epoch.h"
 #include "handle.h"
-#include "table.h"
+#include "numbers.h"
 
 #define READERS_MS 2000 /* that short queries are waited for; writers wait too */
 
@@ -87,43 +86,31 @@ static int vacuum(struct store *s, struct xt_err *err)
 	return store_fail(s, err);
 }
 
-/* The highest numbers of rows of the tables in `names`, each with a NUL behind it. Owned; NULL with the error
- * set. */
-static int64_t *read_tops(struct store *s, const struct buf *names, struct xt_err *err)
+/* What fails when the indexes are dropped is no failure of what was done before: the next start drops them.
+ * But a disk that failed is. */
+static int release(struct store *s, int r, struct xt_err *err)
 {
-	int64_t *tops = calloc(names->len + 1, sizeof(*tops)); /* no fewer bytes than names */
-	int r = tops ? 0 : xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
+	enum trouble before = s->trouble;
+	struct xt_err second;
 
-	for (size_t at = 0, i = 0; r == 0 && at < names->len; i++) {
-		const char *name = (const char *)names->data + at;
-		at += strlen(name) + 1;
-		r = epoch_top(s, name, &tops[i], err);
+	s->trouble = TROUBLE_NONE;
+	int released = numbers_release(s, &second);
+	if (s->trouble != TROUBLE_FATAL) {
+		s->trouble = before;
+		return r;
 	}
 	if (r == 0)
-		return tops;
-	free(tops);
-	return NULL;
+		*err = second;
+	return released;
 }
 
-/* VACUUM numbers the rows of tables without an index anew, from 1. */
 static int vacuum_numbered(struct store *s, struct xt_err *err)
 {
-	struct buf names = {0};
-	int64_t *tops = NULL;
-	int r = tables_names(s, &names, err);
+	int r = numbers_keep(s, err);
 
-	if (r == 0 && !(tops = read_tops(s, &names, err)))
-		r = -1;
 	if (r == 0)
 		r = vacuum(s, err);
-	for (size_t at = 0, i = 0; r == 0 && at < names.len; i++) {
-		const char *name = (const char *)names.data + at;
-		at += strlen(name) + 1;
-		r = epoch_look(s, name, tops[i], err);
-	}
-	free(tops);
-	buf_done(&names);
-	return r;
+	return s->trouble == TROUBLE_FATAL ? -1 : release(s, r, err);
 }
 
 int handle_compact(struct work *w, const struct params_compact *p, struct result_compact *ret,

@@ -1,6 +1,4 @@
 /* delete_run: a run's rows, as many at a time as the client says. */
-#include <stdio.h>
-
 #include "asset_refs.h"
 #include "calls.h"
 #include "epoch.h"
@@ -15,27 +13,6 @@ struct deletion {
 	uint64_t limit, deleted; /* rows */
 	bool more;		 /* the limit was reached: there may be others */
 };
-
-/* The name by which a table's rows are numbered: one that is no column of it; "" for a table WITHOUT ROWID of
- * another program, or one that has columns of all these names. */
-static int row_number(struct store *s, const char *table, char ret[16], struct xt_err *err)
-{
-	static const char sql[] = "SELECT n FROM (SELECT '_rowid_' AS n UNION ALL SELECT 'rowid' UNION ALL "
-				  "SELECT 'oid') WHERE n NOT IN "
-				  "(SELECT lower(name) FROM pragma_table_xinfo(?1)) AND NOT (SELECT wr FROM "
-				  "pragma_table_list WHERE "
-				  "schema = 'db' AND name = ?1 COLLATE NOCASE) LIMIT 1";
-	sqlite3_stmt *st = NULL;
-
-	if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) != SQLITE_OK)
-		return store_fail(s, err);
-	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
-	int row = store_step(s, st, err);
-	if (row >= 0)
-		snprintf(ret, 16, "%s", row > 0 ? (const char *)sqlite3_column_text(st, 0) : "");
-	sqlite3_finalize(st);
-	return row < 0 ? -1 : 0;
-}
 
 /* Deletes up to ?2 rows of ?1, or all of them where rows have no number. */
 static sqlite3_stmt *prepare_delete(struct store *s, const char *table, const char *number)
@@ -84,12 +61,12 @@ static int delete_rows(struct deletion *d, const char *table, struct xt_err *err
 {
 	struct store *s = d->w->store;
 	uint64_t left = d->limit > d->deleted ? d->limit - d->deleted : 0;
-	char number[16] = "";
+	char number[TABLE_NUMBER] = "";
 	int64_t top;
 
 	if (left == 0)
 		return look_for_more(d, table, err);
-	if (row_number(s, table, number, err) < 0)
+	if (table_number(s, table, number, err) < 0)
 		return -1;
 	sqlite3_stmt *st = prepare_delete(s, table, number);
 	if (!st)

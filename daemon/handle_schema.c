@@ -246,6 +246,19 @@ static int put_required(struct work *w, const char *table, const char *name, boo
 	return store_run(w->store, st, err);
 }
 
+static int check_count(struct work *w, const char *table, struct xt_err *err)
+{
+	int64_t n = 0;
+
+	if (rules_count(w->store, STMT_REQUIRED_COUNT, table, &n, err) < 0)
+		return -1;
+	if (n <= XT_MAX_REQUIRED)
+		return 0;
+	return xt_err_set(err, XT_E_out_of_range, "columns",
+			  "table '%.100s' would require %lld columns, %d at most; nothing was changed", table,
+			  (long long)n, XT_MAX_REQUIRED);
+}
+
 int handle_schema_require(struct work *w, const struct params_schema_require *p,
 			  struct result_schema_require *ret, struct xt_err *err)
 {
@@ -268,6 +281,8 @@ int handle_schema_require(struct work *w, const struct params_schema_require *p,
 			return -1;
 		ret->changed += (uint64_t)sqlite3_changes64(w->store->db);
 	}
+	if (!drop && check_count(w, t->name, err) < 0)
+		return -1;
 	tables_drop(w->store);
 	return 0;
 }

@@ -71,73 +71,176 @@ static int bind_for_set(struct store *s, sqlite3_stmt *st, int i, struct span va
 	return sqlite3_errcode(s->db) == SQLITE_NOMEM ? store_fail(s, err) : -1;
 }
 
-/* A statement over the rows that `set` means: `head` and the conditions, ?2 and ?3 bound. */
-static sqlite3_stmt *prepare_over_rows(struct store *s, const struct params_set *p, const char *where,
-				       struct buf *head, struct xt_err *err)
+/* ---- rows ------------------------------------------------------------- */
+
+/* Which rows are meant. */
+struct rows {
+	const struct params_set *p;
+	const struct table *t;
+	const char *where;	   /* the column that is looked at; NULL: none is */
+	char number[TABLE_NUMBER]; /* by which the rows of a piece are known; "": all are meant at once */
+	int64_t from, upto, top;   /* numbers: of the piece, and the highest there was at the first */
+	bool indexed;		   /* an index leads to those of `where`, by their numbers */
+};
+
+/* Any other index would lead to all rows that `where` means, in each piece again. */
+static void put_table(struct buf *sql, const struct rows *rows)
+{
+	ident_quote(sql, rows->t->name);
+	if (rows->number[0] && !rows->indexed)
+		buf_add_str(sql, " NOT INDEXED");
+}
+
+static void put_conditions(struct buf *sql, const struct rows *rows, bool where)
+{
+	buf_add_str(sql, " WHERE 1");
+	if (HAS_PARAM(rows->p, set, track_id))
+		buf_add_str(sql, " AND \"track_id\" = ?2");
+	if (where) {
+		buf_add_str(sql, " AND ");
+		ident_quote(sql, rows->where);
+		buf_add_str(sql, " IS ?3");
+	}
+	if (rows->number[0])
+		buf_printf(sql, " AND %s BETWEEN ?4 AND ?5", rows->number);
+}
+
+/* Frees the text. NULL with the error set. */
+static sqlite3_stmt *prepare(struct store *s, struct buf *sql, const struct rows *rows, bool where,
+			     struct xt_err *err)
 {
 	sqlite3_stmt *st = NULL;
 
-	buf_add_str(head, " WHERE 1");
-	if (HAS_PARAM(p, set, track_id))
-		buf_add_str(head, " AND \"track_id\" = ?2");
-	if (where) {
-		buf_add_str(head, " AND ");
-		ident_quote(head, where);
-		buf_add_str(head, " IS ?3");
-	}
-	if (sqlite3_prepare_v3(s->db, (const char *)head->data, (int)head->len, 0, &st, NULL) != SQLITE_OK) {
+	if (buf_failed(sql))
+		xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
+	else if (sqlite3_prepare_v3(s->db, (const char *)sql->data, (int)sql->len, 0, &st, NULL) != SQLITE_OK)
 		store_fail(s, err);
+	buf_done(sql);
+	if (!st)
 		return NULL;
+	if (HAS_PARAM(rows->p, set, track_id))
+		store_bind(st, 2, rows->p->track_id);
+	if (rows->number[0]) {
+		sqlite3_bind_int64(st, 4, rows->from);
+		sqlite3_bind_int64(st, 5, rows->upto);
 	}
-	if (HAS_PARAM(p, set, track_id))
-		store_bind(st, 2, p->track_id);
-	if (where && bind_for_set(s, st, 3, p->where_value, "where_value", err) < 0) {
+	if (where && bind_for_set(s, st, 3, rows->p->where_value, "where_value", err) < 0) {
 		sqlite3_finalize(st);
 		return NULL;
 	}
 	return st;
 }
 
+static int is_indexed(struct store *s, const struct rows *rows, bool *ret, struct xt_err *err)
+{
+	sqlite3_stmt *st = rules_stmt(s, STMT_COLUMN_INDEX, rows->t->name, err);
+
+	if (!st)
+		return -1;
+	sqlite3_bind_text(st, 2, rows->where, -1, SQLITE_STATIC);
+	int row = store_step(s, st, err);
+	sqlite3_reset(st);
+	*ret = row > 0;
+	return row < 0 ? -1 : 0;
+}
+
+/* Finds the piece, of the rows from rows->from to rows->upto: so many of them, or so many that `where` means
+ * where these are found without a look at others. 1: there is none. */
+static int find_piece(struct store *s, struct rows *rows, struct xt_err *err)
+{
+	bool where = rows->where && rows->indexed;
+	struct buf sql = {0};
+
+	buf_printf(&sql, "SELECT max(n), (SELECT max(%s) FROM ", rows->number);
+	ident_quote(&sql, rows->t->name);
+	buf_printf(&sql, ") FROM (SELECT %s AS n FROM ", rows->number);
+	put_table(&sql, rows);
+	put_conditions(&sql, rows, where);
+	buf_printf(&sql, " ORDER BY %s LIMIT ?6)", rows->number);
+	sqlite3_stmt *st = prepare(s, &sql, rows, where, err);
+	if (!st)
+		return -1;
+	sqlite3_bind_int64(st, 6, (int64_t)rows->p->limit);
+	int row = store_step(s, st, err);
+	bool none = row > 0 && sqlite3_column_type(st, 0) == SQLITE_NULL;
+	if (row > 0 && !none) {
+		if (!HAS_PARAM(rows->p, set, upto))
+			rows->top = sqlite3_column_int64(st, 1);
+		rows->upto = sqlite3_column_int64(st, 0);
+	}
+	sqlite3_finalize(st);
+	return row < 0 ? -1 : none;
+}
+
+/* All at once, or a piece. 1: the pieces are at their end. */
+static int choose_rows(struct store *s, struct rows *rows, struct xt_err *err)
+{
+	const struct params_set *p = rows->p;
+
+	if (!HAS_PARAM(p, set, limit) || HAS_PARAM(p, set, track_id))
+		return 0;
+	if (table_number(s, rows->t->name, rows->number, err) < 0)
+		return -1;
+	if (!rows->number[0])
+		return 0;
+	if (rows->where && is_indexed(s, rows, &rows->indexed, err) < 0)
+		return -1;
+	if (HAS_PARAM(p, set, after) && p->after == INT64_MAX)
+		return 1;
+	rows->from = HAS_PARAM(p, set, after) ? p->after + 1 : INT64_MIN;
+	rows->upto = rows->top = HAS_PARAM(p, set, upto) ? p->upto : INT64_MAX;
+	return find_piece(s, rows, err);
+}
+
+/* ---- setting ---------------------------------------------------------- */
+
 /* A name mistyped must not leave a column behind: is there any row to set? 1, 0 or -1. */
-static int any_row(struct store *s, const struct params_set *p, const struct table *t, const char *where,
-		   struct xt_err *err)
+static int any_row(struct store *s, const struct rows *rows, struct xt_err *err)
 {
 	struct buf sql = {0};
 
 	buf_add_str(&sql, "SELECT 1 FROM ");
-	ident_quote(&sql, t->name);
-	sqlite3_stmt *st = prepare_over_rows(s, p, where, &sql, err);
-	buf_done(&sql);
+	put_table(&sql, rows);
+	put_conditions(&sql, rows, rows->where);
+	sqlite3_stmt *st = prepare(s, &sql, rows, rows->where, err);
 	if (!st)
 		return -1;
-	int rc = sqlite3_step(st);
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		store_fail(s, err);
+	int row = store_step(s, st, err);
 	sqlite3_finalize(st);
-	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
+	return row;
 }
 
-static int set_column(struct store *s, const struct params_set *p, const struct table *t, size_t column,
-		      const char *where, uint64_t *ret_changed, struct xt_err *err)
+static int set_column(struct store *s, const struct rows *rows, const char *column, uint64_t *ret_changed,
+		      struct xt_err *err)
 {
 	struct buf sql = {0};
 
 	buf_add_str(&sql, "UPDATE ");
-	ident_quote(&sql, t->name);
+	put_table(&sql, rows);
 	buf_add_str(&sql, " SET ");
-	ident_quote(&sql, t->columns[column].name);
+	ident_quote(&sql, column);
 	buf_add_str(&sql, " = ?1");
-	sqlite3_stmt *st = prepare_over_rows(s, p, where, &sql, err);
-	buf_done(&sql);
+	put_conditions(&sql, rows, rows->where);
+	sqlite3_stmt *st = prepare(s, &sql, rows, rows->where, err);
 	if (!st)
 		return -1;
-	int r = bind_for_set(s, st, 1, p->value, "value", err);
+	int r = bind_for_set(s, st, 1, rows->p->value, "value", err);
 	if (r == 0)
 		r = store_run(s, st, err);
 	if (r == 0)
 		*ret_changed = (uint64_t)sqlite3_changes64(s->db);
 	sqlite3_finalize(st);
 	return r;
+}
+
+static void say_more(const struct rows *rows, struct result_set *ret)
+{
+	if (!rows->number[0] || rows->upto >= rows->top)
+		return;
+	ret->more = true;
+	ret->next = rows->upto;
+	ret->top = rows->top;
+	ret->has |= RESULT_BIT(set, more) | RESULT_BIT(set, next) | RESULT_BIT(set, top);
 }
 
 int handle_set(struct work *w, const struct params_set *p, struct result_set *ret, struct xt_err *err)
@@ -160,7 +263,12 @@ int handle_set(struct work *w, const struct params_set *p, struct result_set *re
 		snprintf(where, sizeof(where), "%s", found); /* columns move when one is added */
 		found = where;
 	}
-	int any = any_row(s, p, t, found, err);
+	struct rows rows = {.p = p, .t = t, .where = found};
+	int r = choose_rows(s, &rows, err);
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	say_more(&rows, ret);
+	int any = any_row(s, &rows, err);
 	if (any < 0)
 		return -1;
 	if (any == 0)
@@ -168,5 +276,5 @@ int handle_set(struct work *w, const struct params_set *p, struct result_set *re
 	long column = column_to_set(w, t, p, err);
 	if (column < 0)
 		return -1;
-	return set_column(s, p, t, (size_t)column, found, &ret->changed, err);
+	return set_column(s, &rows, t->columns[column].name, &ret->changed, err);
 }

@@ -1,6 +1,7 @@
 /* exec: one writing statement of a user, in a transaction of its own (see writer.c). */
 #include "handle.h"
 #include "mem.h"
+#include "rules.h"
 #include "table.h"
 #include "tally.h"
 
@@ -70,7 +71,7 @@ int handle_exec(struct work *w, const struct params_exec *p, struct result_exec 
 	mem_tidy(s->guard.account);
 	tables_drop(s); /* the statement may have altered any of them */
 	s->all_risen = true;
-	if (tally_end(tally, r == 0, err) < 0 || r < 0)
+	if (tally_end(tally, r == 0, err) < 0 || r < 0 || rules_sweep(s, err) < 0)
 		return -1;
 	if (count_internal(s, &after, err) < 0)
 		return -1;

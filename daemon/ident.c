@@ -100,6 +100,30 @@ void ident_suffix(const char *name, unsigned n, char ret[IDENT_SIZE])
 	memcpy(ret + at, tail, tail_len + 1);
 }
 
+static uint8_t fold(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+bool ident_same(struct span a, struct span b)
+{
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (fold(a.data[i]) != fold(b.data[i]))
+			return false;
+	return true;
+}
+
+uint32_t ident_hash(struct span name)
+{
+	uint32_t h = 2166136261u; /* FNV-1a, as span_hash() */
+
+	for (size_t i = 0; i < name.len; i++)
+		h = (h ^ fold(name.data[i])) * 16777619u;
+	return h;
+}
+
 void ident_quote(struct buf *out, const char *name)
 {
 	buf_add_str(out, "\"");

@@ -25,6 +25,11 @@ void ident_suffix(const char *name, unsigned n, char ret[IDENT_SIZE]);
 /* Appends the name in double quotes, inner quotes doubled. */
 void ident_quote(struct buf *out, const char *name);
 
+/* SQLite tells no two names apart that differ in the case of ASCII letters only: whether they are one to it,
+ * and a hash that is the same for such. */
+bool ident_same(struct span a, struct span b);
+uint32_t ident_hash(struct span name);
+
 /* A random run name of two words and four digits, at most 64 bytes. */
 void ident_run_name(char ret[64]);
 

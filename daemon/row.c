@@ -453,6 +453,13 @@ static int store_slow(struct row_source *src, struct span row, struct xt_err *er
 						: store_plain(src, row, err);
 }
 
+static int run(struct store *s, enum stmt_id id, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(s, id, err);
+
+	return st ? store_run(s, st, err) : -1;
+}
+
 /* What a row changes in its table goes with it when it cannot be stored. */
 static int store_whole(struct row_source *src, struct span row, struct xt_err *err)
 {
@@ -461,19 +468,19 @@ static int store_whole(struct row_source *src, struct span row, struct xt_err *e
 	struct xt_err undo;
 
 	err->code = XT_E_ok;
-	if (store_exec(s, "SAVEPOINT row", err) < 0)
+	if (run(s, STMT_SAVEPOINT_ROW, err) < 0)
 		return -1;
 	int r = store_slow(src, row, err);
 	if (s->trouble != TROUBLE_NONE || sqlite3_get_autocommit(s->db))
 		return -1;
 	if (r < 0) {
 		src->warnings.out->len = warned;
-		if (store_exec(s, "ROLLBACK TO row", &undo) < 0)
+		if (run(s, STMT_ROLLBACK_ROW, &undo) < 0)
 			return -1;
 		if (src->altered)
 			look_again(src);
 	}
-	if (store_exec(s, "RELEASE row", &undo) < 0)
+	if (run(s, STMT_RELEASE_ROW, &undo) < 0)
 		return -1;
 	return r;
 }

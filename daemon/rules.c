@@ -1,5 +1,7 @@
 #include "rules.h"
 
+#include <stdlib.h>
+
 #include "similar.h"
 
 #define NEAREST_BUDGET 1000 /* names of a table that a mistyped one is held against */
@@ -64,15 +66,32 @@ int rules_load(struct store *s, struct table *t, struct xt_err *err)
 	return 0;
 }
 
-int rules_forget(struct store *s, const char *table, struct xt_err *err)
+int rules_sweep(struct store *s, struct xt_err *err)
 {
-	static const enum stmt_id all[] = {STMT_ALIASES_FORGET, STMT_FROZEN_DROP, STMT_SUSPECTS_FORGET};
+	static const enum stmt_id all[] = {STMT_ALIASES_SWEEP, STMT_FROZEN_SWEEP, STMT_SUSPECTS_SWEEP};
+	sqlite3_stmt *st = store_stmt(s, STMT_RULES_STALE, err);
+	int stale = st ? store_step(s, st, err) : -1;
 
+	if (stale <= 0)
+		return stale;
+	sqlite3_reset(st);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		sqlite3_stmt *st = rules_stmt(s, all[i], table, err);
+		st = store_stmt(s, all[i], err);
 		if (!st || store_run(s, st, err) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+int rules_count(struct store *s, enum stmt_id id, const char *table, int64_t *ret, struct xt_err *err)
+{
+	sqlite3_stmt *st = rules_stmt(s, id, table, err);
+	int row = st ? store_step(s, st, err) : -1;
+
+	if (row < 0)
+		return -1;
+	*ret = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
 	return 0;
 }
 
@@ -87,7 +106,16 @@ int rules_put_alias(struct store *s, const char *table, struct span key, const c
 		sqlite3_bind_text(st, 3, name, -1, SQLITE_STATIC);
 		rules_bind_now(s, st, 4);
 	}
-	return store_run(s, st, err);
+	int64_t n = 0;
+	if (store_run(s, st, err) < 0 || (name && rules_count(s, STMT_ALIASES_COUNT, table, &n, err) < 0))
+		return -1;
+	if (n > XT_MAX_ALIASES)
+		return xt_err_set(
+			err, XT_E_out_of_range, NULL,
+			"table '%.100s' has %d aliases, as many as a table may; drop some that nobody logs "
+			"any more: xtctl schema alias --drop",
+			table, XT_MAX_ALIASES);
+	return 0;
 }
 
 /* ---- keeping to them -------------------------------------------------- */
@@ -122,11 +150,25 @@ const char *rules_nearest(const struct table *t, struct span name)
 	return best;
 }
 
-int rules_may_add(const struct table *t, struct span key, struct xt_err *err)
+/* A frozen table's columns and aliases stay as they are, as long as it is not forgotten with all of this. */
+static const char *remembered_nearest(struct table *t, struct span key)
+{
+	long column;
+
+	if (!t->nearest && !(t->nearest = calloc(1, sizeof(*t->nearest))))
+		return rules_nearest(t, key);
+	if (nearest_get(t->nearest, key, &column))
+		return column >= 0 ? t->columns[column].name : NULL;
+	const char *name = rules_nearest(t, key);
+	nearest_put(t->nearest, key, name ? table_named(t, name) : -1);
+	return name;
+}
+
+int rules_may_add(struct table *t, struct span key, struct xt_err *err)
 {
 	if (!t->frozen)
 		return 0;
-	const char *nearest = rules_nearest(t, key);
+	const char *nearest = remembered_nearest(t, key);
 	return xt_err_set(
 		err, XT_E_frozen_schema, NULL,
 		"table '%.100s' is frozen and has no column '%.*s'%s%.64s%s; to let new columns in: "

@@ -18,6 +18,7 @@
 #define MAX_CURSORS 256
 #define MIN_CURSORS 8
 #define MAX_SAMPLED 16384	 /* calls: each costs a little at every tick */
+#define MAX_WAITS   100000	 /* requests that wait for rows: some 100 bytes each */
 #define MAX_ASSETS  32		 /* uploads and downloads: zstd takes 2 MiB for one */
 #define MAX_QUEUED  (32u << 20)	 /* bytes that wait for the writer */
 #define MAX_READING (64u << 20)	 /* bytes that wait for the readers */
@@ -80,6 +81,7 @@ static void set_limits(struct server *s)
 	s->shares.max[SHARE_CURSORS] = cursors < MAX_CURSORS ? cursors : MAX_CURSORS;
 	s->shares.max[SHARE_ASSETS] = MAX_ASSETS;
 	s->shares.max[SHARE_SAMPLED] = MAX_SAMPLED;
+	s->shares.max[SHARE_WAITS] = MAX_WAITS;
 	s->shares.max[SHARE_QUEUED] = MAX_QUEUED;
 	s->shares.max[SHARE_READING] = MAX_READING;
 	s->shares.max[SHARE_ROOM] = MAX_ROOM;
@@ -220,7 +222,7 @@ void server_lost(struct server *s, struct conn *c)
 	server_end_cursors(s, c->id);
 	share_give(c->share, SHARE_CONNS, 1);
 	lease_conn_gone(s->leases, c->id);
-	server_end_waits(s, c->id);
+	server_end_waits(s, c);
 	if (c->greeted)
 		unlink_same(s, c);
 	else

@@ -233,7 +233,7 @@ void server_look_at_waits(struct server *s);
 void server_looked(struct server *s);
 
 /* A connection's waits end with it. */
-void server_end_waits(struct server *s, uint64_t conn);
+void server_end_waits(struct server *s, struct conn *c);
 
 /* ---- sampling.c ------------------------------------------------------- */
 

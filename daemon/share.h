@@ -19,6 +19,7 @@ enum share_kind {
 	SHARE_UNREAD,  /* bytes of answers that are not read */
 	SHARE_ASSETS,  /* assets that are being put or read */
 	SHARE_SAMPLED, /* calls that are sampled */
+	SHARE_WAITS,   /* requests that wait for rows */
 	SHARE_KINDS
 };
 

@@ -14,6 +14,8 @@
 #include "crash.h"
 #include "epoch.h"
 #include "layout.h"
+#include "numbers.h"
+#include "rules.h"
 #include "runs.h"
 #include "table.h"
 
@@ -315,6 +317,25 @@ static ino_t wal_inode(const struct store *s)
 	return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
+/* Tables may have gone while no daemon ran. Damage is for those to be told who meet it, and a full disk keeps
+ * nobody from reading: then it is done when the schema changes next. */
+static int sweep_rules(struct store *s, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(s, STMT_SCHEMA_VERSION, err);
+
+	if (!st || store_step(s, st, err) < 0)
+		return -1;
+	s->swept_version = sqlite3_column_int(st, 0);
+	sqlite3_reset(st);
+	bool failed = store_exec(s, "BEGIN IMMEDIATE", err) < 0 || rules_sweep(s, err) < 0 ||
+		      store_exec(s, "COMMIT", err) < 0;
+	bool broken = failed && (sqlite3_errcode(s->db) & 0xff) == SQLITE_IOERR;
+	if (failed && !sqlite3_get_autocommit(s->db))
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	s->trouble = TROUBLE_NONE;
+	return broken ? -1 : 0;
+}
+
 int store_open(struct store *s, const struct store_options *o, struct xt_err *err)
 {
 	struct stat st;
@@ -363,6 +384,11 @@ int store_open(struct store *s, const struct store_options *o, struct xt_err *er
 	s->unjudged = true;
 	if (!s->read_only)
 		epoch_keep_all(s);
+	if (!s->read_only && sweep_rules(s, err) < 0)
+		return -1;
+	/* On a full disk these indexes stay: they cost nothing. */
+	if (!s->read_only && numbers_release(s, err) < 0 && s->trouble == TROUBLE_FATAL)
+		return -1;
 	s->trouble = TROUBLE_NONE;
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	if (!s->read_only && store_checkpoint(s, true) < 0)
@@ -431,7 +457,7 @@ static int notice_schema(struct store *s, struct xt_err *err)
 	if (version != s->schema_version)
 		tables_drop(s);
 	s->schema_version = version;
-	return 0;
+	return version == s->swept_version ? 0 : rules_sweep(s, err);
 }
 
 int store_begin(struct store *s, struct xt_err *err)
@@ -466,7 +492,7 @@ int store_commit(struct store *s, struct xt_err *err)
 			s->trouble = TROUBLE_RETRY;
 		return -1;
 	}
-	s->schema_version = version;
+	s->schema_version = s->swept_version = version;
 	epoch_committed(s);
 	clients_committed(s->clients);
 	runs_committed(s->runs);

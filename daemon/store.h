@@ -23,6 +23,9 @@ enum durability { DURABILITY_FULL, DURABILITY_NORMAL, DURABILITY_OFF };
 	"AND lower(substr(name, 1, 7)) <> 'sqlite_' AND EXISTS "                                          \
 	"(SELECT 1 FROM pragma_table_info(t.name) WHERE name = 'track_id' COLLATE NOCASE) ORDER BY name"
 
+/* Names of all tables there are. */
+#define TABLES_SQL "(SELECT name FROM main.sqlite_schema WHERE type = 'table')"
+
 /* Bytes of the largest value that a user's statement may make. */
 #define STORE_USER_LENGTH (32 << 20)
 
@@ -66,6 +69,7 @@ struct store {
 	enum trouble trouble;		   /* of the open transaction */
 	struct xt_err why;		   /* its reason */
 	int schema_version;		   /* that the caches were read at */
+	int swept_version;		   /* at which no rules of tables that are gone were left */
 	unsigned data_version;		   /* changes with commits of other programs too */
 	uint64_t batch;			   /* number of the transaction */
 	struct buf risen;		   /* names of the tables that it put rows into, each with a NUL */

@@ -1,148 +1,23 @@
 #include "suspects.h"
 
 #include <stdlib.h>
-#include <time.h>
 
+#include "glance.h"
 #include "rules.h"
 #include "similar.h"
 
-#define BEST	     3	   /* old names that a new one is held against in the end */
-#define MAX_PAIRS    24	   /* that one row gives rise to */
-#define BUDGET	     20000 /* names that one row has compared: a row of many columns is no rename */
-#define SAMPLE	     1000  /* rows at each end of a run that say what it logs … */
-#define JUDGE_SAMPLE 10000 /* … when it has ended */
-#define RECENT	     10000 /* rows among which the run before is looked for */
-#define LOOK_NS	     INT64_C(300000000) /* for which rows are looked at, where no index leads to a run's */
-#define JUDGED	     32			/* pairs that are judged in a turn */
+#define BEST	     3		    /* old names that a new one is held against in the end */
+#define MAX_PAIRS    GLANCE_COLUMNS /* that one row gives rise to */
+#define BUDGET	     20000	    /* names that one row has compared: a row of many columns is no rename */
+#define SAMPLE	     1000	    /* rows at each end of a run that say what it logs … */
+#define JUDGE_SAMPLE 10000	    /* … when it has ended */
+#define JUDGED	     32		    /* pairs that are judged in a turn */
 
 /* A new column and one that it may be. */
 struct pair {
 	size_t name, old; /* columns */
 	double similarity;
 };
-
-/* ---- looking at rows -------------------------------------------------- */
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* Steps a statement that may look for so long only. SQLite's code; what failed is no trouble: not to know is
- * an answer here. */
-static int look(struct store *s, sqlite3_stmt *st)
-{
-	int64_t deadline = s->guard.deadline_ns, mine = now_ns() + LOOK_NS;
-
-	s->guard.deadline_ns = deadline && deadline < mine ? deadline : mine;
-	int rc = sqlite3_step(st);
-	s->guard.deadline_ns = deadline;
-	s->guard.timed_out = false;
-	return rc;
-}
-
-static void add_columns(struct buf *sql, const struct table *t, const size_t *columns, size_t n,
-			const char *call)
-{
-	for (size_t i = 0; i < n; i++) {
-		buf_printf(sql, "%s%s", i ? ", " : "", call);
-		ident_quote(sql, t->columns[columns[i]].name);
-		buf_add_str(sql, call[0] ? ")" : "");
-	}
-}
-
-/* What some columns have in the first and last rows of a run. */
-struct seen {
-	int64_t rows; /* that were looked at; -1: it took too long */
-	int64_t has[MAX_PAIRS];
-};
-
-/* The first and the last rows; of a table without rowids just some. */
-static sqlite3_stmt *prepare_look(struct store *s, const struct table *t, const size_t *columns, size_t n,
-				  int sample, bool ordered)
-{
-	static const char *const orders[] = {" ORDER BY rowid", " ORDER BY rowid DESC"};
-	struct buf sql = {0};
-	sqlite3_stmt *st = NULL;
-
-	buf_add_str(&sql, "SELECT count(*), ");
-	add_columns(&sql, t, columns, n, "count(");
-	buf_add_str(&sql, " FROM (");
-	for (size_t i = 0; i < (ordered ? 2 : 1); i++) {
-		buf_add_str(&sql, i ? " UNION ALL SELECT * FROM (SELECT " : "SELECT * FROM (SELECT ");
-		add_columns(&sql, t, columns, n, "");
-		buf_add_str(&sql, " FROM ");
-		ident_quote(&sql, t->name);
-		buf_printf(&sql, " WHERE \"track_id\" = ?1%s LIMIT %d)", ordered ? orders[i] : "", sample);
-	}
-	buf_add_str(&sql, ")");
-	if (!buf_failed(&sql))
-		sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL);
-	buf_done(&sql);
-	return st;
-}
-
-static void look_at_run(struct store *s, const struct table *t, struct span track_id, const size_t *columns,
-			size_t n, int sample, struct seen *ret)
-{
-	sqlite3_stmt *st = prepare_look(s, t, columns, n, sample, true);
-
-	*ret = (struct seen){.rows = -1};
-	if (!st)
-		st = prepare_look(s, t, columns, n, sample, false);
-	if (!st)
-		return;
-	store_bind(st, 1, track_id);
-	if (look(s, st) == SQLITE_ROW) {
-		ret->rows = sqlite3_column_int64(st, 0);
-		for (size_t i = 0; i < n; i++)
-			ret->has[i] = sqlite3_column_int64(st, (int)i + 1);
-	}
-	sqlite3_finalize(st);
-}
-
-/* Copies a statement's text, NUL-terminated; empty: it has none. */
-static void take_id(struct store *s, sqlite3_stmt *st, char ret[XT_MAX_TRACK_ID + 1])
-{
-	if (look(s, st) == SQLITE_ROW) {
-		struct span id = store_text(st, 0);
-		if (id.len <= XT_MAX_TRACK_ID && id.data)
-			memcpy(ret, id.data, id.len);
-	}
-	sqlite3_reset(st);
-}
-
-/* The run whose rows lie before this one's; or, where this one has logged for long, the one that started last
- * of those that are known. "": there is none. */
-static int last_run(struct store *s, const struct table *t, struct span track_id,
-		    char ret[XT_MAX_TRACK_ID + 1], struct xt_err *err)
-{
-	struct buf sql = {0};
-	sqlite3_stmt *st = NULL;
-
-	memset(ret, 0, XT_MAX_TRACK_ID + 1);
-	buf_add_str(&sql, "SELECT \"track_id\" FROM (SELECT \"track_id\" FROM ");
-	ident_quote(&sql, t->name);
-	buf_printf(&sql, " ORDER BY rowid DESC LIMIT %d) WHERE \"track_id\" <> ?1 LIMIT 1", RECENT);
-	if (!buf_failed(&sql) &&
-	    sqlite3_prepare_v3(s->db, (const char *)sql.data, (int)sql.len, 0, &st, NULL) == SQLITE_OK) {
-		store_bind(st, 1, track_id);
-		take_id(s, st, ret);
-	}
-	sqlite3_finalize(st);
-	buf_done(&sql);
-	if (ret[0])
-		return 0;
-	if (!(st = store_stmt(s, STMT_RUN_LAST_OF, err)))
-		return -1;
-	sqlite3_bind_text(st, 1, t->name, -1, SQLITE_STATIC);
-	store_bind(st, 2, track_id);
-	take_id(s, st, ret);
-	return 0;
-}
 
 /* ---- noticing --------------------------------------------------------- */
 
@@ -289,7 +164,7 @@ int suspects_notice(struct row_source *src, size_t first, const struct span *key
 	struct pair pairs[MAX_PAIRS];
 	size_t n_pairs, columns[MAX_PAIRS], told = SIZE_MAX;
 	char last[XT_MAX_TRACK_ID + 1];
-	struct seen mine, before = {0};
+	struct glance mine, before = {0};
 
 	if (find_pairs(src, first, keys, n, pairs, &n_pairs, err) < 0)
 		return -1;
@@ -297,18 +172,20 @@ int suspects_notice(struct row_source *src, size_t first, const struct span *key
 		return 0;
 	for (size_t i = 0; i < n_pairs; i++)
 		columns[i] = pairs[i].old;
-	if (last_run(src->store, t, src->track_id, last, err) < 0)
+	if (glance_run_before(src->store, t, src->track_id, last, err) < 0)
 		return -1;
-	look_at_run(src->store, t, src->track_id, columns, n_pairs, SAMPLE, &mine);
+	glance_at_run(src->store, t, src->track_id, columns, n_pairs, SAMPLE, &mine);
 	if (last[0])
-		look_at_run(src->store, t, span_str(last), columns, n_pairs, SAMPLE, &before);
+		glance_at_run(src->store, t, span_str(last), columns, n_pairs, SAMPLE, &before);
 	for (size_t i = 0; i < n_pairs; i++) {
 		const struct pair *p = &pairs[i];
 		if (mine.has[i] > 0)
 			continue; /* the run has both */
 		if (strlen(t->columns[p->old].name) >= IDENT_SIZE)
 			continue; /* of another program, and longer than any key becomes */
-		bool early = before.rows > 0 && before.has[i] == before.rows && told != p->name;
+		/* A run that was not seen may have both: that is judged at the end. */
+		bool early = (mine.rows > 0 || mine.ends) && before.rows > 0 &&
+			     before.has[i] == before.rows && told != p->name;
 		if (put(src, p, early ? "early" : "waiting", err) < 0)
 			return -1;
 		src->store->unjudged = true;
@@ -357,17 +234,40 @@ static int read_ended(struct store *s, struct suspect *list, struct xt_err *err)
 	return row < 0 ? -1 : n;
 }
 
-/* The run has ended and never logged the old column, though it is there. */
-static bool stands(struct store *s, const struct table *t, const struct suspect *p)
-{
-	long name = table_named(t, p->name), old = table_named(t, p->old);
-	struct seen seen;
+/* Those of the list, from one on, that a single look tells of. */
+struct looked {
+	int from, to;
+	struct glance seen;
+};
 
-	if (name < 0 || old < 0)
-		return false;
-	size_t column = (size_t)old;
-	look_at_run(s, t, span_str(p->track_id), &column, 1, JUDGE_SAMPLE, &seen);
-	return seen.rows != 0 && seen.has[0] == 0;
+static void look_at(struct store *s, const struct table *t, const struct suspect *list, int n, int i,
+		    struct looked *ret)
+{
+	size_t columns[GLANCE_COLUMNS] = {0};
+	const struct suspect *p = &list[i];
+	int to = i;
+
+	while (to < n && to - i < GLANCE_COLUMNS && strcmp(list[to].table, p->table) == 0 &&
+	       strcmp(list[to].track_id, p->track_id) == 0) {
+		long old = table_named(t, list[to].old);
+		columns[to++ - i] = old < 0 ? 0 : (size_t)old;
+	}
+	ret->from = i;
+	ret->to = to;
+	glance_at_run(s, t, span_str(p->track_id), columns, (size_t)(to - i), JUDGE_SAMPLE, &ret->seen);
+}
+
+static int is_deleted(struct store *s, const char *track_id, bool *ret, struct xt_err *err)
+{
+	sqlite3_stmt *st = store_stmt(s, STMT_RUN_GET, err);
+
+	if (!st)
+		return -1;
+	sqlite3_bind_text(st, 1, track_id, -1, SQLITE_STATIC);
+	int row = store_step(s, st, err);
+	*ret = row > 0 && span_is(store_text(st, 0), "deleted");
+	sqlite3_reset(st);
+	return row < 0 ? -1 : 0;
 }
 
 static int settle(struct store *s, const struct suspect *p, bool open, struct xt_err *err)
@@ -384,20 +284,42 @@ static int settle(struct store *s, const struct suspect *p, bool open, struct xt
 	return store_run(s, st, err);
 }
 
-/* Of the old names that a new one may have had, the first that stands: they come in that order. */
-static int judge(struct store *s, const struct suspect *p, const struct suspect **stood, struct warnings *w,
-		 struct xt_err *err)
+/* Whether the run, which has ended, never logged the old column, though it is there. One whose rows lie where
+ * nobody looks counts as such: people will judge. */
+static int stands(struct store *s, const struct table *t, const struct suspect *p, const struct glance *seen,
+		  int64_t has, bool *ret, struct xt_err *err)
 {
+	bool deleted = false;
+
+	*ret = table_named(t, p->name) >= 0 && table_named(t, p->old) >= 0 && has == 0 &&
+	       (seen->rows > 0 || !seen->ends);
+	if (*ret && seen->rows == 0 && is_deleted(s, p->track_id, &deleted, err) < 0)
+		return -1;
+	*ret = *ret && !deleted;
+	return 0;
+}
+
+/* Of the old names that a new one may have had, the first that stands: they come in that order. */
+static int judge(struct store *s, const struct suspect *list, int n, int i, struct looked *looked,
+		 const struct suspect **stood, struct warnings *w, struct xt_err *err)
+{
+	const struct suspect *p = &list[i];
 	bool again = *stood && strcmp((*stood)->table, p->table) == 0 && strcmp((*stood)->name, p->name) == 0;
 	const struct table *t = again ? NULL : table_find(s, span_str(p->table), err);
+	const struct glance *seen = &looked->seen;
+	bool open = false;
 
 	if (s->trouble != TROUBLE_NONE)
 		return -1;
-	bool open = t && !t->absent && stands(s, t, p);
+	if (t && !t->absent && i >= looked->to)
+		look_at(s, t, list, n, i, looked);
+	if (t && !t->absent && stands(s, t, p, seen, seen->has[i - looked->from], &open, err) < 0)
+		return -1;
 	if (open)
 		*stood = p;
-	if (open && !p->early && w && w->out)
-		warn(w, t, p->name, p->old, "this run never had");
+	if (open && seen->rows > 0 && !p->early && w && w->out)
+		warn(w, t, p->name, p->old,
+		     seen->ends ? "this run never had" : "the last rows of this run do not have");
 	return settle(s, p, open, err);
 }
 
@@ -414,10 +336,11 @@ int suspects_judge(struct store *s, struct warnings *w, struct xt_err *err)
 	/* Until a round settles nothing: names that are cut cannot be. */
 	while (r == 0 && n == JUDGED && sqlite3_total_changes64(s->db) != before) {
 		const struct suspect *stood = NULL;
+		struct looked looked = {0};
 		before = sqlite3_total_changes64(s->db);
 		n = read_ended(s, list, err);
 		for (int i = 0; r == 0 && i < n; i++)
-			r = judge(s, &list[i], &stood, w, err);
+			r = judge(s, list, n, i, &looked, &stood, w, err);
 	}
 	free(list);
 	if (r < 0 || n < 0)

@@ -1,5 +1,6 @@
 #include "table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -247,6 +248,9 @@ static void table_free(struct table *t)
 		free((void *)(uintptr_t)t->aliases[i].key.data);
 	for (size_t i = 0; i < t->n_required; i++)
 		free(t->required[i]);
+	if (t->nearest)
+		nearest_done(t->nearest);
+	free(t->nearest);
 	free(t->aliases);
 	free(t->required);
 	free(t->shapes);
@@ -272,6 +276,25 @@ int tables_names(struct store *s, struct buf *ret, struct xt_err *err)
 		return -1;
 	return buf_failed(ret) ? xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again")
 			       : 0;
+}
+
+int table_number(struct store *s, const char *table, char ret[TABLE_NUMBER], struct xt_err *err)
+{
+	static const char sql[] = "SELECT n FROM (SELECT '_rowid_' AS n UNION ALL SELECT 'rowid' UNION ALL "
+				  "SELECT 'oid') WHERE n NOT IN "
+				  "(SELECT lower(name) FROM pragma_table_xinfo(?1)) AND NOT (SELECT wr FROM "
+				  "pragma_table_list WHERE "
+				  "schema = 'db' AND name = ?1 COLLATE NOCASE) LIMIT 1";
+	sqlite3_stmt *st = NULL;
+
+	if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) != SQLITE_OK)
+		return store_fail(s, err);
+	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
+	int row = store_step(s, st, err);
+	if (row >= 0)
+		snprintf(ret, TABLE_NUMBER, "%s", row > 0 ? (const char *)sqlite3_column_text(st, 0) : "");
+	sqlite3_finalize(st);
+	return row < 0 ? -1 : 0;
 }
 
 /* The highest number of its rows stays known. */

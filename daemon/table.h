@@ -5,6 +5,7 @@
 #ifndef XT_TABLE_H
 #define XT_TABLE_H
 
+#include "nearest.h"
 #include "store.h"
 #include "wire.h"
 
@@ -57,8 +58,9 @@ struct table {
 	size_t n_aliases;
 	char **required; /* owned: names of columns, there or not, that each row must have a value for */
 	size_t n_required;
-	bool frozen;	       /* takes no new columns */
-	struct shape **shapes; /* owned */
+	bool frozen;		 /* takes no new columns */
+	struct nearest *nearest; /* owned: keys that it refused for that, once there are any */
+	struct shape **shapes;	 /* owned */
 	size_t n_shapes;
 	struct shape *last;	    /* the last row's: most rows are like it */
 	bool absent;		    /* not made yet: its first row makes it */
@@ -88,6 +90,13 @@ void tables_drop(struct store *s);
 
 /* Appends the names of the tables that rows are logged to, each with a NUL behind it. */
 int tables_names(struct store *s, struct buf *ret, struct xt_err *err) __attribute__((warn_unused_result));
+
+#define TABLE_NUMBER 16
+
+/* The name by which a table's rows are numbered: one that is no column of it; "" for a table WITHOUT ROWID of
+ * another program, or one that has columns of all these names. */
+int table_number(struct store *s, const char *table, char ret[TABLE_NUMBER], struct xt_err *err)
+	__attribute__((warn_unused_result));
 
 /* Index of the column of a key, or -1. */
 long table_column(const struct table *t, struct span key);

@@ -4,6 +4,7 @@
 
 #include "epoch.h"
 #include "layout.h"
+#include "preupdate.h"
 #include "table.h"
 
 #define BUCKETS 1024
@@ -16,13 +17,13 @@ struct entry {
 
 /* Where a table of rows has its track_id, and what becomes of its numbers. */
 struct place_of_id {
-	char *table; /* owned */
-	int column;
-	int64_t before;	 /* the highest number when the tally began */
-	int64_t top;	 /* the highest that there was since */
-	int64_t deleted; /* the lowest that was deleted */
-	int64_t low;	 /* numbers above it were used again */
-	bool dropped;	 /* as a whole */
+	char *table;	      /* owned */
+	int declared, stored; /* the column's number in the table, and among those that are stored */
+	int64_t before;	      /* the highest number when the tally began */
+	int64_t top;	      /* the highest that there was since */
+	int64_t deleted;      /* the lowest that was deleted */
+	int64_t low;	      /* numbers above it were used again */
+	bool dropped;	      /* as a whole */
 };
 
 struct tally {
@@ -30,7 +31,8 @@ struct tally {
 	struct entry *buckets[BUCKETS];
 	struct place_of_id *places; /* owned: n_places of them */
 	size_t n_places;
-	bool failed; /* out of memory inside the hook, which can tell nobody */
+	struct preupdate preupdate; /* known once any table has two such numbers */
+	bool failed;		    /* out of memory inside the hook, which can tell nobody */
 };
 
 static struct entry *find(struct tally *t, struct span track_id)
@@ -81,6 +83,11 @@ static void note_number(struct place_of_id *p, bool goes, int64_t old_id, bool c
 		p->top = new_id;
 }
 
+static int index_of(const struct tally *t, const struct place_of_id *p, enum preupdate_value v)
+{
+	return preupdate_index(&t->preupdate, p->before == EPOCH_NO_TOP, v, p->declared, p->stored);
+}
+
 static void on_change(void *data, sqlite3 *db, int op, const char *database, const char *table,
 		      sqlite3_int64 old_id, sqlite3_int64 new_id)
 {
@@ -93,12 +100,15 @@ static void on_change(void *data, sqlite3 *db, int op, const char *database, con
 		i++;
 	if (i == t->n_places)
 		return;
+	const struct place_of_id *p = &t->places[i];
 	if (op != SQLITE_UPDATE || old_id != new_id)
 		note_number(&t->places[i], op != SQLITE_INSERT, old_id, op != SQLITE_DELETE, new_id);
 	if (op != SQLITE_INSERT)
-		sqlite3_preupdate_old(db, t->places[i].column, &old_value);
+		sqlite3_preupdate_old(db, index_of(t, p, PREUPDATE_OLD), &old_value);
 	if (op != SQLITE_DELETE)
-		sqlite3_preupdate_new(db, t->places[i].column, &new_value);
+		sqlite3_preupdate_new(
+			db, index_of(t, p, op == SQLITE_INSERT ? PREUPDATE_INSERTED : PREUPDATE_UPDATED),
+			&new_value);
 	count(t, old_value, 0, 1);
 	count(t, new_value, 1, 0);
 }
@@ -106,6 +116,7 @@ static void on_change(void *data, sqlite3 *db, int op, const char *database, con
 static int find_places(struct tally *t, struct xt_err *err)
 {
 	sqlite3_stmt *st = store_stmt(t->store, STMT_TRACK_ID_COLUMNS, err);
+	bool virtuals = false;
 	int row;
 
 	if (!st)
@@ -122,7 +133,9 @@ static int find_places(struct tally *t, struct xt_err *err)
 			return xt_err_set(err, XT_E_internal, NULL, "out of memory");
 		}
 		t->places[t->n_places++] =
-			(struct place_of_id){.table = name, .column = sqlite3_column_int(st, 1)};
+			(struct place_of_id){.table = name, .declared = sqlite3_column_int(st, 1)};
+		t->places[t->n_places - 1].stored = sqlite3_column_int(st, 1) - sqlite3_column_int(st, 2);
+		virtuals = virtuals || sqlite3_column_int(st, 2) > 0;
 		if (epoch_top(t->store, name, &top, err) < 0) {
 			sqlite3_reset(st);
 			return -1;
@@ -131,7 +144,7 @@ static int find_places(struct tally *t, struct xt_err *err)
 		p->before = p->top = top;
 		p->deleted = p->low = INT64_MAX;
 	}
-	return row;
+	return row == 0 && virtuals ? preupdate_learn(&t->preupdate, err) : row;
 }
 
 static void tally_free(struct tally *t)

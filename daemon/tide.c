@@ -1,14 +1,16 @@
 #include "tide.h"
 
-#include <sqlite3.h>
 #include <stdlib.h>
+
+#include "ident.h"
 
 #define MAX_TABLES 1024 /* that are told apart; a row of any other raises all */
 
 struct tide_table {
 	char *name;		 /* owned */
 	uint64_t level;		 /* above that of all */
-	struct tide_table *next; /* in tide.tables */
+	bool risen;		 /* is in tide.risen */
+	struct tide_table *next; /* in its bucket */
 };
 
 void tide_init(struct tide *t, uint64_t start)
@@ -19,28 +21,35 @@ void tide_init(struct tide *t, uint64_t start)
 
 void tide_done(struct tide *t)
 {
-	while (t->tables) {
-		struct tide_table *next = t->tables->next;
-		free(t->tables->name);
-		free(t->tables);
-		t->tables = next;
-	}
+	for (size_t i = 0; i < TIDE_BUCKETS; i++)
+		while (t->buckets[i]) {
+			struct tide_table *next = t->buckets[i]->next;
+			free(t->buckets[i]->name);
+			free(t->buckets[i]);
+			t->buckets[i] = next;
+		}
+	buf_done(&t->risen);
 	pthread_mutex_destroy(&t->lock);
 }
 
-/* SQLite tells no two names apart that differ in the case of ASCII letters only. */
-static struct tide_table *find(const struct tide *t, struct span name)
+static struct tide_table **bucket_of(struct tide *t, struct span name)
 {
-	for (struct tide_table *k = t->tables; k; k = k->next)
-		if (strlen(k->name) == name.len &&
-		    sqlite3_strnicmp(k->name, (const char *)name.data, (int)name.len) == 0)
-			return k;
-	return NULL;
+	return &t->buckets[ident_hash(name) % TIDE_BUCKETS];
+}
+
+static struct tide_table *find(struct tide *t, struct span name)
+{
+	struct tide_table *k = *bucket_of(t, name);
+
+	while (k && !ident_same(span_str(k->name), name))
+		k = k->next;
+	return k;
 }
 
 static struct tide_table *add(struct tide *t, const char *name)
 {
-	struct tide_table *k = t->n_tables < MAX_TABLES ? calloc(1, sizeof(*k)) : NULL;
+	struct tide_table *k = t->n_tables < MAX_TABLES ? calloc(1, sizeof(*k)) : NULL,
+			  **bucket = bucket_of(t, span_str(name));
 
 	if (k)
 		k->name = strdup(name);
@@ -48,8 +57,8 @@ static struct tide_table *add(struct tide *t, const char *name)
 		free(k);
 		return NULL;
 	}
-	k->next = t->tables;
-	t->tables = k;
+	k->next = *bucket;
+	*bucket = k;
 	t->n_tables++;
 	return k;
 }
@@ -60,10 +69,15 @@ void tide_rise(struct tide *t, const char *table)
 	struct tide_table *k = table ? find(t, span_str(table)) : NULL;
 	if (table && !k)
 		k = add(t, table);
-	if (k)
-		k->level++;
-	else
+	if (!k) {
 		t->level++;
+		t->all_risen = true;
+	} else {
+		k->level++;
+		if (!k->risen)
+			buf_add(&t->risen, k->name, strlen(k->name) + 1);
+		k->risen = true;
+	}
 	pthread_mutex_unlock(&t->lock);
 	atomic_store(&t->news, true);
 }
@@ -90,7 +104,24 @@ uint64_t tide_level(struct tide *t, struct span table)
 	return level;
 }
 
-bool tide_news(struct tide *t)
+bool tide_take(struct tide *t, struct buf *names, bool *ret_all)
 {
-	return atomic_exchange(&t->news, false);
+	if (!atomic_exchange(&t->news, false))
+		return false;
+	pthread_mutex_lock(&t->lock);
+	*ret_all = t->all_risen || buf_failed(&t->risen);
+	for (size_t i = 0; i < TIDE_BUCKETS && *ret_all; i++)
+		for (struct tide_table *k = t->buckets[i]; k; k = k->next)
+			k->risen = false;
+	for (size_t at = 0; at < t->risen.len && !*ret_all;) {
+		const char *name = (const char *)t->risen.data + at;
+		find(t, span_str(name))->risen = false;
+		at += strlen(name) + 1;
+	}
+	buf_add(names, t->risen.data, *ret_all ? 0 : t->risen.len);
+	buf_clear(&t->risen);
+	t->all_risen = false;
+	pthread_mutex_unlock(&t->lock);
+	*ret_all = *ret_all || buf_failed(names);
+	return true;
 }

@@ -11,14 +11,18 @@
 
 #include "buf.h"
 
+#define TIDE_BUCKETS 256
+
 struct tide_table;
 
 struct tide {
-	pthread_mutex_t lock;	   /* guards what follows but `news` */
-	uint64_t level;		   /* of a table that is not listed; part of that of all others */
-	struct tide_table *tables; /* owned: those that rose by themselves */
-	size_t n_tables;	   /* of them */
-	atomic_bool news;	   /* something rose since tide_news() was asked */
+	pthread_mutex_t lock; /* guards what follows but `news` */
+	uint64_t level;	      /* of a table that is not listed; part of that of all others */
+	struct tide_table *buckets[TIDE_BUCKETS]; /* owned: those that rose by themselves, by name */
+	size_t n_tables;			  /* of them */
+	struct buf risen; /* names of those that rose since tide_take() was asked, each with a NUL */
+	bool all_risen;	  /* or all did */
+	atomic_bool news; /* there is something in `risen`, or all_risen */
 };
 
 /* start: a level that no earlier daemon of the database came to, such as the time in microseconds. */
@@ -35,7 +39,8 @@ void tide_rise_all(struct tide *t, const struct buf *names, bool every);
 /* The level of a table, however its name is spelled. */
 uint64_t tide_level(struct tide *t, struct span table);
 
-/* Whether anything rose since this was asked last. */
-bool tide_news(struct tide *t);
+/* Whether anything rose since this was asked last: `names` gets the names of tables, each once, with a NUL
+ * behind it; *ret_all says that any may have. */
+bool tide_take(struct tide *t, struct buf *names, bool *ret_all);
 
 #endif

@@ -3,28 +3,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "await.h"
 #include "loop.h"
 #include "server.h"
 
-#define MAX_WAITS      100000 /* in all */
-#define MAX_CONN_WAITS 64     /* of a connection */
-#define LOOK_MS	       200u   /* between two looks for what other programs have committed */
-#define REST_MS	       10000u /* without a wait, after which nobody looks any more */
-#define NEVER	       UINT64_MAX
-
-struct wait {
-	uint64_t conn;	   /* who waits, by id … */
-	uint32_t msgid;	   /* … and for the answer to which request */
-	uint64_t level;	   /* that the table had */
-	uint64_t until_ms; /* loop time; NEVER */
-	struct wait *next;
-	size_t len;   /* bytes of: */
-	char table[]; /* its name, as sent */
-};
+#define LOOK_MS 200u   /* between two looks for what other programs have committed */
+#define REST_MS 10000u /* without a wait, after which nobody looks any more */
+#define NEVER	UINT64_MAX
 
 struct wait_list {
-	struct wait *first;
-	size_t n;
+	struct await all;
+	struct buf risen;  /* scratch: names of tables */
 	uint64_t timer_ms; /* loop time at which wait_timer fires; NEVER: it does not */
 	unsigned looks;	   /* that are due, the first at: */
 	uint64_t look_ms;  /* loop time */
@@ -45,10 +34,8 @@ void server_waits_done(struct server *s)
 {
 	if (!s->waits)
 		return;
-	for (struct wait *w = s->waits->first, *next; w; w = next) {
-		next = w->next;
-		free(w);
-	}
+	await_done(&s->waits->all);
+	buf_done(&s->waits->risen);
 	free(s->waits);
 	s->waits = NULL;
 }
@@ -122,7 +109,7 @@ static void watch_file(struct server *s)
 static void rest_soon(struct server *s)
 {
 	struct wait_list *l = s->waits;
-	bool idle = l->n == 0 && !s->draining && uv_is_active((uv_handle_t *)&s->wal_event);
+	bool idle = l->all.n == 0 && !s->draining && uv_is_active((uv_handle_t *)&s->wal_event);
 
 	l->rest_ms = idle ? uv_now(&s->loop) + REST_MS : NEVER;
 	set_timer(s, l->rest_ms);
@@ -130,43 +117,58 @@ static void rest_soon(struct server *s)
 
 /* ---- waits ------------------------------------------------------------ */
 
-static uint64_t level_of(struct server *s, const struct wait *w)
+static uint64_t level_of(struct server *s, const struct await_table *t)
 {
-	return tide_level(&s->writer.tide, span_of(w->table, w->len));
+	return tide_level(&s->writer.tide, span_of(t->name, t->len));
 }
 
-static void answer(struct server *s, const struct wait *w, uint64_t level)
+/* Without an answer. */
+static void drop(struct server *s, struct conn *c, struct wait *w)
+{
+	await_end(&s->waits->all, w);
+	share_give(c->share, SHARE_WAITS, 1);
+}
+
+/* With one. Waits end with their connection at the latest, so it is there. */
+static void end(struct server *s, struct wait *w, uint64_t level)
 {
 	struct conn *c = server_conn(s, w->conn);
 	struct result_wait ret = {.level = level};
 
-	if (!c)
-		return;
 	wire_put_result(&c->out, w->msgid, METHOD_wait, &ret);
 	conn_touch(c);
+	drop(s, c, w);
 }
 
-/* Ends one, answered. */
-static void end(struct server *s, struct wait **at)
+static void look_at_table(struct server *s, const struct await_table *t)
 {
-	struct wait *w = *at;
+	uint64_t level = level_of(s, t);
 
-	answer(s, w, level_of(s, w));
-	*at = w->next;
-	s->waits->n--;
-	free(w);
+	for (struct wait *w = t->first, *next; w; w = next) {
+		next = w->next; /* with the last one the table goes */
+		if (w->level != level)
+			end(s, w, level);
+	}
 }
 
 void server_look_at_waits(struct server *s)
 {
-	if (!tide_news(&s->writer.tide))
+	struct wait_list *l = s->waits;
+	bool all;
+
+	buf_clear(&l->risen);
+	if (!tide_take(&s->writer.tide, &l->risen, &all))
 		return;
-	for (struct wait **at = &s->waits->first; *at;) {
-		const struct wait *w = *at;
-		if (level_of(s, w) != w->level)
-			end(s, at);
-		else
-			at = &(*at)->next;
+	for (struct await_table *t = all ? l->all.tables : NULL, *next; t; t = next) {
+		next = t->next;
+		look_at_table(s, t);
+	}
+	for (size_t at = 0; at < l->risen.len && !all;) {
+		struct span name = span_str((const char *)l->risen.data + at);
+		const struct await_table *t = await_table(&l->all, name);
+		at += name.len + 1;
+		if (t)
+			look_at_table(s, t);
 	}
 	rest_soon(s);
 }
@@ -174,16 +176,11 @@ void server_look_at_waits(struct server *s)
 /* Answers those that have waited long enough; when the next has. */
 static uint64_t end_late(struct server *s, uint64_t now)
 {
-	uint64_t due = NEVER;
+	struct wait *w;
+	uint64_t due;
 
-	for (struct wait **at = &s->waits->first; *at;) {
-		if ((*at)->until_ms <= now) {
-			end(s, at);
-			continue;
-		}
-		due = (*at)->until_ms < due ? (*at)->until_ms : due;
-		at = &(*at)->next;
-	}
+	while ((due = await_next(&s->waits->all, &w)) <= now)
+		end(s, w, level_of(s, w->table));
 	return due;
 }
 
@@ -196,16 +193,16 @@ static void on_wait_timer(uv_timer_t *t)
 	l->timer_ms = NEVER;
 	if (s->draining)
 		return;
-	bool waited = l->n > 0;
+	bool waited = l->all.n > 0;
 	set_timer(s, end_late(s, now));
-	if (waited && l->n == 0)
+	if (waited && l->all.n == 0)
 		rest_soon(s);
 	if (l->looks > 0 && l->look_ms <= now)
 		look(s);
 	if (l->rest_ms <= now) {
 		uv_fs_event_stop(&s->wal_event);
 		l->rest_ms = NEVER;
-	} else if (!uv_is_active((uv_handle_t *)&s->wal_event) && l->n > 0) {
+	} else if (!uv_is_active((uv_handle_t *)&s->wal_event) && l->all.n > 0) {
 		l->looks = 1; /* the kernel cannot tell of it: look all the time */
 	}
 	if (l->looks > 0)
@@ -216,7 +213,7 @@ static void on_wait_timer(uv_timer_t *t)
 uint64_t server_level(struct server *s, struct span table)
 {
 	watch_file(s);
-	if (s->waits->n == 0)
+	if (s->waits->all.n == 0)
 		rest_soon(s);
 	return tide_level(&s->writer.tide, table);
 }
@@ -225,22 +222,24 @@ int server_wait(struct server *s, uint64_t conn, uint32_t msgid, struct span tab
 		uint64_t until_ms, struct xt_err *err)
 {
 	struct wait_list *l = s->waits;
-	size_t ours = 0;
+	struct conn *c = server_conn(s, conn);
 
-	for (const struct wait *w = l->first; w; w = w->next)
-		ours += w->conn == conn;
-	if (l->n >= MAX_WAITS || ours >= MAX_CONN_WAITS)
-		return xt_err_set(err, XT_E_busy, NULL, "%zu requests wait for rows, %zu of this connection",
-				  l->n, ours);
-	struct wait *w = malloc(sizeof(*w) + table.len);
+	if (c->row_waits.n >= XT_MAX_WAITS)
+		return xt_err_set(err, XT_E_busy, NULL,
+				  "%d requests of this connection wait for rows, as many as may; cancel one",
+				  XT_MAX_WAITS);
+	if (!share_allows(c->share, SHARE_WAITS, 1))
+		return xt_err_set(
+			err, XT_E_busy, NULL,
+			"%zu requests wait for rows, %zu of them of this process; cancel one, or try again",
+			l->all.n, c->share->held[SHARE_WAITS]);
+	struct wait *w = await_add(&l->all, &c->row_waits, table, until_ms);
 	if (!w)
 		return xt_err_set(err, XT_E_busy, NULL, "the daemon is out of memory; try again");
-	*w = (struct wait){
-		.conn = conn, .msgid = msgid, .level = level, .until_ms = until_ms, .next = l->first};
-	w->len = table.len;
-	memcpy(w->table, table.data, table.len);
-	l->first = w;
-	l->n++;
+	w->conn = conn;
+	w->msgid = msgid;
+	w->level = level;
+	share_take(c->share, SHARE_WAITS, 1);
 	l->rest_ms = NEVER;
 	set_timer(s, until_ms);
 	return 0;
@@ -248,26 +247,18 @@ int server_wait(struct server *s, uint64_t conn, uint32_t msgid, struct span tab
 
 bool server_wait_cancel(struct server *s, uint64_t conn, uint32_t msgid)
 {
-	for (struct wait **at = &s->waits->first; *at; at = &(*at)->next)
-		if ((*at)->conn == conn && (*at)->msgid == msgid) {
-			end(s, at);
-			rest_soon(s);
-			return true;
-		}
-	return false;
+	struct wait *w = await_of(&server_conn(s, conn)->row_waits, msgid);
+
+	if (!w)
+		return false;
+	end(s, w, level_of(s, w->table));
+	rest_soon(s);
+	return true;
 }
 
-void server_end_waits(struct server *s, uint64_t conn)
+void server_end_waits(struct server *s, struct conn *c)
 {
-	for (struct wait **at = &s->waits->first; *at;) {
-		struct wait *w = *at;
-		if (w->conn != conn) {
-			at = &w->next;
-			continue;
-		}
-		*at = w->next;
-		s->waits->n--;
-		free(w);
-	}
+	while (c->row_waits.first)
+		drop(s, c, c->row_waits.first);
 	rest_soon(s);
 }

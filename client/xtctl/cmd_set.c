@@ -62,7 +62,11 @@ const struct command set_command = {
 	.summary = "set a value over rows that are logged already",
 	.help = "Of one run (--track-id), where another column has a value (--where), or of the whole table, "
 		"which on a terminal is asked for unless --all or --yes is given. VALUE is typed as by "
-		"'log'; :=JSON gives it exactly.",
+		"'log'; :=JSON gives it exactly.\n"
+		"The rows of one run are set in one step. Those of a table are gone through some thousands "
+		"at a "
+		"time, as they were when it began, so that workers go on meanwhile: others may see a part of "
+		"them set, and when it is stopped or fails in the middle, the same command sets the rest.",
 	.examples =
 		(const struct example[]){{"mark the rows of one codec",
 					  "set demo.db reviewed true --table predictions --where codec=zstd"},

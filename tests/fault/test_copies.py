@@ -80,6 +80,9 @@ def test_compact_loses_nothing(begin, disk, db, call, code):
     with d.client() as c:
         fill(c)
         c.change("exec", sql="DELETE FROM events WHERE i % 2")
+        c.change("exec", sql="CREATE TABLE plain AS SELECT i FROM events")  # without an index
+        c.change("exec", sql="DELETE FROM plain WHERE _rowid_ < 4")
+        numbers = c.rows("SELECT _rowid_, i FROM plain", after=c.seq)
         disk.fail(call, code, first=1 << 40)
         c.call("compact")
         calls = disk.calls
@@ -107,6 +110,7 @@ def test_compact_loses_nothing(begin, disk, db, call, code):
                 c.store({"i": -k})
         assert sqlite(db, "SELECT count(*) FROM events WHERE i >= 0") == [(ROWS // 2,)]
         assert sqlite(db, "SELECT count(*) FROM events WHERE i = ?", -k) == [(1,)]
+        assert [list(row) for row in sqlite(db, "SELECT _rowid_, i FROM plain")] == numbers
     d.proc.send_signal(signal.SIGTERM)
     d.wait()
     assert sqlite(db, "PRAGMA integrity_check") == [("ok",)]

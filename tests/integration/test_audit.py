@@ -60,6 +60,38 @@ def test_statements_of_users(served, client, sql, left):
     assert a["rows_there"] == left
 
 
+GENERATED = {
+    "virtual": "v AS (n + 1), track_id TEXT, timestamp TEXT, n",
+    "stored": "s AS (n + 1) STORED, track_id TEXT, timestamp TEXT, n",
+    "both": "v AS (n + 1), s AS (track_id || 's') STORED, w AS (track_id), timestamp TEXT, track_id TEXT, u AS (1), n",
+    "behind": "track_id TEXT, timestamp TEXT, n, v AS (track_id), s AS (track_id || 's') STORED",
+    "key": "v AS (n + 1), s AS (n) STORED, track_id TEXT, timestamp TEXT, n INTEGER PRIMARY KEY",
+    "no rowids": "v AS (n + 1), s AS (n) STORED, track_id TEXT, timestamp TEXT, n PRIMARY KEY) WITHOUT ROWID",
+    "no rowids, in its key": "v AS (n + 1), n, s AS (n) STORED, track_id TEXT, timestamp TEXT, PRIMARY KEY (n, track_id)) WITHOUT ROWID",
+}
+
+
+@pytest.mark.parametrize("table", GENERATED)
+def test_generated_columns_before_the_run(daemon, db, table):
+    """Whose rows come and go is told by track_id, wherever it stands."""
+    columns = GENERATED[table]
+    sqlite(db, f"CREATE TABLE events({columns}" + ("" if "ROWID" in columns else ")"))
+    with daemon(db).client() as c:
+        c.store([{"n": n} for n in range(10)], track_id="r")
+        c.store([{"n": n} for n in range(10, 15)], track_id="s")
+        c.change("exec", sql="DELETE FROM events WHERE n IN (1, 2, 11)")
+        c.change("exec", sql="INSERT INTO events(track_id, timestamp, n) VALUES ('r', 't', 100), ('s', 't', 101), ('s', 't2', 102)")
+        c.change("exec", sql="UPDATE events SET track_id = 's' WHERE n IN (3, 4, 5, 6)")
+        c.change("exec", sql="UPDATE events SET timestamp = timestamp || 'x' WHERE n < 9")
+        c.change("exec", sql="UPDATE events SET n = n + 1000 WHERE track_id = 's'")
+        c.change("exec", sql="REPLACE INTO events(track_id, timestamp, n) VALUES ('r', 't9', 103)")
+        assert c.rows("SELECT track_id, inserted - deleted FROM xt_runs ORDER BY 1", after=c.seq) == [["r", -4], ["s", 5]]
+        assert audit(db)["ok"]
+        c.change("exec", sql="DELETE FROM events")
+        a = audit(db)
+        assert a["ok"] and a["rows_there"] == 0
+
+
 def test_a_refused_statement_counts_nothing(served, client):
     client.store([{"i": i} for i in range(10)], track_id="r")
     fails("sql_error", client.change, "exec", sql="DELETE FROM events WHERE nosuch(i)")

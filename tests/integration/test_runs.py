@@ -1,9 +1,10 @@
 """Runs: names, resuming, ends, set back in time, deletion and tombstones."""
 import json
 import re
+import subprocess
 
 import pytest
-from conftest import fails, sqlite
+from conftest import TIMEOUT, XTCTL, fails, sqlite
 
 
 def test_names_are_unique_and_of_the_form(client):
@@ -180,6 +181,68 @@ def test_set_of_nothing_leaves_no_column(client):
     assert client.change("set", key="typo", value=1, where_key="a", where_value=99) == {"changed": 0}
     fails("no_such_run", client.change, "set", track_id="nobody", key="typo", value=1)
     assert client.value("SELECT count(*) FROM pragma_table_info('events') WHERE name = 'typo'") == 0
+
+
+def set_by_pieces(client, between=lambda: None, **how):
+    """What each piece changed."""
+    changed = []
+    while True:
+        r = client.change("set", **how)
+        changed.append(r["changed"])
+        if not r.get("more"):
+            return changed
+        assert r["top"] >= r["next"]
+        how |= {"after": r["next"], "upto": r["top"]}
+        between()
+
+
+@pytest.mark.parametrize("made", ["", "a INTEGER, track_id TEXT, timestamp TEXT)", "rowid, a, track_id TEXT, timestamp TEXT)",
+                                  "a INTEGER, track_id TEXT, timestamp TEXT, PRIMARY KEY (track_id, timestamp))"])
+def test_set_by_pieces(daemon, db, made):
+    """Rows that came meanwhile stay as they are."""
+    if made:
+        sqlite(db, f"CREATE TABLE events({made}")
+    with daemon(db).client() as c, c.__class__(c.path) as other:
+        c.store([{"a": i} for i in range(10)])
+        c.change("exec", sql="DELETE FROM events WHERE a IN (2, 3, 9)")
+        pieces = set_by_pieces(c, lambda: other.store({"a": 100}), key="label", value="x", limit=3)
+        assert pieces == [3, 3, 1]
+        assert c.rows("SELECT a, label FROM events WHERE a < 50 ORDER BY a") == [[a, "x"] for a in (0, 1, 4, 5, 6, 7, 8)]
+        assert c.rows("SELECT count(*), count(label) FROM events WHERE a = 100") == [[2, 0]]
+        assert set_by_pieces(c, key="label", value="y", limit=100) == [9]
+        assert set_by_pieces(c, key="label", value="z", limit=3, after=2**63 - 1) == [0]
+        assert c.rows("SELECT DISTINCT label FROM events") == [["y"]]
+
+
+@pytest.mark.parametrize("index", ["", "CREATE INDEX i ON events(a)", "CREATE INDEX i ON events(a, b)"])
+def test_set_by_pieces_where(client, index):
+    client.store([{"a": i % 4, "b": i} for i in range(40)])
+    if index:
+        client.change("exec", sql=index)
+    pieces = set_by_pieces(client, key="hit", value=1, where_key="a", where_value=3, limit=4)
+    assert sum(pieces) == 10 and pieces == ([4, 4, 2] if index.endswith("(a)") else [1] * 10)
+    assert client.rows("SELECT DISTINCT a FROM events WHERE hit") == [[3]]
+    assert sum(set_by_pieces(client, key="a", value=3, where_key="a", where_value=1, limit=4)) == 10
+    assert sum(set_by_pieces(client, key="typo", value=3, where_key="a", where_value=77, limit=4)) == 0
+    assert client.rows("SELECT a, count(*) FROM events GROUP BY 1") == [[0, 10], [2, 10], [3, 20]]
+    assert client.value("SELECT count(*) FROM pragma_table_info('events') WHERE name = 'typo'") == 0
+
+
+def test_set_by_pieces_is_for_numbered_tables(daemon, db):
+    sqlite(db, "CREATE TABLE events(track_id TEXT, timestamp TEXT, a, PRIMARY KEY (track_id, timestamp)) WITHOUT ROWID")
+    with daemon(db).client() as c:
+        c.store([{"a": i} for i in range(10)], track_id="r")
+        assert set_by_pieces(c, key="b", value=1, limit=3) == [10]
+        assert set_by_pieces(c, key="b", value=2, limit=3, track_id="r") == [10]
+        fails("no_such_run", c.change, "set", key="b", value=2, limit=3, track_id="nobody")
+
+
+def test_set_from_the_shell_goes_by_pieces(client, served):
+    client.store([[i] for i in range(25000)], columns=["a"])
+    p = subprocess.run([XTCTL, "set", str(served.db), "label", "x", "--all"], capture_output=True, text=True, timeout=TIMEOUT)
+    assert (p.returncode, p.stderr) == (0, "") and "25,000 rows" in p.stdout
+    assert client.rows("SELECT count(label), count(*) FROM events", after=client.seq) == [[25000, 25000]]
+    assert client.rows("SELECT sum(requests) FROM xt_clients", after=client.seq) == [[3]]
 
 
 def test_delete_of_a_run_that_another_program_wrote(daemon, db):

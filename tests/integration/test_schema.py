@@ -198,6 +198,76 @@ def test_odd_names(client):
     assert client.rows('SELECT "grösse", loss_training, _speedy FROM events WHERE track_id = ?', args=["three"]) == [[7, 8, 9]]
 
 
+FOREIGN = {
+    "no index": "track_id TEXT, timestamp TEXT, learning_rate, x)",
+    "other index": "track_id TEXT, timestamp TEXT, learning_rate, x, UNIQUE (timestamp, track_id, x))",
+    "two columns": "track_id TEXT, timestamp TEXT, learning_rate, x, UNIQUE (track_id, x))",
+    "python": "track_id TEXT, timestamp TEXT, learning_rate, x, PRIMARY KEY (track_id, timestamp))",
+    "no rowids": "track_id TEXT, timestamp TEXT, learning_rate, x, PRIMARY KEY (track_id, timestamp)) WITHOUT ROWID",
+    "no rowids, no index": "track_id TEXT, timestamp TEXT, learning_rate, x, PRIMARY KEY (x, timestamp)) WITHOUT ROWID",
+}
+
+
+def foreign(daemon, db, table):
+    sqlite(db, f"CREATE TABLE events({FOREIGN[table]}")
+    return daemon(db).client()
+
+
+def put(db, run, n, value="0.1"):
+    """Rows of another program."""
+    sqlite(db, "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s LIMIT ?2) INSERT INTO events(track_id, timestamp, "
+               f"learning_rate, x) SELECT ?1, printf('%s%06d', ?1, i), {value}, random() FROM s", run, n)
+
+
+@pytest.mark.parametrize("table", FOREIGN)
+def test_a_rename_in_a_foreign_table(daemon, db, table):
+    with foreign(daemon, db, table) as c:
+        c.store([{"learning_rate": 1, "x": i} for i in range(5)], track_id="one")
+        c.store({"lr": 1, "x": 6}, track_id="two")
+        assert similar(c) == ["lr"]
+        finish(c, "two")
+        assert suspects(c) == [["lr", "learning_rate"]]
+        c.store([{"learning_rate": 1, "x": 10}, {"x": 11}, {"earning_rate": 1, "x": 12}], track_id="three")  # it has both
+        finish(c, "three")
+        assert similar(c) == ["lr"]
+        assert suspects(c) == [["lr", "learning_rate"]]
+
+
+@pytest.mark.parametrize("table", [t for t in FOREIGN if t != "no rowids, no index"])
+def test_a_rename_in_a_large_foreign_table(daemon, db, table):
+    """Where no index leads to the run, only the last rows of the table are looked at."""
+    indexed = table in ("two columns", "python", "no rowids")
+    with foreign(daemon, db, table) as c:
+        c.store([{"learning_rate": 1, "x": 1}], track_id="both")
+        c.store([{"x": 2}], track_id="new")
+        put(db, "others", 10001)
+        c.store({"lr": 1, "x": 3}, track_id="both")  # its other row is out of sight, unless an index leads there
+        assert suspects(c, "early", "waiting", "open") == ([] if indexed else [["lr", "learning_rate"]])
+        assert similar(c) == []
+        put(db, "before", 5)
+        c.store({"learning": 1, "x": 4}, track_id="new")
+        assert suspects(c, "early") == ([["learning", "learning_rate"]] if indexed and table != "no rowids" else [])
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["there", "deleted"])
+def test_a_run_whose_rows_are_out_of_sight_is_left_to_people(daemon, db, deleted):
+    with foreign(daemon, db, "no index") as c:
+        c.store([{"learning_rate": 1}], track_id="one")
+        put(db, "others", 10000)
+        c.store({"lr": 1}, track_id="two")
+        c.change("schema_alias", key="nothing", column="x")
+        assert suspects(c, "waiting") == [["lr", "learning_rate"]]
+        put(db, "others", 10000, "NULL")
+        if deleted:
+            c.change("delete_run", track_id="two", force=True)
+        else:
+            finish(c, "two")
+        c.store({"x": 1}, track_id="three")
+        finish(c, "three")
+        assert suspects(c, "waiting", "open") == ([] if deleted else [["lr", "learning_rate"]])
+        assert similar(c) == []
+
+
 # ---- renaming ----------------------------------------------------------------
 
 
@@ -488,6 +558,78 @@ def test_a_table_made_anew_has_no_rules(client):
     assert columns(client) == ["a", "c"]
 
 
+RULES = """SELECT 'alias', key FROM xt_aliases UNION ALL SELECT 'frozen', table_name FROM xt_frozen UNION ALL
+  SELECT 'suspect', name FROM xt_suspects UNION ALL SELECT 'required', name FROM xt_required ORDER BY 1, 2"""
+
+
+def ruled(client):
+    """A table with one rule of each kind."""
+    client.store({"a": 1, "learning_rate": 1}, track_id="one")
+    client.store({"a": 1, "lr": 1}, track_id="two")
+    client.change("schema_rename", old="a", new="b")
+    client.change("schema_freeze")
+    client.change("schema_require", columns=["must"])
+    assert client.rows(RULES) == [["alias", "a"], ["frozen", "events"], ["required", "must"], ["suspect", "lr"]]
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE Events", "ALTER TABLE events RENAME TO old"])
+def test_rules_go_with_their_table(client, statement):
+    ruled(client)
+    client.store({"a": 1}, table="other")
+    client.change("schema_rename", table="other", old="a", new="b")
+    client.change("schema_freeze", table="other")
+    client.change("exec", sql="DROP TABLE IF EXISTS missing")
+    assert len(client.rows(RULES)) == 6
+    client.change("exec", sql=statement)
+    assert client.rows(RULES) == [["alias", "a"], ["frozen", "other"], ["required", "must"]]
+    client.change("exec", sql="CREATE TABLE events(track_id, timestamp, b, must)")
+    assert client.store([{"a": 1, "must": 1}, {"b": 2}], track_id="three") == (1, 1)
+    assert client.named("reject")[-1]["code"] == "missing_column"
+    assert columns(client) == ["b", "must", "a"]
+
+
+def test_a_statement_that_fails_drops_no_rules(client):
+    ruled(client)
+    fails("sql_error", client.change, "exec", sql="ALTER TABLE events RENAME TO xt_runs")
+    fails("sql_error", client.change, "exec", sql="DROP TABLE missing")
+    assert len(client.rows(RULES)) == 4
+
+
+def test_rules_of_a_table_that_another_program_drops(client, served):
+    ruled(client)
+    sqlite(served.db, "DROP TABLE events")
+    client.store({"x": 1}, table="other")
+    assert client.rows(RULES) == [["required", "must"]]
+    sqlite(served.db, "CREATE TABLE events(track_id, timestamp, b)")
+    assert client.store([{"a": 1, "must": 1}]) == (1, 0)
+    assert columns(client) == ["b", "a", "must"]
+
+
+def test_a_table_that_another_program_makes_anew_keeps_its_rules(client, served):
+    """So do programs change a table: to us it was there all the time."""
+    ruled(client)
+    other = sqlite3.connect(served.db)
+    other.executescript("""BEGIN IMMEDIATE; CREATE TABLE n(track_id, timestamp, b REAL, must);
+      INSERT INTO n SELECT track_id, timestamp, b, 1 FROM events; DROP TABLE events; ALTER TABLE n RENAME TO events; COMMIT""")
+    assert client.store([{"a": 5, "must": 1}, {"new": 1, "must": 1}], track_id="three") == (1, 1)
+    assert client.rows("SELECT b FROM events WHERE track_id = 'three'") == [[5]]
+    other.executescript("BEGIN IMMEDIATE; DROP TABLE events; CREATE TABLE events(track_id, timestamp, must); COMMIT")
+    other.close()
+    client.events.clear()
+    assert client.store([{"must": 1}, {"a": 5, "must": 1}], track_id="four") == (1, 1)  # the alias's column is gone
+
+
+def test_rules_of_a_table_that_was_dropped_while_no_daemon_ran(daemon, db):
+    d = daemon(db)
+    with d.client() as c:
+        ruled(c)
+    d.stop()
+    sqlite(db, "DROP TABLE events")
+    with daemon(db).client() as c:
+        c.store({"x": 1}, table="other")
+        assert c.rows(RULES) == [["required", "must"]]
+
+
 # ---- frozen tables, required columns -----------------------------------------
 
 
@@ -507,6 +649,31 @@ def test_frozen_table(client):
     assert client.change("schema_freeze", thaw=True) == {"changed": False}
     assert client.store({"zzz": 1}) == (1, 0)
     fails("no_such_table", client.change, "schema_freeze", table="nope")
+
+
+def test_nearest_name_is_that_of_now(client):
+    """A refused key comes again and again; what is said of it follows the table and its rules."""
+    def refused(key):
+        client.events.clear()
+        assert client.store([{key: 1}] * 3) == (0, 3)
+        messages = {e["message"] for e in client.named("reject")}
+        assert len(messages) == 1
+        return messages.pop()
+
+    client.store({"learning_rate": 0.1, "x": 1})
+    client.change("schema_freeze")
+    assert "did you mean 'learning_rate'" in refused("lerning_rat")
+    assert "did you mean" not in refused("beta")
+    assert "did you mean 'learning_rate'" in refused("lerning_rat")
+    client.change("exec", sql="ALTER TABLE events ADD COLUMN lerning_rate")
+    assert "did you mean 'lerning_rate'" in refused("lerning_rat")
+    client.change("schema_alias", key="betta", column="x")
+    assert "did you mean 'x'" in refused("beta")
+    client.change("schema_rename", old="lerning_rate", new="gain")
+    client.change("schema_alias", key="lerning_rate")
+    assert "did you mean 'learning_rate'" in refused("lerning_rat")
+    for i in range(200):  # more than are remembered
+        assert f"no column 'learning_rate_{i}', did you mean 'learning_rate'" in refused(f"learning_rate_{i}")
 
 
 def test_frozen_after_a_restart(daemon, db):
@@ -538,6 +705,35 @@ def test_required_columns(client):
     fails("missing_column", client.change, "set", key="input_id", value=None)
     assert client.change("schema_require", columns=["input_id", "nothing"], drop=True) == {"changed": 1}
     assert client.store([{"loss/train": 1}, {"x": 1}]) == (1, 1)
+
+
+def test_required_columns_are_bounded(client):
+    for i in range(0, 2000, 500):
+        assert client.change("schema_require", columns=[f"c{k}" for k in range(i, i + 500)]) == {"changed": 500}
+    error = fails("out_of_range", client.change, "schema_require", columns=["c1", "one_more", "c2"])
+    assert "2001 columns, 2000 at most" in error.message
+    assert client.rows("SELECT count(*), sum(name = 'one_more') FROM xt_required") == [[2000, 0]]
+    assert client.change("schema_require", columns=["c1", "c2"]) == {"changed": 0}
+    assert client.change("schema_require", columns=["one_more"], table="other") == {"changed": 1}
+    client.change("schema_require", columns=["c1"], drop=True)
+    assert client.change("schema_require", columns=["one_more"]) == {"changed": 1}
+
+
+def test_aliases_are_bounded(client):
+    client.store({"a": 1})
+    for i in range(2000):
+        client.seq += 1
+        client.request("schema_alias", seq=client.seq, key=f"k{i}", column="a")
+    client.change("schema_alias", key="k0", column="a")
+    error = fails("out_of_range", client.change, "schema_alias", key="one_more", column="a")
+    assert "2000 aliases" in error.message and "schema alias --drop" in error.message
+    fails("out_of_range", client.change, "schema_rename", old="a", new="b")
+    assert columns(client) == ["a"]
+    assert client.rows("SELECT count(*) FROM xt_aliases") == [[2000]]
+    client.change("schema_alias", key="k1999")
+    client.change("schema_rename", old="a", new="b")
+    assert client.store([{"k7": 1}, {"a": 2}]) == (2, 0)
+    assert columns(client) == ["b"]
 
 
 def test_required_column_renamed(client):

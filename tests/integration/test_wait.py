@@ -1,10 +1,14 @@
 """`wait`, and the statements of docs/storage.md that follow a table: every row once, in the order of the commits, whatever
 is deleted meanwhile and whoever writes."""
 import random
+import resource
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from conftest import fails
+from conftest import crashed, fails, frame, sqlite
 
 HEAD = """SELECT (SELECT coalesce(max(epoch), 0) FROM xt_epochs WHERE table_name = ?1) AS epoch,
   min(?3, coalesce((SELECT min(top) FROM xt_epochs WHERE table_name = ?1 AND epoch > ?2), ?3), top) AS seen, top
@@ -100,6 +104,64 @@ def test_waits_of_a_connection_are_bounded_and_end_with_it(served):
     with served.client() as c:
         c.store({"a": 1})  # wakes nobody that has gone
         assert c.call("wait", level=level)["level"] != level
+
+
+def test_only_waits_of_tables_that_rose_end(served):
+    with served.client() as c, served.client() as other:
+        level = {t: c.call("wait", table=t)["level"] for t in ("a", "b", "c")}
+        waits = {t: [c.request("wait", table=t, level=level[t]) for _ in range(3)] for t in level}
+        late = c.request("wait", table="c", level=level["c"], wait_ms=1)
+        other.store({"x": 1}, table="a")
+        for w in waits["a"]:
+            assert c.response(w)["level"] != level["a"]
+        assert c.response(late)["level"] == level["c"]
+        other.store({"x": 1}, table="C")
+        for w in waits["c"]:
+            assert c.response(w)["level"] != level["c"]
+        for w in waits["b"]:
+            assert w not in c.responses
+            assert c.call("cancel", cursor=w)["found"] is True
+            assert c.response(w)["level"] == level["b"]
+
+
+def test_waits_end_by_their_time_in_that_order(served):
+    with served.client() as c:
+        level = c.call("wait")["level"]
+        waits = [c.request("wait", level=level, wait_ms=ms) for ms in (60, 1, 120, 30)]
+        order = []
+        while len(order) < len(waits):
+            message = c.pump()
+            order += [waits.index(message[1])] if message[0] == 1 else []
+        assert order == [1, 3, 0, 2]
+
+
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2500, reason="needs 800 connections at both ends")
+def test_one_process_has_half_of_all_waits(daemon, db):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(2500, limits[0]), limits[1]))
+    many = []
+    try:
+        d = daemon(db)
+        for _ in range(50000 // 64 + 2):
+            many.append(d.client())
+            level = many[-1].call("wait")["level"]
+            many[-1].send_raw(b"".join(frame([0, 100 + i, "wait", [{"level": level}]]) for i in range(64)))
+        error = many[-1].next_message()[2]  # it is the last that found no place
+        assert error["code"] == "busy" and "50000 of them of this process" in error["message"]
+        subprocess.run([sys.executable, "-c", f"""
+import conftest, sys
+c = conftest.Client({str(d.socket)!r})
+w = c.request("wait", level=c.call("wait")["level"])
+c.call("cancel", cursor=w)
+c.response(w)
+"""], check=True, cwd=Path(__file__).parents[1])
+        many[0].store({"a": 1})
+        for c in many[:-2]:
+            assert {c.next_message()[1] for _ in range(64)} == set(range(100, 164))
+    finally:
+        for c in many:
+            c.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_daemon_stops_while_clients_wait(daemon, db):
@@ -249,6 +311,69 @@ def test_a_database_that_is_made_smaller(daemon, db):
         assert f.look() == []
         c.store({"n": 10})
         assert f.look() == [10]
+
+
+TABLES = {
+    "no index": ["CREATE TABLE events(track_id TEXT, timestamp TEXT, n)"],
+    "generated": ["CREATE TABLE events(g AS (n + 1), track_id TEXT, timestamp TEXT, n)"],
+    "odd": ['CREATE TABLE events("a ""b" TEXT, track_id TEXT, timestamp TEXT, n ANY) STRICT'],
+    "index": ["CREATE TABLE events(track_id TEXT, timestamp TEXT, n)", "CREATE INDEX i ON events(n)"],
+    "key": ["CREATE TABLE events(track_id TEXT, timestamp TEXT, n, id INTEGER PRIMARY KEY)"],
+    "python": ["CREATE TABLE events(track_id TEXT, timestamp TEXT, n, PRIMARY KEY (track_id, timestamp))"],
+    "ours": [],
+}
+
+
+@pytest.mark.parametrize("gone", ["n < 3", "n = 4 OR n = 11", "n % 2", "n > 17", "n < 30", "0"])
+@pytest.mark.parametrize("table", TABLES)
+def test_who_is_behind_when_the_database_is_made_smaller(daemon, db, table, gone):
+    """Whatever each had seen, and whatever was deleted: what was not seen and is still there comes, once."""
+    with sqlite3.connect(db) as other:
+        for statement in TABLES[table]:
+            other.execute(statement)
+    with daemon(db).client() as c:
+        c.store({"n": -1}, track_id="x")
+        moments = []
+        for n in range(20):
+            c.store({"n": n}, track_id="x")
+            f = Follower(c)
+            (f.epoch, f.seen, _), = c.rows(HEAD, args=["events", 0, 1 << 60])
+            moments.append((n, f))
+        with other:
+            other.execute(f"DELETE FROM events WHERE n >= 0 AND ({gone})")
+        left = [n for n, in other.execute("SELECT n FROM events WHERE n >= 0 ORDER BY n")]
+        schema = other.execute("SELECT * FROM sqlite_schema WHERE tbl_name = 'events' ORDER BY 1, 2").fetchall()
+        ids = other.execute("SELECT _rowid_, n FROM events ORDER BY 1").fetchall()
+        c.call("compact")
+        assert other.execute("SELECT _rowid_, n FROM events ORDER BY 1").fetchall() == ids
+        for n, f in moments[::2]:
+            assert f.look() == [k for k in left if k > n]
+        c.store([{"n": 100}, {"n": 101}], track_id="x")
+        for n, f in moments:
+            f.look()
+            assert f.shown == [k for k in left if k > n] + [100, 101], n
+        c.call("compact")
+        assert all(f.look() == [] for _, f in moments)
+        changed = other.execute("SELECT * FROM sqlite_schema WHERE tbl_name = 'events' ORDER BY 1, 2").fetchall()
+        assert [row[:3] + row[4:] for row in changed] == [row[:3] + row[4:] for row in schema]  # but for root pages
+    other.close()
+
+
+def test_killed_while_numbers_are_kept(crashing, db):
+    with sqlite3.connect(db) as other:
+        other.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, n)")
+        other.executemany("INSERT INTO events VALUES ('x', '2024', ?)", [(n,) for n in range(10)])
+        other.execute("DELETE FROM events WHERE n < 5")
+    other.close()
+    d = crashing("numbers of rows are kept")
+    with d.client() as c:
+        c.request("compact")
+        crashed(d)
+    assert len(sqlite(db, "SELECT 1 FROM sqlite_schema WHERE name GLOB 'xt_compact_*'")) == 1
+    with crashing().client() as c:
+        assert c.rows("SELECT 1 FROM sqlite_schema WHERE name GLOB 'xt_compact_*'") == []
+        c.call("compact")
+        assert c.rows("SELECT _rowid_, n FROM events") == [[n + 1, n] for n in range(5, 10)]
 
 
 def test_a_daemon_that_is_started_anew(daemon, db):

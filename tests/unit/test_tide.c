@@ -6,6 +6,24 @@ static uint64_t level(struct tide *t, const char *table)
 	return tide_level(t, span_str(table));
 }
 
+/* Names of those that rose, each with a comma behind it; "*": any may have; "": none has. */
+static const char *risen(struct tide *t)
+{
+	static char text[200];
+	struct buf names = {0};
+	bool all;
+
+	text[0] = '\0';
+	if (tide_take(t, &names, &all)) {
+		snprintf(text, sizeof(text), "%s", all ? "*" : "");
+		for (size_t at = 0; at < names.len; at += strlen((const char *)names.data + at) + 1)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s,",
+				 (const char *)names.data + at);
+	}
+	buf_done(&names);
+	return text;
+}
+
 static void a_table_rises_alone(void **state)
 {
 	struct tide t;
@@ -13,13 +31,18 @@ static void a_table_rises_alone(void **state)
 	(void)state;
 	tide_init(&t, 1000);
 	assert_int_equal(level(&t, "events"), 1000);
-	assert_false(tide_news(&t));
+	assert_string_equal(risen(&t), "");
 	tide_rise(&t, "events");
-	assert_true(tide_news(&t));
-	assert_false(tide_news(&t));
+	assert_string_equal(risen(&t), "events,");
+	assert_string_equal(risen(&t), "");
+	tide_rise(&t, "Events");
+	tide_rise(&t, "runs");
 	tide_rise(&t, "events");
-	assert_int_equal(level(&t, "events"), 1002);
-	assert_int_equal(level(&t, "Events"), 1002);
+	assert_string_equal(risen(&t), "events,runs,");
+	tide_rise(&t, "events");
+	assert_string_equal(risen(&t), "events,");
+	assert_int_equal(level(&t, "events"), 1004);
+	assert_int_equal(level(&t, "Events"), 1004);
 	assert_int_equal(level(&t, "event"), 1000);
 	assert_int_equal(level(&t, "events_2"), 1000);
 	tide_done(&t);
@@ -33,8 +56,11 @@ static void all_rise(void **state)
 	tide_init(&t, 1);
 	tide_rise(&t, "a");
 	tide_rise(&t, NULL);
-	assert_true(tide_news(&t));
-	assert_int_equal(level(&t, "a"), 3);
+	tide_rise(&t, "a");
+	assert_string_equal(risen(&t), "*");
+	tide_rise(&t, "a");
+	assert_string_equal(risen(&t), "a,");
+	assert_int_equal(level(&t, "a"), 5);
 	assert_int_equal(level(&t, "b"), 2);
 	tide_done(&t);
 }
@@ -53,6 +79,7 @@ static void too_many_tables(void **state)
 		tide_rise(&t, name);
 		assert_true(level(&t, name) > before);
 	}
+	assert_string_equal(risen(&t), "*");
 	tide_done(&t);
 }
 
