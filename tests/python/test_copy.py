@@ -38,6 +38,10 @@ def copy(request, monkeypatch):
     return request.param
 
 
+# What only the Python one lets a test reach into.
+in_process = pytest.mark.parametrize("copy", ["python"], indirect=True)
+
+
 @pytest.fixture
 def source(runtime, autostarted):
     autostarted(runtime / "source.db")
@@ -363,10 +367,9 @@ def test_many_rows_and_wide_and_large_ones(source, target, monkeypatch):
         assert rows(target, table) == rows(source, table)
 
 
-def test_a_cursor_that_expired_is_opened_again(source, target, request):
+@in_process
+def test_a_cursor_that_expired_is_opened_again(source, target):
     """A slow target makes the source's cursor wait for too long."""
-    if request.getfixturevalue("copy") == "xtctl":
-        pytest.skip("its cursors cannot be reached")
     with Tracker(source) as t:
         t.log_batch([{"i": i // 3} for i in range(100)])
     with session_of(source) as client:
@@ -430,10 +433,9 @@ def ok_audit(path):
     return found["ok"] or pytest.fail(str(found["findings"]))
 
 
-def test_others_that_keep_adding_rows_of_the_run(source, target, request):
+@in_process
+def test_others_that_keep_adding_rows_of_the_run(source, target):
     """It says so, rather than to go on for ever."""
-    if request.getfixturevalue("copy") == "xtctl":
-        pytest.skip("nobody gets in between")
     log(source, {"i": 1}, {"i": 2}, track_id="r")
     real = copying._Table._flush
 
@@ -452,9 +454,8 @@ def test_others_that_keep_adding_rows_of_the_run(source, target, request):
     assert copy(source, target) == 0
 
 
-def test_a_run_that_is_deleted_while_it_is_copied(source, target, request):
-    if request.getfixturevalue("copy") == "xtctl":
-        pytest.skip("nobody gets in between")
+@in_process
+def test_a_run_that_is_deleted_while_it_is_copied(source, target):
     log(source, {"i": 1}, track_id="r")
     log(source, {"i": 2}, track_id="s")
     real = copying._Table._flush
