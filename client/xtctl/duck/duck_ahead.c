@@ -7,10 +7,14 @@
 
 #include "xtctl.h"
 
-#define BATCHES 4 /* that exist at most: one is DuckDB's, the others wait for it or are filled */
-#define BATCH_BYTES \
-	393216	      /* of a batch, without long texts: tables of very many columns have fewer rows in one */
-#define LEAST_ROWS 64 /* that a batch has room for all the same */
+/* One batch is DuckDB's, the others wait for it or are filled: so many that it finds some whenever it has
+ * written a group of rows. */
+#define BATCHES 8
+
+/* Of a batch, without long texts: tables of very many columns have fewer rows in one … */
+#define BATCH_BYTES 393216
+
+#define LEAST_ROWS 64 /* … but no fewer than these */
 
 struct duck_ahead {
 	struct duck_reading reading;

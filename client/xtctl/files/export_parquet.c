@@ -10,10 +10,6 @@
  * memory. The file is one that is renamed already. */
 #define HOW "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30720, USE_TMP_FILE false"
 
-/* And a table, for each column, of values that occur again and again. Libraries before 1.2 limit it
- * themselves. */
-#define DICTIONARY ", DICTIONARY_SIZE_LIMIT 4096"
-
 /* The rows come one after another: a second thread of DuckDB's would do nothing but take memory. */
 #define ALONE "SET threads = 1"
 
@@ -30,30 +26,22 @@ static int fail_reading(const struct export_job *job, const struct duck_rows *ro
 			  : ctl_error(job->ctl, "cannot write '%s': %s", job->file->path, why);
 }
 
-static int prepare(struct duck *duck, const char *path, const char *more, duck_handle *ret)
-{
-	char *sql = sql_format("COPY (FROM xt_rows(0)) TO %t (" HOW "%s)", path, more);
-	int r = sql ? duck_prepare(duck, sql, ret) : duck_fail(duck, "out of memory");
-
-	free(sql);
-	return r;
-}
-
 static int copy(const struct export_job *job, struct duck *duck, const struct duck_rows *rows)
 {
-	const char *path = newfile_path(job->file);
+	char *sql = sql_format("COPY (FROM xt_rows(0)) TO %t (" HOW ")", newfile_path(job->file));
 	struct duck_result result = {0};
 	duck_handle prepared = NULL;
 
+	if (!sql)
+		return ctl_no_memory(job->ctl);
 	int r = duck_run(duck, ALONE);
 	if (r == 0)
-		r = prepare(duck, path, DICTIONARY, &prepared);
-	if (r < 0 && strstr(duck->error, "DICTIONARY"))
-		r = prepare(duck, path, "", &prepared);
+		r = duck_prepare(duck, sql, &prepared);
 	if (r == 0)
 		r = duck_execute(duck, prepared, &result);
 	duck->api.destroy_result(&result);
 	duck->api.destroy_prepare(&prepared);
+	free(sql);
 	return r == 0 ? CTL_OK : fail_reading(job, rows, duck->error);
 }
 
