@@ -424,6 +424,11 @@ def test_parquet_of_many_rows(long, runtime):
     assert ask(f"SELECT count(*), sum(i), count(DISTINCT i), min(length(text)) FROM '{out}'") == \
         [("30000", str(sum(range(30000))), "30000", "200")]
     assert ask(f"SELECT count(*) FROM (SELECT i, row_number() OVER () - 1 AS n FROM '{out}') WHERE i <> n") == [("0",)]
+    # More than are read ahead while a group of rows is written, several times over.
+    ok("export", long.db, out, "--force", "--sql", "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 300000) "
+       "SELECT i, i || ' of very many rows' AS text, i % 1000 * 0.5 AS r, nullif(i % 3, 0) AS few FROM n")
+    assert ask(f"SELECT count(*), count(*) FILTER (i = n AND text = n || ' of very many rows' AND r = n % 1000 * 0.5 AND few IS NOT DISTINCT FROM "
+               f"nullif(n % 3, 0)) FROM (SELECT *, row_number() OVER () - 1 AS n FROM '{out}')") == [("300000", "300000")]
 
 
 @pytest.mark.usefixtures("duckdb")
