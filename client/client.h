@@ -13,6 +13,7 @@
 
 #include "direct.h"
 #include "place.h"
+#include "put.h"
 #include "spill.h"
 #include "wire.h"
 #include "xetrack.h"
@@ -273,22 +274,8 @@ const char *pack_measure(const xt_value *v, unsigned depth, size_t *bytes, size_
 /* Most items in one value or row, so that a message stays below XT_MAX_ITEMS. */
 #define ROW_ITEMS 65000
 
-/* Write at p, where room is, and return the end. */
-uint8_t *pack_array(uint8_t *p, size_t n);
-uint8_t *pack_map(uint8_t *p, size_t n);
-uint8_t *pack_str(uint8_t *p, const char *s, size_t n);
+/* Writes at p, where room is, and returns the end. */
 uint8_t *pack_value(uint8_t *p, const xt_value *v);
-
-static inline void put_be64(uint8_t *p, uint64_t u)
-{
-	u = __builtin_bswap64(u);
-	memcpy(p, &u, sizeof(u));
-}
-static inline void put_be32(uint8_t *p, uint32_t u)
-{
-	u = __builtin_bswap32(u);
-	memcpy(p, &u, sizeof(u));
-}
 
 /* Encodes values into a buffer: an array of them, or one. A status with the error set. */
 int pack_to(struct xt_client *c, struct buf *out, const char *what, const xt_value *v)

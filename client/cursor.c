@@ -99,11 +99,11 @@ int cursor_rows(struct xt_cursor *cur, struct span array)
 	return XT_OK;
 }
 
-static int read_value(struct reader *r, xt_value *ret)
+static int read_any_value(struct reader *r, xt_value *ret)
 {
 	struct token t;
 
-	if (reader_next(r, &t) < 0)
+	if (reader_next_any(r, &t) < 0)
 		return -1;
 	switch (t.type) {
 	case TOKEN_NIL:
@@ -132,15 +132,50 @@ static int read_value(struct reader *r, xt_value *ret)
 	}
 }
 
+/* Most values are short texts, reals and small numbers: these are read in place. */
+static inline int read_value(struct reader *r, xt_value *ret)
+{
+	const uint8_t *at = r->at;
+	size_t left = (size_t)(r->end - at), len;
+	uint64_t u;
+
+	if (left <= sizeof(u))
+		return read_any_value(r, ret);
+	uint8_t b = *at;
+	if (b <= 0x7f) {
+		*ret = xt_int(b);
+		r->at = at + 1;
+		return 0;
+	}
+	if (b == 0xcb) {
+		memcpy(&u, at + 1, sizeof(u));
+		u = __builtin_bswap64(u);
+		memcpy(&ret->as.real, &u, sizeof(u));
+		ret->type = XT_T_REAL;
+		r->at = at + 1 + sizeof(u);
+		return 0;
+	}
+	size_t head = b == 0xd9 ? 2 : 1;
+	len = b == 0xd9 ? at[1] : b & 0x1f;
+	if ((b == 0xd9 || (b & 0xe0) == 0xa0) && left - head >= len) {
+		*ret = xt_textn((const char *)at + head, len);
+		r->at = at + head + len;
+		return 0;
+	}
+	return read_any_value(r, ret);
+}
+
 static int read_array_row(struct xt_cursor *cur)
 {
+	struct reader r = cur->rows;
 	struct token head;
 
-	if (reader_next(&cur->rows, &head) < 0 || head.type != TOKEN_ARRAY || head.count != cur->n)
+	if (reader_next(&r, &head) < 0 || head.type != TOKEN_ARRAY || head.count != cur->n)
 		return -1;
 	for (size_t i = 0; i < cur->n; i++)
-		if (read_value(&cur->rows, &cur->row[i]) < 0)
+		if (read_value(&r, &cur->row[i]) < 0)
 			return -1;
+	cur->rows = r;
 	return 0;
 }
 

@@ -1,128 +1,23 @@
 #include "client.h"
 
-#include <endian.h>
-
-/* ---- heads ------------------------------------------------------------ */
-
-static uint8_t *head16(uint8_t *p, uint8_t tag, size_t n)
-{
-	*p++ = tag;
-	*p++ = (uint8_t)(n >> 8);
-	*p++ = (uint8_t)n;
-	return p;
-}
-
-static uint8_t *head32(uint8_t *p, uint8_t tag, size_t n)
-{
-	*p = tag;
-	put_be32(p + 1, (uint32_t)n);
-	return p + 5;
-}
-
-uint8_t *pack_array(uint8_t *p, size_t n)
-{
-	if (n < 16) {
-		*p = (uint8_t)(0x90 | n);
-		return p + 1;
-	}
-	return n <= UINT16_MAX ? head16(p, 0xdc, n) : head32(p, 0xdd, n);
-}
-
-uint8_t *pack_map(uint8_t *p, size_t n)
-{
-	if (n < 16) {
-		*p = (uint8_t)(0x80 | n);
-		return p + 1;
-	}
-	return n <= UINT16_MAX ? head16(p, 0xde, n) : head32(p, 0xdf, n);
-}
-
-uint8_t *pack_str(uint8_t *p, const char *s, size_t n)
-{
-	if (n < 32)
-		*p++ = (uint8_t)(0xa0 | n);
-	else if (n <= UINT8_MAX) {
-		*p++ = 0xd9;
-		*p++ = (uint8_t)n;
-	} else
-		p = n <= UINT16_MAX ? head16(p, 0xda, n) : head32(p, 0xdb, n);
-	if (n)
-		memcpy(p, s, n);
-	return p + n;
-}
-
-static uint8_t *pack_bin(uint8_t *p, const void *data, size_t n)
-{
-	if (n <= UINT8_MAX) {
-		*p++ = 0xc4;
-		*p++ = (uint8_t)n;
-	} else
-		p = n <= UINT16_MAX ? head16(p, 0xc5, n) : head32(p, 0xc6, n);
-	if (n)
-		memcpy(p, data, n);
-	return p + n;
-}
-
-/* ---- scalars ---------------------------------------------------------- */
-
-static uint8_t *pack_uint(uint8_t *p, uint64_t u)
-{
-	if (u < 128) {
-		*p = (uint8_t)u;
-		return p + 1;
-	}
-	if (u <= UINT16_MAX)
-		return head16(p, 0xcd, u);
-	if (u <= UINT32_MAX)
-		return head32(p, 0xce, u);
-	*p = 0xcf;
-	put_be64(p + 1, u);
-	return p + 9;
-}
-
-static uint8_t *pack_int(uint8_t *p, int64_t i)
-{
-	if (i >= 0)
-		return pack_uint(p, (uint64_t)i);
-	if (i >= -32) {
-		*p = (uint8_t)i;
-		return p + 1;
-	}
-	if (i >= INT32_MIN)
-		return head32(p, 0xd2, (uint32_t)(int32_t)i);
-	*p = 0xd3;
-	put_be64(p + 1, (uint64_t)i);
-	return p + 9;
-}
-
-static uint8_t *pack_real(uint8_t *p, double d)
-{
-	uint64_t u;
-
-	memcpy(&u, &d, sizeof(u));
-	*p = 0xcb;
-	put_be64(p + 1, u);
-	return p + 9;
-}
-
 /* ---- values ----------------------------------------------------------- */
 
 static uint8_t *pack_container(uint8_t *p, const xt_value *v)
 {
-	p = v->type == XT_T_MAP ? pack_map(p, v->n) : pack_array(p, v->n);
+	p = v->type == XT_T_MAP ? put_map(p, v->n) : put_array(p, v->n);
 	for (size_t i = 0; i < v->n; i++) {
 		switch (v->type) {
 		case XT_T_INTS:
-			p = pack_int(p, v->as.integers[i]);
+			p = put_int(p, v->as.integers[i]);
 			break;
 		case XT_T_REALS:
-			p = pack_real(p, v->as.reals[i]);
+			p = put_real(p, v->as.reals[i]);
 			break;
 		case XT_T_ARRAY:
 			p = pack_value(p, &v->as.items[i]);
 			break;
 		default:
-			p = pack_str(p, v->as.fields[i].key, strlen(v->as.fields[i].key));
+			p = put_str(p, v->as.fields[i].key, strlen(v->as.fields[i].key));
 			p = pack_value(p, &v->as.fields[i].value);
 		}
 	}
@@ -133,24 +28,21 @@ uint8_t *pack_value(uint8_t *p, const xt_value *v)
 {
 	switch (v->type) {
 	case XT_T_NULL:
-		*p = 0xc0;
-		return p + 1;
+		return put_nil(p);
 	case XT_T_BOOL:
-		*p = v->as.boolean ? 0xc3 : 0xc2;
-		return p + 1;
+		return put_bool(p, v->as.boolean);
 	case XT_T_INT:
-		return pack_int(p, v->as.integer);
+		return put_int(p, v->as.integer);
 	case XT_T_UINT:
-		return pack_uint(p, v->as.uinteger);
+		return put_uint(p, v->as.uinteger);
 	case XT_T_REAL:
-		return pack_real(p, v->as.real);
+		return put_real(p, v->as.real);
 	case XT_T_TEXT:
-		return pack_str(p, v->as.text, v->n);
+		return put_str(p, v->as.text, v->n);
 	case XT_T_BLOB:
-		return pack_bin(p, v->as.blob, v->n);
+		return put_bin(p, v->as.blob, v->n);
 	case XT_T_RAW:
-		memcpy(p, v->as.blob, v->n);
-		return p + v->n;
+		return put_bytes(p, v->as.blob, v->n);
 	default:
 		return pack_container(p, v);
 	}

@@ -52,7 +52,7 @@ static uint8_t *put_key(struct pairs *p, struct pair *pair, struct span key)
 {
 	pair->key = p->bytes.len;
 	pair->name_len = key.len;
-	uint8_t *at = pack_str(p->bytes.data + p->bytes.len, (const char *)key.data, key.len);
+	uint8_t *at = put_str(p->bytes.data + p->bytes.len, (const char *)key.data, key.len);
 	pair->value = (size_t)(at - p->bytes.data);
 	return at;
 }
@@ -115,7 +115,7 @@ void pairs_put_map(const struct pairs *p, struct buf *out)
 {
 	uint8_t head[5];
 
-	buf_add(out, head, (size_t)(pack_map(head, p->n) - head));
+	buf_add(out, head, (size_t)(put_map(head, p->n) - head));
 	for (size_t i = 0; i < p->n; i++)
 		buf_add(out, p->bytes.data + p->pairs[i].key, p->pairs[i].end - p->pairs[i].key);
 	out->failed = out->failed || p->failed;

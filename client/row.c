@@ -202,9 +202,9 @@ static int log_row(struct xt_run *run, const xt_field *fields, size_t n, int64_t
 		return r;
 	uint8_t *start = c->window.bytes.data + c->window.bytes.len, *p = begin(run, time_us, start);
 	memcpy(p, "\xa4rows\x91", 6);
-	p = pack_map(p + 6, count_fields(run, fields, lens, n, bloom));
+	p = put_map(p + 6, count_fields(run, fields, lens, n, bloom));
 	for (size_t i = 0; i < n; i++) {
-		p = pack_str(p, fields[i].key, lens[i]);
+		p = put_str(p, fields[i].key, lens[i]);
 		p = pack_value(p, &fields[i].value);
 	}
 	p = put_params(p, run, fields, lens, n, bloom, &count);
@@ -293,16 +293,16 @@ static uint8_t *put_rows(const struct batch *b, uint8_t *p, const xt_value *valu
 	       "\xa7"
 	       "columns",
 	       8);
-	p = pack_array(p + 8, b->n + b->n_params);
+	p = put_array(p + 8, b->n + b->n_params);
 	for (size_t i = 0; i < b->n; i++)
-		p = pack_str(p, b->fields[i].key, b->lens[i]);
+		p = put_str(p, b->fields[i].key, b->lens[i]);
 	for (size_t i = 0; i < run->n_params; i++)
 		if (b->used[i])
-			p = pack_str(p, run->param[i].key, run->param[i].len);
+			p = put_str(p, run->param[i].key, run->param[i].len);
 	memcpy(p, "\xa4rows", 5);
-	p = pack_array(p + 5, n_rows);
+	p = put_array(p + 5, n_rows);
 	for (; n_rows > 0; n_rows--, values += b->n) {
-		p = pack_array(p, b->n + b->n_params);
+		p = put_array(p, b->n + b->n_params);
 		for (size_t i = 0; i < b->n; i++)
 			p = pack_value(p, &values[i]);
 		for (size_t i = 0; i < run->n_params; i++) {

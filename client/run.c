@@ -39,7 +39,7 @@ static int put_params(struct xt_run *run, const xt_field *fields, const size_t *
 	for (size_t i = 0; i < n; i++) {
 		struct param *a = &run->param[i];
 		a->at = (size_t)(p - start);
-		p = pack_str(p, fields[i].key, lens[i]);
+		p = put_str(p, fields[i].key, lens[i]);
 		a->value = (size_t)(p - start);
 		a->key = (const char *)p - lens[i];
 		a->len = lens[i];
@@ -80,7 +80,7 @@ static int params_map(const struct xt_run *run, struct buf *out)
 {
 	uint8_t head[5];
 
-	buf_add(out, head, (size_t)(pack_map(head, run->n_params) - head));
+	buf_add(out, head, (size_t)(put_map(head, run->n_params) - head));
 	buf_add(out, run->params.data, run->params.len);
 	return buf_failed(out) ? client_fail(run->client, XT_ENOMEM, "out of memory") : XT_OK;
 }
@@ -103,15 +103,15 @@ static int build_head(struct xt_run *run)
 		return client_fail(c, XT_ENOMEM, "out of memory");
 	p = put(p, "\0\0\0\0\x93\x02\xa3log\x91", 11);
 	run->map_off = (size_t)(p - run->head);
-	p = pack_map(p, fields); /* seq, track_id, table, sample, sample_network, time, rows */
+	p = put_map(p, fields); /* seq, track_id, table, sample, sample_network, time, rows */
 	p = put(p, "\xa3seq\xcf", 5);
 	run->seq_off = (size_t)(p - run->head);
 	p = put(p, "\0\0\0\0\0\0\0\0", 8);
-	p = pack_str(p, "track_id", 8);
-	p = pack_str(p, run->id, id);
+	p = put_str(p, "track_id", 8);
+	p = put_str(p, run->id, id);
 	if (run->table) {
-		p = pack_str(p, "table", 5);
-		p = pack_str(p, run->table, table);
+		p = put_str(p, "table", 5);
+		p = put_str(p, run->table, table);
 	}
 	if (run->sample_ms)
 		p = put(p, "\xa6sample\xc3", 8);

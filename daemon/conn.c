@@ -5,6 +5,7 @@
 
 #include "dispatch.h"
 #include "log.h"
+#include "reader.h"
 #include "server.h"
 #include "trace.h"
 
@@ -93,6 +94,18 @@ void conn_touch(struct conn *c)
 		server_touch(c->server, c);
 }
 
+void conn_put(struct conn *c, struct buf *answer)
+{
+	if (c->out.len > 0 || buf_failed(&c->out) || answer->len < LARGE_READ) {
+		buf_add(&c->out, answer->data, answer->len);
+		return;
+	}
+	struct buf t = c->out;
+	c->out = *answer;
+	c->out.max = t.max;
+	*answer = t;
+}
+
 void conn_put_error(struct conn *c, const struct xt_err *err)
 {
 	wire_put_error(&c->out, 0, err);
@@ -107,11 +120,19 @@ static void put_ack(struct conn *c)
 	c->ack = 0;
 }
 
+/* All of it is written: a large buffer is given up. */
+static void rest_out(struct conn *c, struct buf *b)
+{
+	buf_clear(b);
+	if (b->cap > LARGE_READ)
+		reader_keep(&c->server->readers, b);
+}
+
 static void on_written(uv_write_t *req, int status)
 {
 	struct conn *c = req->data;
 
-	buf_clear(&c->writing);
+	rest_out(c, &c->writing);
 	if (c->state == CONN_CLOSING)
 		return;
 	if (status < 0)
@@ -134,8 +155,7 @@ static void write_out(struct conn *c)
 	if (n > 0)
 		buf_consume(&c->out, (size_t)n);
 	if (c->out.len == 0) {
-		if (c->out.cap > LARGE_READ)
-			buf_done(&c->out);
+		rest_out(c, &c->out);
 		return;
 	}
 	struct buf t = c->writing;

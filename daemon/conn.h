@@ -87,6 +87,9 @@ void conn_touch(struct conn *c);
 /* Writes what is due; closes the connection when it is at its end. */
 void conn_flush(struct conn *c);
 
+/* Appends an encoded answer, or takes over its memory. */
+void conn_put(struct conn *c, struct buf *answer);
+
 /* An error that belongs to no request. */
 void conn_put_error(struct conn *c, const struct xt_err *err);
 

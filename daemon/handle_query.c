@@ -1,6 +1,7 @@
 /* query, fetch, tables, columns: reading, on a thread of the pool. */
 #include "handle.h"
 #include "hint.h"
+#include "put.h"
 #include "reader.h"
 #include "store.h"
 
@@ -19,40 +20,39 @@ static void pack_text(msgpack_packer *pk, const void *text, size_t n)
 	}
 }
 
-static void pack_column(msgpack_packer *pk, sqlite3_stmt *st, int i)
+/* Values are asked for as such, once each: SQLite's functions for columns look at the statement every time.
+ * The connection is this thread's alone, so that they are protected. */
+static void put_column(struct buf *out, sqlite3_value *v)
 {
-	switch (sqlite3_column_type(st, i)) {
-	case SQLITE_INTEGER:
-		msgpack_pack_int64(pk, sqlite3_column_int64(st, i));
-		break;
-	case SQLITE_FLOAT:
-		msgpack_pack_double(pk, sqlite3_column_double(st, i));
-		break;
-	case SQLITE_TEXT: {
-		struct span text = store_text(st, i);
-		pack_text(pk, text.data, text.len);
-		break;
-	}
-	case SQLITE_BLOB: {
-		const void *blob = sqlite3_column_blob(st, i);
-		size_t n = (size_t)sqlite3_column_bytes(st, i);
-		msgpack_pack_bin(pk, n);
-		msgpack_pack_bin_body(pk, blob, n);
-		break;
-	}
-	default:
-		msgpack_pack_nil(pk);
-	}
+	int type = sqlite3_value_type(v);
+	bool text = type == SQLITE_TEXT, sized = text || type == SQLITE_BLOB;
+	const void *bytes = text ? sqlite3_value_text(v) : sized ? sqlite3_value_blob(v) : NULL;
+	size_t n =
+		bytes ? (size_t)sqlite3_value_bytes(v) : 0; /* none: the next step says that memory ran out */
+	uint8_t *p = buf_room(out, n + PUT_SCALAR);
+
+	if (!p)
+		return;
+	if (type == SQLITE_INTEGER)
+		p = put_int(p, sqlite3_value_int64(v));
+	else if (type == SQLITE_FLOAT)
+		p = put_real(p, sqlite3_value_double(v));
+	else if (!sized)
+		p = put_nil(p);
+	else /* SQLite does not look what is in a text; MessagePack's readers do */
+		p = text && utf8_valid(span_of(bytes, n)) ? put_str(p, bytes, n) : put_bin(p, bytes, n);
+	out->len = (size_t)(p - out->data);
 }
 
-static void pack_row(struct buf *out, sqlite3_stmt *st)
+static void put_row(struct buf *out, sqlite3_stmt *st)
 {
-	msgpack_packer pk = wire_packer(out);
 	int n = sqlite3_column_count(st);
+	uint8_t *p = buf_room(out, PUT_HEAD);
 
-	msgpack_pack_array(&pk, (size_t)n);
+	if (p)
+		out->len = (size_t)(put_array(p, (size_t)n) - out->data);
 	for (int i = 0; i < n; i++)
-		pack_column(&pk, st, i);
+		put_column(out, sqlite3_column_value(st, i));
 }
 
 /* An array whose length is filled in when it is known. */
@@ -97,7 +97,7 @@ static int read_page(struct cursor *c, bool *ret_done, struct xt_err *err)
 		if (c->at_end || n >= most || c->rows.len >= XT_PAGE_BYTES)
 			break;
 		size_t start = c->rows.len;
-		pack_row(&c->rows, c->st);
+		put_row(&c->rows, c->st);
 		if (buf_failed(&c->rows)) {
 			if (n == 0)
 				return xt_err_set(

@@ -14,8 +14,12 @@
 #define MAX_IDLE  8    /* connections kept open */
 #define CACHE_KIB 2048 /* page cache of each */
 #define BUSY_MS	  5000
-#define STOP_S	  5 /* that threads may take to stop: nothing looks at the clock inside a function of SQL */
-#define STACK	  (8u << 20) /* of a thread, whatever `ulimit -s` says: compiling deep statements recurses */
+#define SPARE_LEAST \
+	65536 /* bytes of a buffer that is kept for the next page: what is smaller costs little … */
+#define SPARE_MOST \
+	(2 * XT_PAGE_BYTES) /* … and a page has this much of room at most, but for a single large row */
+#define STOP_S 5 /* that threads may take to stop: nothing looks at the clock inside a function of SQL */
+#define STACK  (8u << 20) /* of a thread, whatever `ulimit -s` says: compiling deep statements recurses */
 
 /* ---- connections ------------------------------------------------------ */
 
@@ -88,6 +92,41 @@ static void db_put(struct reader_pool *r, struct reader_db *db)
 	pthread_mutex_unlock(&r->lock);
 	if (!keep)
 		db_free(db);
+}
+
+/* ---- buffers ---------------------------------------------------------- */
+
+void reader_keep(struct reader_pool *r, struct buf *b)
+{
+	pthread_mutex_lock(&r->lock);
+	if (b->cap >= SPARE_LEAST && b->cap <= SPARE_MOST && r->n_spares < READER_SPARES) {
+		r->spares[r->n_spares++] = *b;
+		b->data = NULL;
+	}
+	pthread_mutex_unlock(&r->lock);
+	buf_done(b);
+}
+
+void reader_forget(struct reader_pool *r)
+{
+	pthread_mutex_lock(&r->lock);
+	while (r->n_spares > 0)
+		buf_done(&r->spares[--r->n_spares]);
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* Gives a buffer memory that it may need, where some is left. */
+static void take_spare(struct reader_pool *r, struct buf *b)
+{
+	if (b->cap > 0)
+		return;
+	pthread_mutex_lock(&r->lock);
+	if (r->n_spares > 0) {
+		r->n_spares--;
+		b->data = r->spares[r->n_spares].data;
+		b->cap = r->spares[r->n_spares].cap;
+	}
+	pthread_mutex_unlock(&r->lock);
 }
 
 /* ---- cursors ---------------------------------------------------------- */
@@ -170,8 +209,10 @@ static void run(struct reader_pool *r, struct op *op)
 		failed = xt_err_set(&err, XT_E_cancelled, NULL, "the query was cancelled");
 	if (!failed && !c->db && !(c->db = db_get(r, &err)))
 		failed = -1;
+	take_spare(r, &c->rows);
 	if (!failed)
 		failed = handle_call(op->method, c, op->params, &result, &err);
+	take_spare(r, &op->out);
 	size_t start = op->out.len;
 	if (!failed) {
 		wire_put_result(&op->out, op->msgid, op->method->id, &result);
@@ -187,7 +228,7 @@ static void run(struct reader_pool *r, struct op *op)
 		xt_err_set(&err, XT_E_stopping, NULL, "the daemon is stopping; connect again");
 	if (failed)
 		wire_put_error(&op->out, op->msgid, &err);
-	buf_done(&c->rows);
+	reader_keep(r, &c->rows);
 	if (failed || (!c->st && !c->put && !c->get))
 		cursor_close(r, c);
 	else if (!c->st)
@@ -306,6 +347,7 @@ bool reader_stop(struct reader_pool *r)
 		db_free(r->idle);
 		r->idle = next;
 	}
+	reader_forget(r);
 	pthread_mutex_destroy(&r->lock);
 	pthread_cond_destroy(&r->cond);
 	free(r->path);

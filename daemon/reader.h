@@ -12,6 +12,7 @@
 #include "op.h"
 
 #define READER_THREADS 8
+#define READER_SPARES  4 /* pages' buffers that are kept */
 
 struct store;
 
@@ -64,6 +65,8 @@ struct reader_pool {
 	bool stopping;
 	struct reader_db *idle; /* connections that nobody uses, owned */
 	size_t n_idle;
+	struct buf spares[READER_SPARES]; /* n_spares of them */
+	size_t n_spares;
 };
 
 /* Starts the threads. 0 or -errno. */
@@ -73,6 +76,12 @@ int reader_start(struct reader_pool *r, const char *path, void (*wake)(void *dat
 /* Hands over messages whose `cursor` is set, and takes back those that are done. */
 void reader_submit(struct reader_pool *r, struct op *op);
 void reader_take(struct reader_pool *r, struct op_list *ret);
+
+/* Takes a buffer that is no longer needed, for pages to come, or frees it: what is as large as a page costs
+ * more to get from the system, and to give back, than the page costs to make. reader_forget() frees those
+ * that are kept. */
+void reader_keep(struct reader_pool *r, struct buf *b);
+void reader_forget(struct reader_pool *r);
 
 /* Ends the threads; cursors should have been cancelled. Unfinished messages are given back. False: a thread
  * is in a function of SQL that does not end; pool and cursors must be left as they are, and the process end.

@@ -313,6 +313,8 @@ static void on_watch(uv_timer_t *t)
 
 	if (s->n_cursors > 0)
 		look_at_cursors(s);
+	else
+		reader_forget(&s->readers);		  /* no pages are to come */
 	for (struct conn *c = s->conns; c; c = c->next) { /* none is freed before its close callback */
 		conn_look_gone(c);
 		conn_look_late(c);
@@ -366,7 +368,7 @@ static bool goes_on(struct server *s, struct op *op)
 
 static void deliver(struct server *s, struct conn *c, struct op *op)
 {
-	buf_add(&c->out, op->out.data, op->out.len);
+	conn_put(c, &op->out);
 	if (op->method->id == METHOD_hello) {
 		c->welcomed = true;
 		if (s->told != WRITER_OK)

@@ -26,6 +26,15 @@ void buf_clear(struct buf *b);
 /* Room for n more bytes. 0, or -1 with the error set. */
 int buf_reserve(struct buf *b, size_t n);
 
+/* The same, for many small appends: where the bytes go, to be counted in `len` by the caller; NULL: the error
+ * is set. */
+static inline uint8_t *buf_room(struct buf *b, size_t n)
+{
+	bool fits = !b->failed && n <= b->cap - b->len && (b->max == 0 || b->cap <= b->max);
+
+	return fits || buf_reserve(b, n) == 0 ? b->data + b->len : NULL;
+}
+
 /* Copies n bytes to the end. */
 void buf_add(struct buf *b, const void *data, size_t n);
 void buf_add_str(struct buf *b, const char *s);

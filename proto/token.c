@@ -2,14 +2,25 @@
 
 /* ---- frames ----------------------------------------------------------- */
 
+static uint16_t get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
 static uint32_t get32(const uint8_t *p)
 {
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	uint32_t u;
+
+	memcpy(&u, p, sizeof(u));
+	return __builtin_bswap32(u);
 }
 
 static uint64_t get64(const uint8_t *p)
 {
-	return (uint64_t)get32(p) << 32 | get32(p + 4);
+	uint64_t u;
+
+	memcpy(&u, p, sizeof(u));
+	return __builtin_bswap64(u);
 }
 
 enum frame_status frame_next(struct span in, size_t max_frame, struct span *ret_body, size_t *ret_size)
@@ -38,27 +49,10 @@ static int take(struct reader *r, size_t n, const uint8_t **ret)
 	return 0;
 }
 
-/* A big-endian unsigned number of 1, 2, 4 or 8 bytes. */
-static int take_uint(struct reader *r, size_t n, uint64_t *ret)
+/* A big-endian unsigned number of 1, 2, 4 or 8 bytes, which are there. */
+static uint64_t get_uint(const uint8_t *p, size_t n)
 {
-	const uint8_t *p;
-
-	if (take(r, n, &p) < 0)
-		return -1;
-	switch (n) {
-	case 1:
-		*ret = p[0];
-		break;
-	case 2:
-		*ret = (uint64_t)p[0] << 8 | p[1];
-		break;
-	case 4:
-		*ret = get32(p);
-		break;
-	default:
-		*ret = get64(p);
-	}
-	return 0;
+	return n == 1 ? p[0] : n == 2 ? get16(p) : n == 4 ? get32(p) : get64(p);
 }
 
 static int take_bytes(struct reader *r, struct token *ret, enum token_type type, size_t len)
@@ -68,54 +62,20 @@ static int take_bytes(struct reader *r, struct token *ret, enum token_type type,
 	return take(r, len, &ret->bytes.data);
 }
 
-static int take_sized(struct reader *r, struct token *ret, enum token_type type, size_t size_bytes)
+static void set_unsigned(struct token *ret, uint64_t u)
 {
-	uint64_t len;
-
-	if (take_uint(r, size_bytes, &len) < 0)
-		return -1;
-	return take_bytes(r, ret, type, len);
-}
-
-static int take_head(struct reader *r, struct token *ret, enum token_type type, size_t size_bytes)
-{
-	uint64_t count;
-
-	if (take_uint(r, size_bytes, &count) < 0)
-		return -1;
-	ret->type = type;
-	ret->count = (uint32_t)count;
-	return 0;
-}
-
-static int take_unsigned(struct reader *r, struct token *ret, size_t n)
-{
-	uint64_t u;
-
-	if (take_uint(r, n, &u) < 0)
-		return -1;
 	ret->type = u > INT64_MAX ? TOKEN_UINT : TOKEN_INT;
 	ret->uinteger = u;
-	return 0;
 }
 
-static int take_signed(struct reader *r, struct token *ret, size_t n)
+static void set_signed(struct token *ret, uint64_t u, size_t n)
 {
-	uint64_t u;
-
-	if (take_uint(r, n, &u) < 0)
-		return -1;
 	ret->type = TOKEN_INT;
 	ret->integer = n == 1 ? (int8_t)u : n == 2 ? (int16_t)u : n == 4 ? (int32_t)u : (int64_t)u;
-	return 0;
 }
 
-static int take_float(struct reader *r, struct token *ret, size_t n)
+static void set_float(struct token *ret, uint64_t u, size_t n)
 {
-	uint64_t u;
-
-	if (take_uint(r, n, &u) < 0)
-		return -1;
 	ret->type = TOKEN_REAL;
 	if (n == 4) {
 		uint32_t bits = (uint32_t)u;
@@ -125,16 +85,85 @@ static int take_float(struct reader *r, struct token *ret, size_t n)
 	} else {
 		memcpy(&ret->real, &u, sizeof(u));
 	}
+}
+
+static int set_count(struct token *ret, enum token_type type, uint64_t count)
+{
+	ret->type = type;
+	ret->count = (uint32_t)count;
 	return 0;
 }
 
-static int take_ext(struct reader *r, struct token *ret, size_t size_bytes)
-{
-	uint64_t len;
+/* What a number behind the first byte means, and how many bytes it has. */
+enum meaning {
+	BAD,
+	NIL,
+	NO,
+	YES,
+	UNSIGNED,
+	SIGNED,
+	FLOATING,
+	STR_BYTES,
+	BIN_BYTES,
+	EXT_BYTES,
+	EXT_FIXED,
+	ITEMS,
+	PAIRS
+};
 
-	if (take_uint(r, size_bytes, &len) < 0)
+static const struct {
+	uint8_t meaning, size;
+} leads[0x20] = {
+	{NIL, 0},	{BAD, 0},	{NO, 0},	{YES, 0},	{BIN_BYTES, 1}, {BIN_BYTES, 2},
+	{BIN_BYTES, 4}, {EXT_BYTES, 1}, {EXT_BYTES, 2}, {EXT_BYTES, 4}, {FLOATING, 4},	{FLOATING, 8},
+	{UNSIGNED, 1},	{UNSIGNED, 2},	{UNSIGNED, 4},	{UNSIGNED, 8},	{SIGNED, 1},	{SIGNED, 2},
+	{SIGNED, 4},	{SIGNED, 8},	{EXT_FIXED, 0}, {EXT_FIXED, 0}, {EXT_FIXED, 0}, {EXT_FIXED, 0},
+	{EXT_FIXED, 0}, {STR_BYTES, 1}, {STR_BYTES, 2}, {STR_BYTES, 4}, {ITEMS, 2},	{ITEMS, 4},
+	{PAIRS, 2},	{PAIRS, 4},
+};
+
+/* A first byte from 0xc0 to 0xdf. */
+static int take_sized(struct reader *r, struct token *ret, uint8_t b)
+{
+	size_t size = leads[b - 0xc0].size;
+	const uint8_t *p;
+
+	if (take(r, size, &p) < 0)
 		return -1;
-	return take_bytes(r, ret, TOKEN_EXT, len + 1); /* the type byte belongs to the payload */
+	uint64_t u = size ? get_uint(p, size) : 0;
+	switch (leads[b - 0xc0].meaning) {
+	case NIL:
+		ret->type = TOKEN_NIL;
+		return 0;
+	case NO:
+	case YES:
+		ret->type = TOKEN_BOOL;
+		ret->boolean = b == 0xc3;
+		return 0;
+	case UNSIGNED:
+		set_unsigned(ret, u);
+		return 0;
+	case SIGNED:
+		set_signed(ret, u, size);
+		return 0;
+	case FLOATING:
+		set_float(ret, u, size);
+		return 0;
+	case STR_BYTES:
+		return take_bytes(r, ret, TOKEN_STR, u);
+	case BIN_BYTES:
+		return take_bytes(r, ret, TOKEN_BIN, u);
+	case EXT_BYTES: /* the type byte belongs to the payload */
+		return take_bytes(r, ret, TOKEN_EXT, u + 1);
+	case EXT_FIXED:
+		return take_bytes(r, ret, TOKEN_EXT, ((size_t)1 << (b - 0xd4)) + 1);
+	case ITEMS:
+		return set_count(ret, TOKEN_ARRAY, u);
+	case PAIRS:
+		return set_count(ret, TOKEN_MAP, u);
+	default: /* 0xc1 is never used */
+		return -1;
+	}
 }
 
 int reader_next_any(struct reader *r, struct token *ret)
@@ -144,72 +173,36 @@ int reader_next_any(struct reader *r, struct token *ret)
 	if (take(r, 1, &p) < 0)
 		return -1;
 	uint8_t b = *p;
-	if (b <= 0x7f) {
-		ret->type = TOKEN_INT;
-		ret->integer = b;
-		return 0;
-	}
-	if (b >= 0xe0) {
-		ret->type = TOKEN_INT;
-		ret->integer = (int8_t)b;
-		return 0;
-	}
+	if (b >= 0xc0 && b <= 0xdf)
+		return take_sized(r, ret, b);
 	if (b >= 0xa0 && b <= 0xbf)
 		return take_bytes(r, ret, TOKEN_STR, b & 0x1f);
-	if (b <= 0x8f || (b >= 0x90 && b <= 0x9f)) {
-		ret->type = b <= 0x8f ? TOKEN_MAP : TOKEN_ARRAY;
-		ret->count = b & 0x0f;
+	if (b >= 0x80 && b <= 0x9f)
+		return set_count(ret, b <= 0x8f ? TOKEN_MAP : TOKEN_ARRAY, b & 0x0f);
+	ret->type = TOKEN_INT;
+	ret->integer = (int8_t)b;
+	return 0;
+}
+
+/* The same as reader_next() where whole messages are walked: texts of up to 255 bytes and reals, which rows
+ * are full of, are read in place too. */
+static inline int walk_next(struct reader *r, struct token *ret)
+{
+	const uint8_t *at = r->at;
+	size_t left = (size_t)(r->end - at);
+
+	if (left > sizeof(uint64_t) && *at == 0xcb) {
+		ret->type = TOKEN_REAL; /* nobody asks which */
+		r->at = at + 1 + sizeof(uint64_t);
 		return 0;
 	}
-	switch (b) {
-	case 0xc0:
-		ret->type = TOKEN_NIL;
+	if (left > 2 && *at == 0xd9 && left - 2 >= at[1]) {
+		ret->type = TOKEN_STR;
+		ret->bytes = span_of(at + 2, at[1]);
+		r->at = at + 2 + at[1];
 		return 0;
-	case 0xc2:
-	case 0xc3:
-		ret->type = TOKEN_BOOL;
-		ret->boolean = b == 0xc3;
-		return 0;
-	case 0xc4:
-	case 0xc5:
-	case 0xc6:
-		return take_sized(r, ret, TOKEN_BIN, (size_t)1 << (b - 0xc4));
-	case 0xc7:
-	case 0xc8:
-	case 0xc9:
-		return take_ext(r, ret, (size_t)1 << (b - 0xc7));
-	case 0xca:
-	case 0xcb:
-		return take_float(r, ret, b == 0xca ? 4 : 8);
-	case 0xcc:
-	case 0xcd:
-	case 0xce:
-	case 0xcf:
-		return take_unsigned(r, ret, (size_t)1 << (b - 0xcc));
-	case 0xd0:
-	case 0xd1:
-	case 0xd2:
-	case 0xd3:
-		return take_signed(r, ret, (size_t)1 << (b - 0xd0));
-	case 0xd4:
-	case 0xd5:
-	case 0xd6:
-	case 0xd7:
-	case 0xd8:
-		return take_bytes(r, ret, TOKEN_EXT, ((size_t)1 << (b - 0xd4)) + 1);
-	case 0xd9:
-	case 0xda:
-	case 0xdb:
-		return take_sized(r, ret, TOKEN_STR, (size_t)1 << (b - 0xd9));
-	case 0xdc:
-	case 0xdd:
-		return take_head(r, ret, TOKEN_ARRAY, b == 0xdc ? 2 : 4);
-	case 0xde:
-	case 0xdf:
-		return take_head(r, ret, TOKEN_MAP, b == 0xde ? 2 : 4);
-	default: /* 0xc1 is never used */
-		return -1;
 	}
+	return reader_next(r, ret);
 }
 
 struct span reader_skip(struct reader *r)
@@ -219,7 +212,7 @@ struct span reader_skip(struct reader *r)
 
 	while (left > 0) {
 		struct token t;
-		if (reader_next(r, &t) < 0)
+		if (walk_next(r, &t) < 0)
 			break;
 		left--;
 		if (t.type == TOKEN_ARRAY)
@@ -230,10 +223,32 @@ struct span reader_skip(struct reader *r)
 	return span_of(start, (size_t)(r->at - start));
 }
 
+/* Eight bytes at once; the last ones may be looked at twice. */
+static bool is_ascii(struct span text)
+{
+	uint64_t w, all = 0;
+	size_t i = 0;
+
+	for (; i + sizeof(w) <= text.len; i += sizeof(w)) {
+		memcpy(&w, text.data + i, sizeof(w));
+		all |= w;
+	}
+	if (i > 0) {
+		memcpy(&w, text.data + text.len - sizeof(w), sizeof(w));
+		all |= w;
+	} else {
+		for (; i < text.len; i++)
+			all |= text.data[i];
+	}
+	return (all & UINT64_C(0x8080808080808080)) == 0;
+}
+
 size_t utf8_prefix(struct span text)
 {
 	const uint8_t *p = text.data, *end = p + text.len;
 
+	if (is_ascii(text)) /* as most are */
+		return text.len;
 	while (p < end) {
 		if (end - p >= 8) { /* eight ASCII bytes at once */
 			uint64_t w;
@@ -294,7 +309,7 @@ int wire_scan_within(struct span body, unsigned max_depth, uint32_t max_items, u
 		}
 		left[depth]--;
 		struct token t;
-		if (reader_next(&r, &t) < 0)
+		if (walk_next(&r, &t) < 0)
 			return xt_err_set(err, XT_E_bad_message, NULL,
 					  "the message is cut short, or not MessagePack, at byte %zu",
 					  (size_t)(r.at - body.data));

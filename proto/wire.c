@@ -51,7 +51,7 @@ int wire_open(struct span body, struct wire_msg *ret, struct xt_err *err)
 	}
 	if (ret->kind == WIRE_RESPONSE) {
 		ret->error = reader_skip(&r);
-		ret->result = reader_skip(&r);
+		ret->result = span_of(r.at, (size_t)(r.end - r.at)); /* scanned, and the last of all */
 	} else {
 		struct xt_err why;
 		if (open_params(&r, ret, &why) < 0) {

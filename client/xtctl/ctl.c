@@ -195,6 +195,14 @@ static void note_trouble(const char *code, const char *message, void *user)
 		ctl_note(user, "%s", message);
 }
 
+/* A signal wakes one thread only, which need not be the one that waits. */
+static bool must_stop(void *user)
+{
+	struct ctl *ctl = user;
+
+	return ctl_interrupted() || atomic_load(&ctl->leaving) > 0;
+}
+
 int ctl_try_open(const struct ctl *ctl, const xt_options *options, xt_client **ret_client)
 {
 	xt_options named = *options;
@@ -204,6 +212,8 @@ int ctl_try_open(const struct ctl *ctl, const xt_options *options, xt_client **r
 	if (!named.on_warning) {
 		named.on_warning = note_trouble;
 		named.user = (void *)(uintptr_t)ctl;
+		if (!named.interrupted)
+			named.interrupted = must_stop;
 	}
 	for (;;) {
 		r = xt_open(ret_client, ctl->database, &named);

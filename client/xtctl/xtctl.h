@@ -4,6 +4,8 @@
 #ifndef XTCTL_H
 #define XTCTL_H
 
+#include <stdatomic.h>
+
 #include "options.h"
 #include "xetrack.h"
 
@@ -60,6 +62,8 @@ struct ctl {
 	bool table_named;	/* by one of the first two */
 	bool utf8;		/* the locale can show it */
 	struct out out;		/* standard output */
+	atomic_uint leaving;	/* threads that read for who needs no more rows: while there are any, waits of
+				   ctl_open()'s clients end as if a signal had come */
 };
 
 /* ---- ctl.c: what every command needs ---------------------------------- */

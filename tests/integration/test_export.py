@@ -424,6 +424,41 @@ def test_parquet_of_many_rows(long, runtime):
     assert ask(f"SELECT count(*), sum(i), count(DISTINCT i), min(length(text)) FROM '{out}'") == \
         [("30000", str(sum(range(30000))), "30000", "200")]
     assert ask(f"SELECT count(*) FROM (SELECT i, row_number() OVER () - 1 AS n FROM '{out}') WHERE i <> n") == [("0",)]
+    # More than are read ahead while a group of rows is written, several times over.
+    ok("export", long.db, out, "--force", "--sql", "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 300000) "
+       "SELECT i, i || ' of very many rows' AS text, i % 1000 * 0.5 AS r, nullif(i % 3, 0) AS few FROM n")
+    assert ask(f"SELECT count(*), count(*) FILTER (i = n AND text = n || ' of very many rows' AND r = n % 1000 * 0.5 AND few IS NOT DISTINCT FROM "
+               f"nullif(n % 3, 0)) FROM (SELECT *, row_number() OVER () - 1 AS n FROM '{out}')") == [("300000", "300000")]
+
+
+@pytest.mark.usefixtures("duckdb")
+def test_parquet_of_all_lengths(served, client, runtime):
+    """Rows come in batches; texts of up to 12 bytes are kept in another way than longer ones."""
+    client.store({"made": 1})
+    rows = [(i, None if i % 7 == 3 else ("%05dü" % i * 7)[:i % 41], None if i % 5 == 1 else i / 8, None if i % 11 == 0 else b"\0\xff" * (i % 13),
+             None if i % 3 == 0 else i % 2) for i in range(13000)]
+    con = sqlite3.connect(served.db, timeout=TIMEOUT)
+    con.execute("CREATE TABLE mixture(i INTEGER, t TEXT, r REAL, b BLOB, f BOOLEAN)")
+    con.executemany("INSERT INTO mixture VALUES (?, ?, ?, ?, ?)", rows)
+    con.commit()
+    con.close()
+    ok("export", served.db, runtime / "a.parquet", "--table", "mixture")
+    got = ask(f"SELECT i, t, r, hex(b), f::INTEGER FROM '{runtime}/a.parquet'")
+    kinds = int, str, float, bytes.fromhex, int
+    assert [tuple(v if v is None else kind(v) for kind, v in zip(kinds, row, strict=True)) for row in got] == rows
+
+
+@pytest.mark.usefixtures("duckdb")
+def test_parquet_of_many_columns_and_of_large_texts(long, runtime):
+    """Both fill a batch before it has as many rows as others."""
+    wide = ", ".join(f"i + {k} AS c{k}, i || '-{k}' AS t{k}" for k in range(700))
+    ok("export", long.db, runtime / "wide.parquet", "--sql", f"SELECT {wide} FROM events WHERE i < 200")
+    sums = ", ".join(f"sum(c{k} - i)" for k in (0, 350, 699))
+    assert ask(f"SELECT count(*), {sums}, count(*) FILTER (t699 <> i || '-699') FROM (SELECT c0 AS i, * FROM '{runtime}/wide.parquet')") == \
+        [("200", "0", str(350 * 200), str(699 * 200), "0")]
+    ok("export", long.db, runtime / "large.parquet", "--sql", "SELECT i, hex(zeroblob(40000)) || i AS large FROM events WHERE i < 100")
+    assert ask(f"SELECT count(*) FILTER (large = repeat('0', 80000) || i), list(i) = range(100) FROM '{runtime}/large.parquet'") == \
+        [("100", "true")]
 
 
 @pytest.mark.usefixtures("duckdb")
@@ -454,6 +489,22 @@ def stopped_parquet(daemon, path):
 def test_parquet_ctrl_c(long, runtime, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(runtime))
     p = stopped_parquet(long, runtime / "a.parquet")
+    p.send_signal(signal.SIGINT)
+    _, err = p.communicate(timeout=TIMEOUT)
+    assert p.returncode == 130, err
+    assert not list(runtime.glob("a.parquet*")) and not list(runtime.glob("xtctl-duckdb-*"))
+
+
+# So many rows, and then none for ever.
+STALLING = "SELECT e.i FROM events f CROSS JOIN events e WHERE CASE WHEN f.i < 3 THEN 1 ELSE (" \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n) END"
+
+
+@pytest.mark.usefixtures("duckdb")
+def test_parquet_ctrl_c_while_no_rows_come(long, runtime, monkeypatch):
+    """The thread that waits for rows is another one than that which gets the signal."""
+    monkeypatch.setenv("TMPDIR", str(runtime))
+    p = stopped_export(long, runtime / "a.parquet", STALLING)
     p.send_signal(signal.SIGINT)
     _, err = p.communicate(timeout=TIMEOUT)
     assert p.returncode == 130, err

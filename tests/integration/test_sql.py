@@ -1,4 +1,5 @@
 """query, fetch, cancel, exec, tables, columns: and what is refused."""
+import json
 import os
 import sqlite3
 import subprocess
@@ -30,6 +31,23 @@ def test_first_page_and_the_rest(client):
 def test_types_of_values(client):
     assert client.rows("SELECT 1, -1, 0.5, 'ü', x'00ff', NULL, 9223372036854775807, 9e999") == \
         [[1, -1, 0.5, "ü", b"\0\xff", None, 2**63 - 1, float("inf")]]
+
+
+def test_values_at_the_bounds_of_their_encodings(client):
+    """MessagePack writes a number, and a length, in as few bytes as it takes."""
+    edges = [n for k in (0, 5, 7, 8, 15, 16, 31, 32, 62, 63) for n in (2**k - 1, 2**k, -(2**k) - 1, -(2**k)) if -(2**63) <= n < 2**63]
+    assert client.rows("SELECT value FROM json_each(?)", args=[json.dumps(edges)]) == [[n] for n in edges]
+    lengths = [0, 1, 7, 8, 9, 15, 31, 32, 33, 255, 256, 65535, 65536, 200000]
+    rows = client.rows("SELECT hex(zeroblob(value / 2)) || substr('x', 1, value % 2), zeroblob(value) FROM json_each(?)",
+                       args=[json.dumps(lengths)])
+    assert rows == [["0" * (n // 2 * 2) + "x" * (n % 2), bytes(n)] for n in lengths]
+    texts = ["ü" * n + "x" for n in range(20)]
+    assert client.rows("SELECT value FROM json_each(?)", args=[json.dumps(texts)]) == [[t] for t in texts]
+
+
+@pytest.mark.parametrize("columns", [15, 16, 2000])
+def test_rows_of_many_columns(client, columns):
+    assert client.rows("SELECT " + ", ".join(str(i) for i in range(columns))) == [list(range(columns))]
 
 
 def test_text_that_is_not_utf8_comes_as_bytes_or_text(client):

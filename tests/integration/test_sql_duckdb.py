@@ -147,6 +147,26 @@ def test_ctrl_c_and_a_daemon_that_dies(filled, client):
     assert p.wait(TIMEOUT) == 1 and p.stderr.read().startswith("xtctl: ")
 
 
+def test_rows_that_nobody_needs_are_not_waited_for(filled, client):
+    client.store([{"i": i} for i in range(5000)], table="many")
+    con = sqlite3.connect(filled.db, timeout=TIMEOUT)
+    con.execute("CREATE VIEW stalling AS SELECT i FROM many WHERE CASE WHEN i < 4500 THEN 1 ELSE (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+                "SELECT i + 1 FROM n) SELECT count(*) FROM n) END")
+    con.commit()
+    con.close()
+    p = run("sql", filled.db, "SELECT i FROM stalling LIMIT 1", "--engine", "duckdb", "--format", "csv", "--timeout", "86400")
+    assert p.returncode == 0 and p.stdout == "i\n0\n", p.stderr
+
+
+def test_two_tables_at_once(filled, client):
+    """Each is read by a thread of its own, over one connection."""
+    for table, first, width in (("left", 0, 20), ("right", 20000, 30)):
+        for i in range(first, first + 30000, 5000):
+            client.store([{"i": k, "text": f"{k:{width}}"} for k in range(i, i + 5000)], table=table)
+    assert duck(filled.db, "SELECT count(*) AS n, sum(l.i) AS s, bool_and(trim(l.text) = trim(r.text)) AS same, max(length(r.text)) AS w "
+                "FROM \"left\" l JOIN \"right\" r USING (i)") == [{"n": 10000, "s": sum(range(20000, 30000)), "same": True, "w": 30}]
+
+
 def test_closed_pipe(filled):
     p = subprocess.run(f"{XTCTL} sql {filled.db} 'SELECT i FROM range(10000000) t(i)' --engine duckdb --format csv | head -2",
                        shell=True, capture_output=True, text=True, timeout=TIMEOUT)

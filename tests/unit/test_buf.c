@@ -56,6 +56,28 @@ static void maximum_is_hard_and_the_error_sticks(void **state)
 	assert_int_equal(b.max, 10);
 }
 
+static void room_is_bounded_too(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	for (size_t i = 0; i < 250; i++) {
+		uint8_t *p = buf_room(&b, 4);
+		assert_ptr_equal(p, b.data + b.len);
+		memcpy(p, "abcd", 4);
+		b.len += 4;
+	}
+	assert_memory_equal(b.data + 996, "abcd", 4);
+	assert_null(buf_room(&b, 1));
+	assert_true(buf_failed(&b));
+	buf_clear(&b);
+	assert_non_null(buf_room(&b, 1));
+	assert_null(buf_room(&b, 1001));
+	assert_null(buf_room(&b, 1)); /* the error sticks */
+	buf_done(&b);
+}
+
 static void one_addition_above_the_maximum(void **state)
 {
 	struct buf b;
@@ -127,6 +149,7 @@ int main(void)
 		cmocka_unit_test(zeroed_is_valid),
 		cmocka_unit_test(grows),
 		cmocka_unit_test(maximum_is_hard_and_the_error_sticks),
+		cmocka_unit_test(room_is_bounded_too),
 		cmocka_unit_test(one_addition_above_the_maximum),
 		cmocka_unit_test(absurd_sizes),
 		cmocka_unit_test(printf_appends),

@@ -147,6 +147,16 @@ static void utf8(void **state)
 		free(copy);
 	}
 	assert_true(utf8_valid(BYTES("\0\0\0")));
+	for (size_t len = 1; len < 40;
+	     len++) { /* one bad byte anywhere among good ones, however many are looked at at once */
+		for (size_t at = 0; at < len; at++) {
+			uint8_t text[40] = {0};
+			text[at] = 0x80;
+			uint8_t *copy = exact_copy(span_of(text, len));
+			assert_int_equal(utf8_prefix(span_of(copy, len)), at);
+			free(copy);
+		}
+	}
 	scan_is(BYTES("\xa2\xc3\x28"), XT_E_bad_utf8);
 	scan_is(BYTES("\xc4\x02\xc3\x28"), XT_E_ok);
 	scan_is(BYTES("\x92\xa2\xc3\x28\xc1"), XT_E_bad_message); /* the graver error wins */

@@ -4,9 +4,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,6 +65,59 @@ static int load(struct duck *d)
 		memcpy((char *)&d->api + symbols[i].offset, &found, sizeof(found));
 	}
 	return 0;
+}
+
+/* ---- its pages -------------------------------------------------------- */
+
+/* Whether the loader wrote to text, as it does in libraries that were not made to lie anywhere. */
+static bool has_written_text(const struct dl_phdr_info *info)
+{
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		const ElfW(Dyn) *d = (const ElfW(Dyn) *)(info->dlpi_addr + h->p_vaddr);
+		for (; h->p_type == PT_DYNAMIC && d->d_tag != DT_NULL; d++)
+			if (d->d_tag == DT_TEXTREL || (d->d_tag == DT_FLAGS && (d->d_un.d_val & DF_TEXTREL)))
+				return true;
+	}
+	return false;
+}
+
+static bool holds(const struct dl_phdr_info *info, uintptr_t address)
+{
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		if (h->p_type == PT_LOAD && address - (info->dlpi_addr + h->p_vaddr) < h->p_memsz)
+			return true;
+	}
+	return false;
+}
+
+/* Of segments that are never written to: their pages come back from the file as they were. */
+static int give_back(struct dl_phdr_info *info, size_t size, void *data)
+{
+	const uintptr_t *function = data, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	if (!holds(info, *function))
+		return 0;
+	for (size_t i = 0; i < info->dlpi_phnum && !has_written_text(info); i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		uintptr_t start = (info->dlpi_addr + h->p_vaddr + page - 1) & ~(page - 1);
+		uintptr_t end = (info->dlpi_addr + h->p_vaddr + h->p_filesz) & ~(page - 1);
+		if (h->p_type == PT_LOAD && !(h->p_flags & PF_W) && start < end)
+			(void)madvise((void *)start, end - start, MADV_DONTNEED);
+	}
+	return 1;
+}
+
+/* Its names and relocations, and what it starts with, are half of what is in memory of the library by now,
+ * and are not looked at again. */
+static void forget_start(const struct duck *d)
+{
+	uintptr_t function;
+
+	memcpy(&function, &d->api.connect, sizeof(function));
+	dl_iterate_phdr(give_back, &function);
 }
 
 /* ---- the database ----------------------------------------------------- */
@@ -126,8 +181,10 @@ int duck_open(struct duck *d, const volatile sig_atomic_t *stop)
 		r = make_spill(d);
 	if (r == 0)
 		r = start(d);
-	if (r == 0)
+	if (r == 0) {
+		forget_start(d);
 		return 0;
+	}
 	char why[DUCK_ERROR_BYTES];
 	memcpy(why, d->error, sizeof(why));
 	duck_close(d);

@@ -5,6 +5,8 @@
 #ifndef XTCTL_DUCK_ROWS_H
 #define XTCTL_DUCK_ROWS_H
 
+#include <stdatomic.h>
+
 #include "duck.h"
 #include "progress.h"
 #include "xetrack.h"
@@ -17,11 +19,12 @@ struct duck_column {
 
 /* Zeroed to begin with, but for what is borrowed. */
 struct duck_source {
-	xt_client *client;	     /* borrowed */
-	char *table;		     /* owned: its quoted name; NULL: a statement */
-	const char *sql;	     /* borrowed: the statement */
-	int timeout_ms;		     /* of a page; 0: the daemon's default */
-	struct progress *progress;   /* borrowed: shows how far it is; NULL: nothing does */
+	xt_client *client;	   /* borrowed */
+	char *table;		   /* owned: its quoted name; NULL: a statement */
+	const char *sql;	   /* borrowed: the statement */
+	int timeout_ms;		   /* of a page; 0: the daemon's default */
+	atomic_uint *leaving;	   /* borrowed: the struct ctl's, with whose options the client was opened */
+	struct progress *progress; /* borrowed: shows how far it is; NULL: nothing does */
 	struct duck_column *columns; /* owned: n of them */
 	size_t n;
 

@@ -28,7 +28,8 @@ struct duck_string {
 	char start[4]; /* of the text … */
 	union {
 		char rest[8];	 /* … and what follows, */
-		const char *all; /* or all of a longer one */
+		const char *all; /* or all of a longer one; */
+		uint64_t at;	 /* before it is DuckDB's: where that one begins among others */
 	} then;
 };
 

@@ -49,6 +49,7 @@ static int add_table(struct engine *e, const char *name)
 		return XT_ENOMEM;
 	e->sources[e->n] = (struct duck_source){.client = e->client,
 						.timeout_ms = (int)e->ctl->options.timeout_s * 1000,
+						.leaving = &e->ctl->leaving,
 						.table = ctl_quote(name)};
 	e->names[e->n] = strdup(name);
 	e->n++;

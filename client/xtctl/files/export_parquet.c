@@ -8,7 +8,10 @@
 
 /* Rows are collected in groups of this size, in columns, then written and forgotten: that is what it takes of
  * memory. The file is one that is renamed already. */
-#define HOW "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 61440, USE_TMP_FILE false"
+#define HOW "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30720, USE_TMP_FILE false"
+
+/* The rows come one after another: a second thread of DuckDB's would do nothing but take memory. */
+#define ALONE "SET threads = 1"
 
 static int fail_reading(const struct export_job *job, const struct duck_rows *rows, const char *why)
 {
@@ -31,7 +34,9 @@ static int copy(const struct export_job *job, struct duck *duck, const struct du
 
 	if (!sql)
 		return ctl_no_memory(job->ctl);
-	int r = duck_prepare(duck, sql, &prepared);
+	int r = duck_run(duck, ALONE);
+	if (r == 0)
+		r = duck_prepare(duck, sql, &prepared);
 	if (r == 0)
 		r = duck_execute(duck, prepared, &result);
 	duck->api.destroy_result(&result);
@@ -53,6 +58,7 @@ int export_parquet(struct export_job *job)
 	struct duck_source source = {.client = job->client,
 				     .sql = from->sql,
 				     .timeout_ms = (int)job->ctl->options.timeout_s * 1000,
+				     .leaving = &job->ctl->leaving,
 				     .progress = &job->progress};
 	struct duck duck;
 	struct duck_rows rows = {&duck, &source, 1};
