@@ -3,6 +3,7 @@
 The client knows the protocol from docs/protocol.md only (struct and msgpack), so that a mistake
 shared by daemon and libxetrack would be seen here.
 """
+import json
 import os
 import shutil
 import signal
@@ -31,7 +32,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [PYTHON_DIR, os.environ.
 SANITIZER = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "UndefinedBehavior")
 
 
-SEEN = set()  # methods and error codes that crossed a socket in this session; see test_seen.py
+# What test_seen.py looks back on: the methods and error codes that crossed a socket, and the files whose tests were
+# run. Where several processes run the tests, each leaves its part in XT_SEEN_DIR when it ends.
+SEEN = set()
+FILES = set()
 
 
 class RpcError(Exception):
@@ -445,8 +449,20 @@ def mode(path):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: needs the machine for itself, and so runs after those that run side by side")
     config.addinivalue_line("markers", "seen: looks back on all the others, and so runs last")
+    config.addinivalue_line("markers", "xdist_group(name): runs in the same process as the others of that name")
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.get_closest_marker("seen") is not None)
+    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("seen", "alone")])
+
+
+def pytest_runtest_setup(item):
+    FILES.add(item.path.name)
+
+
+def pytest_sessionfinish():
+    if "XT_SEEN_DIR" in os.environ:
+        part = {"seen": sorted(filter(None, SEEN)), "files": sorted(FILES)}
+        Path(os.environ["XT_SEEN_DIR"], f"{os.getpid()}.json").write_text(json.dumps(part))
