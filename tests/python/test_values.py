@@ -45,7 +45,9 @@ def quietly(tracker, data):
 
 
 def label(value):
-    """What a test is called by its value: the same in every process, so without an address."""
+    """What a test is called by its value: the same in every process, so without an address, and sets in their order."""
+    if isinstance(value, frozenset):
+        value = sorted(value)
     return ascii(value).split(" at 0x")[0][:24]
 
 
