@@ -10,7 +10,7 @@ MESON   ?= meson
 PYTHON  ?= /usr/bin/python3
 SOAK_KILLS ?= 2000
 
-results = $(BUILD)/meson-logs/testlog.junit.xml $(BUILD)/integration.xml $(BUILD)/integration-alone.xml
+results = $(BUILD)/meson-logs/testlog.junit.xml $(BUILD)/integration.xml $(BUILD)/integration-seen.xml
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build

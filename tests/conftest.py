@@ -449,13 +449,11 @@ def mode(path):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: needs the machine for itself, and so runs after those that run side by side")
     config.addinivalue_line("markers", "seen: looks back on all the others, and so runs last")
-    config.addinivalue_line("markers", "xdist_group(name): runs in the same process as the others of that name")
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("seen", "alone")])
+    items.sort(key=lambda item: item.get_closest_marker("seen") is not None)
 
 
 def pytest_runtest_setup(item):
