@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import msgpack
@@ -432,6 +433,14 @@ def crashed(d):
     """Waits for the moment."""
     d.expected = -signal.SIGKILL
     assert d.wait() == -signal.SIGKILL, d.stderr()
+
+
+def until(condition):
+    """Waits for something that other processes bring about, and lets them: they may need this core."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        os.sched_yield()
 
 
 def sqlite(path, sql, *args, uri=False):

@@ -7,31 +7,13 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from conftest import SEEN, TIMEOUT, XTCTL, XT_LOAD, Client, RpcError, fails, mode, sqlite
+from conftest import SEEN, TIMEOUT, XTCTL, XT_LOAD, Client, RpcError, fails, mode, sqlite, until
+from xtctl import needs_xtctl, ok, run
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
-
-
-def run(*args, **kw):
-    p = subprocess.run([XTCTL, *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT, **kw)
-    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-    return p
-
-
-def ok(*args, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == 0, (args, p.returncode, p.stderr)
-    return p.stdout
-
-
-def until(condition):
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
+pytestmark = needs_xtctl
 
 
 def fill(client, rows=2000, size=1000, **kw):
