@@ -10,8 +10,7 @@ MESON   ?= meson
 PYTHON  ?= /usr/bin/python3
 SOAK_KILLS ?= 2000
 
-# What the integration tests are told: where the programs are.
-pytest = XT_BUILD_DIR=$(abspath $(BUILD)) $(PYTHON) -m pytest tests/integration tests/fault tests/crash tests/python --junitxml=$(BUILD)/integration.xml
+results = $(BUILD)/meson-logs/testlog.junit.xml $(BUILD)/integration.xml $(BUILD)/integration-seen.xml
 C_FILES = $(shell find proto daemon client tests -name '*.[ch]' | sort)
 
 .DEFAULT_GOAL := build
@@ -55,10 +54,10 @@ demo: build
 		xargs -0 -n 1 sh -c 'echo; echo "$$2" | sed -n "s/^-- *//p"; exec "$$0" sql "$$1" "$$2"' $(BUILD)/xtctl $(DB)
 
 test: build
-	@rm -f $(BUILD)/meson-logs/testlog.junit.xml $(BUILD)/integration.xml
+	@rm -f $(results)
 	@$(MESON) test -C $(BUILD) --no-rebuild --suite unit || true
-	@$(pytest) || true
-	@$(PYTHON) tests/report.py $(BUILD)/meson-logs/testlog.junit.xml $(BUILD)/integration.xml
+	@PYTHON=$(PYTHON) tests/run $(BUILD) || true
+	@$(PYTHON) tests/report.py $(results)
 
 bench: build
 	$(BUILD)/xt-bench

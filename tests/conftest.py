@@ -3,6 +3,7 @@
 The client knows the protocol from docs/protocol.md only (struct and msgpack), so that a mistake
 shared by daemon and libxetrack would be seen here.
 """
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import msgpack
@@ -31,7 +33,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [PYTHON_DIR, os.environ.
 SANITIZER = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "UndefinedBehavior")
 
 
-SEEN = set()  # methods and error codes that crossed a socket in this session; see test_seen.py
+# What test_seen.py looks back on: the methods and error codes that crossed a socket, and the files whose tests were
+# run. Where several processes run the tests, each leaves its part in XT_SEEN_DIR when it ends.
+SEEN = set()
+FILES = set()
 
 
 class RpcError(Exception):
@@ -430,6 +435,14 @@ def crashed(d):
     assert d.wait() == -signal.SIGKILL, d.stderr()
 
 
+def until(condition):
+    """Waits for something that other processes bring about, and lets them: they may need this core."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        os.sched_yield()
+
+
 def sqlite(path, sql, *args, uri=False):
     """Rows of a statement, through SQLite itself."""
     con = sqlite3.connect(path, timeout=TIMEOUT, uri=uri)
@@ -450,3 +463,13 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("seen") is not None)
+
+
+def pytest_runtest_setup(item):
+    FILES.add(item.path.name)
+
+
+def pytest_sessionfinish():
+    if "XT_SEEN_DIR" in os.environ:
+        part = {"seen": sorted(filter(None, SEEN)), "files": sorted(FILES)}
+        Path(os.environ["XT_SEEN_DIR"], f"{os.getpid()}.json").write_text(json.dumps(part))

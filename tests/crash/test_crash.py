@@ -11,7 +11,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import BUILD, CRASH, TIMEOUT, XTCTL, crashed, sqlite
+from conftest import BUILD, CRASH, TIMEOUT, crashed, sqlite
+from xtctl import ok
 
 WORKER = os.environ.get("XT_WORKER", str(BUILD / "xt-worker"))
 KILLS = int(os.environ.get("XT_CRASH_KILLS", "200"))
@@ -92,9 +93,7 @@ def check(db, workers):
         if w.alive:
             assert len(got) == w.rows, f"worker {w.number} lives, {len(got)} of its {w.rows} rows are stored"
     assert sqlite(db, "PRAGMA integrity_check") == [("ok",)]
-    p = subprocess.run([XTCTL, "audit", str(db), "--json"], capture_output=True, text=True, timeout=TIMEOUT)
-    assert p.returncode == 0, p.stdout + p.stderr
-    audit = json.loads(p.stdout)
+    audit = json.loads(ok("audit", db, "--json"))
     assert audit["ok"] and audit["findings"] == [] and audit["in_spool"] == 0
     assert audit["stored"] == audit["rows_there"] == sqlite(db, "SELECT count(*) FROM predictions")[0][0]
 

@@ -4,8 +4,9 @@ import subprocess
 from sqlite3 import SQLITE_IOERR_FSYNC
 
 import pytest
-from conftest import TIMEOUT, XT_LOAD, XTCTL, Client, sqlite
+from conftest import TIMEOUT, XT_LOAD, Client, sqlite
 from shim import XETRACKD_FAULT, Disk
+from xtctl import ok, run
 
 pytestmark = pytest.mark.skipif(not os.access(XT_LOAD, os.X_OK), reason=f"{XT_LOAD} is not built")
 
@@ -23,10 +24,6 @@ def join(process):
 
 def at_work(workers):
     return any(w.poll() is None for w in workers)
-
-
-def run(*command):
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=TIMEOUT)
 
 
 def lock_of(db):
@@ -52,7 +49,7 @@ def test_filled_and_freed_under_workers(autostarted, small_disk):
     db, filler = small_disk / "b.db", small_disk / "filler"
     subprocess.run(["mount", "-o", "remount,size=48m", small_disk], check=True)
     autostarted(db)
-    assert run(XT_LOAD, db, WORKERS, 1).returncode == 0
+    ok(db, WORKERS, 1, program=XT_LOAD)
     with Client(lock_of(db)["socket"], last_seq=0) as looker:
         fill(filler)  # before the first row; then again, while they are at work
         workers = [load(db, w, ROWS) for w in range(WORKERS)]
@@ -104,17 +101,17 @@ def test_start_on_a_full_disk(autostarted, small_disk):
     """Who starts a daemon there is told why that fails; lock and log stay what they were, and with room all is well."""
     db, filler = small_disk / "b.db", small_disk / "filler"
     autostarted(db)
-    assert run(XT_LOAD, db, 0, 10).returncode == 0
-    assert run(XTCTL, "down", db).returncode == 0
+    ok(db, 0, 10, program=XT_LOAD)
+    ok("down", db)
     before = lock_of(db)
     assert before["state"] == "down"
     fill(filler)
-    p = run(XTCTL, "up", db)
+    p = run("up", db)
     assert p.returncode == 1 and "disk is full" in p.stderr, p.stderr
     assert lock_of(db) == before
     filler.unlink()
-    assert run(XTCTL, "up", db).returncode == 0
-    assert run(XT_LOAD, db, 1, 10).returncode == 0
+    ok("up", db)
+    ok(db, 1, 10, program=XT_LOAD)
     assert stored(db) == (20, 20)
 
 

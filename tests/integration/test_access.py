@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import BUILD, TIMEOUT, XETRACKD, XTCTL, Client, Closed, Daemon, RpcError, fails, frame, mode, sqlite
 from test_daemon import refused
+from xtctl import ok
 
 OWNER, MEMBER, STRANGER = 65534, 3001, 3002  # users
 LAB, STUDENTS = 4001, 4002  # groups
@@ -347,12 +348,10 @@ def test_runtime_directory_of_another_user_is_passed_over(tmp, daemon):
     own = tmp.parent / "own"
     own.mkdir()
     env = dict(os.environ, XDG_RUNTIME_DIR=str(theirs))
-    p = subprocess.run([XTCTL, "log", own / "b.db", "a=1"], env=env, capture_output=True, text=True, timeout=TIMEOUT)
-    assert p.returncode == 0, p.stderr
+    ok("log", own / "b.db", "a=1", env=env)
     assert os.listdir(theirs) == []
     assert (tmp / "xetrack-0").is_dir()
-    p = subprocess.run([XTCTL, "down", own / "b.db"], env=env, capture_output=True, text=True, timeout=TIMEOUT)
-    assert p.returncode == 0, p.stderr
+    ok("down", own / "b.db", env=env)
 
 
 def test_root_opens_another_users_database(runtime, daemon):

@@ -5,34 +5,16 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, TIMEOUT, XTCTL, RpcError, fails, mode, sqlite
+from conftest import BUILD, TIMEOUT, XTCTL, RpcError, fails, mode, sqlite, until
+from xtctl import ok, run
 
 CRASH = BUILD / "xetrackd-crash"
 XT_ASSET = BUILD / "xt-asset"
 INLINE = 65536  # bytes, compressed
 SLOW = bool(os.environ.get("XT_BUILD_KIND"))  # a build with sanitizers
-
-
-def run(*args, **kw):
-    p = subprocess.run([*map(str, args)], capture_output=True, text=True, timeout=TIMEOUT, **kw)
-    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-    return p
-
-
-def ok(*args, **kw):
-    p = run(XTCTL, *args, **kw)
-    assert p.returncode == 0, (args, p.returncode, p.stderr)
-    return p.stdout
-
-
-def until(condition):
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
 
 
 def digest(data):
@@ -409,7 +391,7 @@ def test_killed_between_file_and_row(daemon, db, point, there):
 def test_killed_in_a_deletion(daemon, db, point, there):
     with daemon(db).client() as c:
         put(c, RANDOM)
-    subprocess.run([XTCTL, "down", db], check=True, capture_output=True)
+    ok("down", db)
     nth = "2" if point == "before commit" else "1"  # hello is committed before
     d = daemon(db, "--revive", program=[CRASH], env={**os.environ, "XETRACK_CRASH": point, "XETRACK_CRASH_AT": nth})
     with d.client() as c:
@@ -455,9 +437,9 @@ def test_damage_is_named_and_healed(client, served, how):
     assert client.call("asset_put", hash=digest(RANDOM))["known"] == (how == "bit"), "only reading shows that"
     e = fails("corrupt_asset", get, client, digest(RANDOM))
     assert digest(RANDOM).hex() in e.message
-    p = run(XTCTL, "assets", served.db, "verify")
+    p = run("assets", served.db, "verify")
     assert p.returncode == 1 and digest(RANDOM).hex() in p.stdout and digest(b"sound").hex() not in p.stdout
-    found = json.loads(run(XTCTL, "assets", "verify", served.db, "--json").stdout)
+    found = json.loads(run("assets", "verify", served.db, "--json").stdout)
     assert not found["ok"] and len(found["findings"]) == 1 and found["assets"] == 1
     put(client, RANDOM, hash=digest(RANDOM))  # not taken for known
     until(lambda: client.call("asset_put", hash=digest(RANDOM))["known"])
@@ -483,11 +465,11 @@ def test_orphans(client, served):
     orphan = top / "00" / ("00" * 32 + ".zst")
     orphan.write_text("from elsewhere")
     (top / "00" / "README").write_text("mine")
-    p = run(XTCTL, "assets", "verify", served.db)
+    p = run("assets", "verify", served.db)
     assert p.returncode == 1 and str(orphan) in p.stdout and orphan.exists()
     assert client.call("asset_orphans", part=0) == {"files": 1, "bytes": 14, "example": str(orphan)}
     assert client.call("asset_orphans", part=1) == {"files": 0, "bytes": 0}
-    assert run(XTCTL, "assets", "verify", served.db, "--force").returncode == 1
+    assert run("assets", "verify", served.db, "--force").returncode == 1
     ok("assets", "verify", served.db)
     assert files(served.db) == sorted(["00/README", home(RANDOM)])
 
@@ -586,7 +568,7 @@ def test_xtctl(served, runtime, file):
     env = {**os.environ, "XETRACK_DB": db}
     ok("assets", "export", h, to, env=env)
     ok("assets", "verify", env=env)
-    p = run(XTCTL, "assets", db, "delete", h)
+    p = run("assets", db, "delete", h)
     assert p.returncode == 1 and "--force" in p.stderr
     assert ok("assets", db, "delete", h, "--name", "m") == "1 references are left\n"
     assert ok("assets", "delete", db, h, "--json") == f'{{"hash": "{h}", "refs": 0}}\n'
@@ -598,7 +580,7 @@ def test_xt_deletes_as_the_seed_did(client, served, file):
     h = ok("assets", "put", served.db, file, "--track-id", "a").strip()
     ok("assets", "put", served.db, file, "--track-id", "b")
     client.store([{"model": h, "i": 1}, {"model": "other", "i": 2}], track_id="a")
-    p = run(BUILD / "xt", "assets", "delete", served.db, h, "--column", "model", "--remove-keys")
+    p = run("assets", "delete", served.db, h, "--column", "model", "--remove-keys", program=BUILD / "xt")
     assert p.returncode == 0, p.stderr
     assert client.rows("SELECT i, model FROM events ORDER BY i") == [[1, None], [2, "other"]]
     assert client.value("SELECT count(*) FROM xt_assets") == 0
@@ -611,14 +593,14 @@ def test_xtctl_says_what_is_wrong(served, runtime, file):
                              (("export", "abcd", "f"), 1, "no asset"), (("delete", "x" * 64), 1, "digits"),
                              (("put", runtime, "--track-id", "a"), 1, "regular"), (("ls", "x"), 2, "too many"),
                              (("put", runtime / "none", "--track-id", "a"), 1, "No such file")]:
-        p = run(XTCTL, "assets", db, *args)
+        p = run("assets", db, *args)
         assert p.returncode == code and says in p.stderr, (args, p.returncode, p.stderr)
     h = ok("assets", db, "put", file, "--track-id", "a").strip()
     (runtime / "link").symlink_to("model.bin")
-    p = run(XTCTL, "assets", db, "export", h, runtime / "link")
+    p = run("assets", db, "export", h, runtime / "link")
     assert p.returncode == 1 and "regular" in p.stderr
     damage(Path(f"{db}.assets") / home(RANDOM), "bit")
-    p = run(XTCTL, "assets", db, "export", h, runtime / "out")
+    p = run("assets", db, "export", h, runtime / "out")
     assert p.returncode == 1 and h in p.stderr
     assert not list(runtime.glob("out*"))
 
@@ -632,14 +614,14 @@ def test_prefix_that_is_not_one(client, served):
         hashes[h[:4]] = i
     for n in (i, hashes[h[:4]]):
         put(client, str(n).encode())
-    p = run(XTCTL, "assets", served.db, "export", h[:4], "f")
+    p = run("assets", served.db, "export", h[:4], "f")
     assert p.returncode == 1 and "more than one" in p.stderr
 
 
 @pytest.mark.parametrize("size", [0, 1, 5000, 3000000])
 def test_library(autostarted, db, size):
     autostarted(db)
-    p = run(XT_ASSET, db, size)
+    p = run(db, size, program=XT_ASSET)
     assert p.returncode == 0, p.stderr
     assert sqlite(db, "SELECT length(model) FROM events") == [(64,)]
     until_files(db)

@@ -1,19 +1,19 @@
 """xtctl audit: what adds up, and each kind of discrepancy by its name. config, and clients that are forgotten."""
 import json
-import subprocess
 
 import pytest
-from conftest import TIMEOUT, XTCTL, fails, sqlite
+from conftest import fails, sqlite
+from xtctl import ok, run
 
 
 def audit(db, code=0):
-    p = subprocess.run([XTCTL, "audit", str(db), "--json"], capture_output=True, text=True, timeout=TIMEOUT)
+    p = run("audit", db, "--json")
     assert p.returncode == code, p.stdout + p.stderr
     return json.loads(p.stdout)
 
 
 def human(db, code=0):
-    p = subprocess.run([XTCTL, "audit", str(db), "--quick"], capture_output=True, text=True, timeout=TIMEOUT)
+    p = run("audit", db, "--quick")
     assert p.returncode == code, p.stdout + p.stderr
     return p.stdout
 
@@ -147,7 +147,7 @@ def test_a_mark_that_was_tampered_with(served):
     served.stop()
     sqlite(served.db, "UPDATE xt_clients SET mark = mark + 3")
     assert "4 numbers are applied, but 1 are accounted for" in human(served.db, code=1)
-    subprocess.run([XTCTL, "down", served.db], check=True, timeout=TIMEOUT, capture_output=True)
+    ok("down", served.db)
 
 
 def test_a_database_that_others_made(daemon, db):
@@ -169,7 +169,7 @@ def test_layout_1_is_brought_up_to_date(daemon, db):
         c.store({"a": 1}, track_id="dead")
         c.change("delete_run", track_id="dead", force=True)
         client_id = c.id
-    subprocess.run([XTCTL, "down", str(db)], check=True, timeout=TIMEOUT, capture_output=True)
+    ok("down", db)
     for table, columns in (("xt_clients", ["requests"]), ("xt_runs", ["inserted", "deleted", "cause"])):
         for column in columns:
             sqlite(db, f"ALTER TABLE {table} DROP COLUMN {column}")

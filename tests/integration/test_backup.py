@@ -1,4 +1,5 @@
 """backup, snapshot, check, compact, and putting a backup back."""
+import contextlib
 import json
 import os
 import re
@@ -7,31 +8,13 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from conftest import SEEN, TIMEOUT, XTCTL, XT_LOAD, Client, RpcError, fails, mode, sqlite
+from conftest import SEEN, TIMEOUT, XTCTL, XT_LOAD, Client, RpcError, fails, mode, sqlite, until
+from xtctl import needs_xtctl, ok, run
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
-
-
-def run(*args, **kw):
-    p = subprocess.run([XTCTL, *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT, **kw)
-    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-    return p
-
-
-def ok(*args, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == 0, (args, p.returncode, p.stderr)
-    return p.stdout
-
-
-def until(condition):
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
+pytestmark = needs_xtctl
 
 
 def fill(client, rows=2000, size=1000, **kw):
@@ -292,13 +275,19 @@ def test_killed_daemon_leaves_a_part_that_is_taken_over(daemon, db, to):
 def test_xtctl_tells_when_the_daemon_is_killed(daemon, db, to):
     d = daemon(db)
     with d.client() as c:
-        fill(c, 4000)
-    p = subprocess.Popen([XTCTL, "backup", str(db), str(to), "--rate", "1"], stderr=subprocess.PIPE, text=True)
-    part = to.with_name("c.db.part")
-    until(lambda: part.exists() and part.stat().st_size > 0)  # some steps are made: the beginning is asked for again
+        fill(c, 16000)
+    screen, terminal = pty.openpty()
+    p = subprocess.Popen([XTCTL, "backup", str(db), str(to), "--rate", "1"], stdout=subprocess.DEVNULL, stderr=terminal)
+    os.close(terminal)
+    seen = b""
+    while not re.search(rb"[1-9]\d? %, ", seen):  # some steps are made: the beginning is asked for again
+        seen += os.read(screen, 1000)
     d.kill()
-    _, err = p.communicate(timeout=TIMEOUT)
-    assert p.returncode == 1 and "c.db" in err and "anew" in err
+    with contextlib.suppress(OSError):  # at the end
+        while more := os.read(screen, 1000):
+            seen += more
+    os.close(screen)
+    assert p.wait(TIMEOUT) == 1 and b"c.db" in seen and b"anew" in seen, seen
     daemon(db)
     ok("backup", db, to)
     is_sound(to)
@@ -623,7 +612,7 @@ def test_output(client, served, to):
 
 def test_interrupted_backup(client, served, to):
     """Ctrl-C at a backup that would take long; its bar is on the terminal."""
-    fill(client, 4000)
+    fill(client, 16000)
     screen, terminal = pty.openpty()
     p = subprocess.Popen([XTCTL, "backup", served.db, str(to), "--rate", "1"], stderr=terminal,
                          stdout=subprocess.PIPE)

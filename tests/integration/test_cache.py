@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from conftest import Closed, RpcError, fails, mode, sqlite
+from conftest import TIMEOUT, Closed, RpcError, fails, mode, sqlite
 
 
 def parts_of(function, args, params=None, version=None):
@@ -65,7 +65,7 @@ def test_a_result_is_computed_once_and_then_a_hit(served):
 
 
 def wait_for(get, good):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT
     while not good(value := get()):
         assert time.monotonic() < deadline, value
         os.sched_yield()

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 
 import pytest
-from conftest import BUILD, SANITIZER, TIMEOUT, sqlite
+from conftest import BUILD, SANITIZER, TIMEOUT, sqlite, until
 
 XT_CALL = BUILD / "xt-call"
 SLOW = bool(os.environ.get("XT_BUILD_KIND"))
@@ -344,8 +344,7 @@ def test_force_recomputes(served, db):
 def test_a_wait_ends_by_its_timeout_and_by_a_signal(served, db):
     pool = Pool(db)
     holder = pool.start(1, "--hang")
-    while not pool.begun():
-        pass
+    until(pool.begun)
     p = pool.start(1, "--wait", 50)
     code, out, err = pool.wait(p)
     assert code == 0 and out == "0 executed, 0 hits, 1 timeouts\n", err
@@ -365,8 +364,7 @@ def test_a_lease_outlives_a_restart(served, daemon, db):
     """The holder computes while the daemon is killed and comes again: it keeps its lease and its result."""
     pool = Pool(db)
     slow = pool.start(1, "--micros", 900000)
-    while not pool.begun() or not rows(db, "SELECT 1 FROM xt_calls"):
-        pass
+    until(lambda: pool.begun() and rows(db, "SELECT 1 FROM xt_calls"))
     served.kill()
     d = daemon(db)
     others = [pool.start(1) for _ in range(4)]
@@ -382,8 +380,7 @@ def test_a_lease_is_kept_for_a_process_that_computes_for_long(served, daemon, db
     """Longer than holders are waited for: it is known by its call, and its process lives."""
     pool = Pool(db)
     holder = pool.start(1, "--hang")
-    while not pool.begun() or not rows(db, "SELECT 1 FROM xt_calls WHERE token IS NOT NULL AND pid = ?", holder.pid):
-        pass
+    until(lambda: pool.begun() and rows(db, "SELECT 1 FROM xt_calls WHERE token IS NOT NULL AND pid = ?", holder.pid))
     served.kill()
     d = daemon(db, "--grace-ms", 100)
     with d.client() as b:
@@ -406,8 +403,7 @@ def test_without_a_daemon_calls_go_on_and_are_rows_later(runtime, db, daemon, mo
     pool = Pool(db)
     monkeypatch.setenv("XETRACK_AUTOSTART", "0")
     p = pool.start(4, "--micros", 300000)
-    while not pool.begun():
-        pass
+    until(pool.begun)
     d.stop()
     pool.join()
     assert pool.begun() == {x: 1 for x in range(4)}

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, TIMEOUT, XTCTL, sqlite
+from conftest import BUILD, TIMEOUT, sqlite
+from xtctl import ok, refused, run
 
 WORKER = os.environ.get("XT_WORKER", str(BUILD / "xt-worker"))
 HUGE = 2_000_000_000  # MiB: more than any disk has
@@ -162,22 +163,19 @@ def test_nothing_goes_with_a_daemon_that_cannot_store(served, client):
     client.log({"a": 2})
     told(client, "degraded")
     for command in ("down", "restart"):
-        p = subprocess.run([XTCTL, command, served.db], capture_output=True, text=True, timeout=TIMEOUT)
+        p = run(command, served.db)
         assert p.returncode == 1 and "cannot be stored now" in p.stderr and "--force" in p.stderr, p.stderr
     with served.client(last_seq=0) as looker:
         assert looker.call("status")["state"].startswith("degraded")
-    p = subprocess.run([XTCTL, "down", served.db, "--force"], capture_output=True, text=True, timeout=TIMEOUT)
-    assert p.returncode == 0, p.stderr
+    ok("down", served.db, "--force")
     served.expected = served.wait()
     assert "left with messages that could not be stored" in served.stderr()
 
 
 def test_down_of_a_daemon_that_does_not_run_holds(runtime, db):
     sqlite(db, "CREATE TABLE events (track_id TEXT, timestamp TEXT, a)")
-    p = subprocess.run([XTCTL, "down", db], capture_output=True, text=True, timeout=TIMEOUT)
-    assert p.returncode == 0 and "held" in p.stdout
-    p = subprocess.run([XTCTL, "log", db, "a=1"], capture_output=True, text=True, timeout=TIMEOUT)
-    assert p.returncode == 1 and "stopped" in p.stderr
+    assert "held" in ok("down", db)
+    assert "stopped" in refused("log", db, "a=1")
 
 
 def test_an_old_reserve_is_removed(daemon, db):

@@ -1,17 +1,11 @@
 """A run that is deleted by pieces, so that nobody waits long: what is there in between, and after a crash."""
-import json
 import os
 import signal
 import subprocess
 
 import pytest
-from conftest import TIMEOUT, XTCTL, fails, sqlite
-
-
-def audit(db):
-    p = subprocess.run([XTCTL, "audit", str(db), "--json"], capture_output=True, text=True, timeout=TIMEOUT)
-    assert p.returncode == 0, p.stdout + p.stderr
-    return json.loads(p.stdout)
+from conftest import XTCTL, fails, sqlite
+from test_audit import audit
 
 
 def fill(client, table, rows, track_id="r"):

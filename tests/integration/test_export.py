@@ -12,8 +12,9 @@ import time
 import pytest
 from conftest import TIMEOUT, XTCTL, sqlite
 from duck import ask, duckdb  # noqa: F401: the fixture
+from xtctl import needs_xtctl, ok, refused, run
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+pytestmark = needs_xtctl
 
 NASTY = [
     {"text": "plain", "whole": 1, "real": 0.1, "flag": True, "blob": b"\x00\xff", "mixed": 1},
@@ -27,25 +28,6 @@ NASTY = [
     {"text": "nul\0byte", "real": float("nan")},
 ]
 NAMES = {"text": "text", "whole": "select", "real": "Größe 🦊", "flag": "flag", "blob": "blob", "mixed": 'a"b'}
-
-
-def run(*args, stdin=None, env=None, **kw):
-    p = subprocess.run([XTCTL, *map(str, args)], input=stdin, capture_output=True, timeout=TIMEOUT, env=env, **kw)
-    p.stdout, p.stderr = p.stdout.decode(), p.stderr.decode()
-    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-    return p
-
-
-def ok(*args, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == 0, (args, p.returncode, p.stderr)
-    return p.stdout
-
-
-def refused(*args, status=1, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == status and p.stdout == "", (args, p.returncode, p.stdout, p.stderr)
-    return p.stderr
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """xtctl import: files of others, and what export wrote."""
 import json
-import os
 import signal
 import subprocess
 import time
@@ -8,9 +7,10 @@ import time
 import pytest
 from conftest import TIMEOUT, XTCTL, sqlite
 from duck import ask, duckdb  # noqa: F401: the fixture
-from test_export import nasty, ok, refused, run, stored  # noqa: F401: nasty is a fixture
+from test_export import nasty, stored  # noqa: F401: nasty is a fixture
+from xtctl import needs_xtctl, ok, refused, run
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+pytestmark = needs_xtctl
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """`inspect`, `validate` and `errors`, on data with the flaws that benchmarks have."""
 import json
-import os
 import sqlite3
 import subprocess
 
 import pytest
 from conftest import TIMEOUT, XTCTL
-from test_xtctl import ok, run
+from xtctl import needs_xtctl, ok, run
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+pytestmark = needs_xtctl
 
 
 def clean(n, **changes):

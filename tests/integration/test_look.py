@@ -5,10 +5,10 @@ import sqlite3
 
 import pytest
 from conftest import XTCTL
-from test_xtctl import ok, run
 from test_xtctl_stats import on_terminal
+from xtctl import needs_xtctl, ok, run
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+pytestmark = needs_xtctl
 
 HOUR = 3600 * 1_000_000
 NOON = 1_700_000_000_000_000  # a moment of 2023

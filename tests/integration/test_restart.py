@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from conftest import BUILD, TIMEOUT, XETRACKD, XTCTL, Client, sqlite
+from xtctl import ok
 
 WORKER = os.environ.get("XT_WORKER", str(BUILD / "xt-worker"))
 pytestmark = pytest.mark.skipif(not os.access(WORKER, os.X_OK), reason=f"{WORKER} is not built")
@@ -24,19 +25,16 @@ def join(db, ps):
     assert sqlite(db, "SELECT worker, count(*), count(DISTINCT i) FROM predictions GROUP BY 1 ORDER BY 1") == \
         [(i, ROWS, ROWS) for i in range(len(ps))]
     assert sqlite(db, "SELECT status, count(*) FROM xt_runs GROUP BY 1") == [("finished", len(ps))]
-    p = subprocess.run([XTCTL, "audit", str(db), "--quick"], capture_output=True, text=True, timeout=TIMEOUT)
-    assert p.returncode == 0, p.stdout + p.stderr
+    ok("audit", db, "--quick")
 
 
 def test_xtctl_restart(autostarted, db):
     autostarted(db)
-    subprocess.run([XTCTL, "up", str(db)], check=True, capture_output=True, timeout=TIMEOUT)
+    ok("up", db)
     ps = workers(db, 4, "--autostart")
     pids = set()
     for _ in range(3):
-        p = subprocess.run([XTCTL, "restart", str(db)], capture_output=True, text=True, timeout=TIMEOUT)
-        assert p.returncode == 0, p.stderr
-        pids.add(p.stdout.split("pid")[1].split()[0])
+        pids.add(ok("restart", db).split("pid")[1].split()[0])
     assert len(pids) == 3
     join(db, ps)
 
@@ -101,14 +99,13 @@ def test_socket_activation_keeps_the_socket_open(db, runtime):
 def test_queries_and_requests_over_a_restart(autostarted, db):
     """What is asked or changed while the daemon is exchanged is answered by the next one."""
     autostarted(db)
-    subprocess.run([XTCTL, "log", str(db), "a=0"], check=True, capture_output=True, timeout=TIMEOUT)
+    ok("log", db, "a=0")
     ask = "while :; do {0} sql {1} 'SELECT count(*) FROM events' >/dev/null || exit 1; " \
           "{0} log {1} a=1 >/dev/null || exit 2; done".format(XTCTL, db)
     askers = [subprocess.Popen(["sh", "-c", ask], stderr=subprocess.PIPE, text=True, start_new_session=True) for _ in range(3)]
     try:
         for _ in range(4):
-            p = subprocess.run([XTCTL, "restart", str(db)], capture_output=True, text=True, timeout=TIMEOUT)
-            assert p.returncode == 0, p.stderr
+            ok("restart", db)
             assert all(a.poll() is None for a in askers), [a.stderr.read() for a in askers if a.poll() is not None]
     finally:
         for a in askers:

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import TIMEOUT, fails, sqlite
+from conftest import TIMEOUT, fails, sqlite, until
 from test_calls import Pool
 
 CALL_COLUMNS = ("cpu", "memory_percent", "p_memory_percent", "disk_percent")
@@ -97,8 +97,7 @@ def test_without_a_daemon_there_are_none(runtime, db, daemon, monkeypatch):
     pool = Pool(db)
     monkeypatch.setenv("XETRACK_AUTOSTART", "0")
     pool.start(2, "--sample", 10, "--micros", 300000)
-    while not pool.begun():
-        pass
+    until(pool.begun)
     d.stop()
     pool.join()
     with daemon(db).client() as c:

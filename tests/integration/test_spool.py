@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from conftest import BUILD, TIMEOUT, XTCTL, frame, mode, sqlite
+from conftest import BUILD, TIMEOUT, frame, mode, sqlite
+from xtctl import ok, run
 
 WORKER = os.environ.get("XT_WORKER", str(BUILD / "xt-worker"))
 pytestmark = pytest.mark.skipif(not os.access(WORKER, os.X_OK), reason=f"{WORKER} is not built")
@@ -34,14 +35,8 @@ class Worker:
         return self.proc.returncode, err
 
 
-def ctl(*args, code=0):
-    p = subprocess.run([XTCTL, *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT)
-    assert p.returncode == code, (p.returncode, p.stdout, p.stderr)
-    return p.stdout if code == 0 else p.stderr + p.stdout
-
-
 def listing(db):
-    p = subprocess.run([XTCTL, "spool", "ls", str(db), "--json"], capture_output=True, text=True, timeout=TIMEOUT)
+    p = run("spool", "ls", db, "--json")
     files = json.loads(p.stdout)
     damaged = any(f["state"] == "damaged" for f in files)
     assert p.returncode == damaged and ("damaged" in p.stderr) == damaged, p.stderr
@@ -124,12 +119,12 @@ def test_close_leaves_the_rest_in_the_spool(alone, daemon, db):
     (f,) = listing(db)
     assert f["state"] == "orphan"
     d = daemon(db)
-    assert "rows stored" in ctl("spool", "replay", db)
+    assert "rows stored" in ok("spool", "replay", db)
     assert rows(db) == (1000, 1000) and listing(db) == []
     assert sqlite(db, "SELECT status, rows, cause FROM xt_runs") == [("finished", 1000, None)]
     assert sqlite(db, "SELECT bye, last_seq = mark FROM xt_clients") == [(1, 1)]
     assert "taken in" in d.stderr()
-    ctl("audit", db)
+    ok("audit", db)
 
 
 def test_a_failed_end_is_told_by_the_spool(alone, daemon, db):
@@ -138,7 +133,7 @@ def test_a_failed_end_is_told_by_the_spool(alone, daemon, db):
     w.gate("all").go_on()
     assert w.end()[0] == 1  # xt_close_failed() says XT_SPOOLED
     daemon(db)
-    ctl("spool", "replay", db)
+    ok("spool", "replay", db)
     assert sqlite(db, "SELECT status FROM xt_runs") == [("failed",)]
 
 
@@ -150,7 +145,7 @@ def test_what_a_killed_worker_did_not_finish_goes(daemon, db):
     unfinished.write_bytes(b"xtspool1")
     other.write_bytes(b"of somebody else")
     d = daemon(db)
-    ctl("spool", "replay", db)
+    ok("spool", "replay", db)
     assert list(path.iterdir()) == [other]
     assert "nobody finished" in d.stderr()
 
@@ -174,7 +169,7 @@ def test_a_full_spool_fails_or_waits(alone, daemon, db):
     (f,) = listing(db)
     assert f["bytes"] <= 100000
     d = daemon(db)
-    ctl("spool", "replay", db)
+    ok("spool", "replay", db)
     n, distinct = rows(db)
     assert n == distinct and 500 < n < 1000
     d.stop()
@@ -213,18 +208,18 @@ def test_a_torn_tail_is_dropped_damage_is_set_aside(alone, daemon, db):
     whole = path.read_bytes()
     path.write_bytes(whole[:-7])
     d = daemon(db)
-    ctl("spool", "replay", db)
+    ok("spool", "replay", db)
     assert rows(db) == (999, 999) and listing(db) == []
     d.stop()
     damaged = bytearray(whole)
     damaged[len(whole) // 2] ^= 1
     path.write_bytes(damaged)
     d = daemon(db)
-    assert "damaged" in ctl("spool", "replay", db, code=1)
+    assert "damaged" in run("spool", "replay", db).stderr
     assert rows(db) == (999, 999)  # what lay before the damage was there already
     assert [x["state"] for x in listing(db)] == ["damaged"]
     assert "set aside" in d.stderr()
-    said = ctl("audit", db, code=1)
+    said = run("audit", db).stdout
     assert f"spool file {f['client']}.damaged" in said
 
 
@@ -240,11 +235,11 @@ def test_a_spool_of_another_database(alone, daemon, db):
     for suffix in ("", "-wal", "-shm"):
         Path(f"{db}{suffix}").unlink(missing_ok=True)
     d = daemon(db)
-    ctl("spool", "replay", db)
+    ok("spool", "replay", db)
     n = sqlite(db, "SELECT count(*), count(DISTINCT i), max(i) FROM predictions")[0]
     assert n == (f["rows"], f["rows"], 999) or n == (f["rows"] - 1, f["rows"] - 1, 999)  # one may be the run's start
     Path(f"{db}.spool/{f['client']}").write_bytes(saved)
-    ctl("spool", "replay", db)
+    ok("spool", "replay", db)
     assert sqlite(db, "SELECT count(*), count(DISTINCT i), max(i) FROM predictions")[0] == n
     d.stop()
 
@@ -258,7 +253,7 @@ def test_files_of_others_and_links_are_left_alone(daemon, db, runtime):
     (spool / ("a" * 32)).symlink_to("/etc/passwd")
     (spool / ("b" * 32)).write_bytes(b"junk")
     (spool / "notes.txt").write_text("mine")
-    ctl("spool", "replay", db, code=1)
+    assert run("spool", "replay", db).returncode == 1
     assert (spool / "notes.txt").read_text() == "mine"
     assert (spool / ("a" * 32)).is_symlink() and os.path.exists("/etc/passwd")
     states = {x["client"][0]: x["state"] for x in listing(db)}
@@ -302,7 +297,7 @@ def test_another_database_while_rows_of_the_spool_are_on_their_way(alone, daemon
     daemon(db)
     w.go_on()
     assert w.end() == (0, "")
-    ctl("spool", "replay", db)
+    ok("spool", "replay", db)
     n, distinct = rows(db)
     assert n == distinct and n >= 500
 
@@ -316,9 +311,9 @@ def test_a_run_is_not_judged_before_its_spool_is_taken_in(daemon, db):
     log = [(i, numbered("log", i, track_id="r", rows=[{"i": i, "b": bytes(4000)}])) for i in range(1, n + 1)]
     leave_spool(db, os.urandom(16), [*log, (0, [2, "bye", [{"last_seq": n, "status": "failed"}]])])
     daemon(db, "--grace-ms", "30")
-    ctl("spool", "replay", db)
+    ok("spool", "replay", db)
     assert sqlite(db, "SELECT status, rows, cause FROM xt_runs WHERE track_id = 'r'") == [("failed", n, None)]
-    ctl("audit", db)
+    ok("audit", db)
 
 
 def test_a_goodbye_in_the_spool_takes_a_crash_back(daemon, db):
@@ -330,5 +325,5 @@ def test_a_goodbye_in_the_spool_takes_a_crash_back(daemon, db):
         pass
     bye = [2, "bye", [{"last_seq": 2, "status": "finished"}]]
     leave_spool(db, c.id, [(2, numbered("log", 2, track_id="r", rows=[{"a": 2}])), (0, bye)])
-    ctl("spool", "replay", db)
+    ok("spool", "replay", db)
     assert sqlite(db, "SELECT status, rows, cause FROM xt_runs") == [("finished", 2, None)]

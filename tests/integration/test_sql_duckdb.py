@@ -1,6 +1,5 @@
 """xtctl sql --engine duckdb: DuckDB over the daemon's rows."""
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -8,9 +7,9 @@ import subprocess
 import pytest
 from conftest import BUILD, TIMEOUT, XTCTL
 from duck import ask, duckdb  # noqa: F401: the fixture
-from test_export import ok, refused, run
+from xtctl import needs_xtctl, ok, refused, run
 
-pytestmark = [pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built"),
+pytestmark = [needs_xtctl,
               pytest.mark.usefixtures("duckdb")]
 
 

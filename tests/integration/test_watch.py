@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 from conftest import TIMEOUT, XT_LOAD, XTCTL
-from test_xtctl import ok, run
+from xtctl import needs_xtctl, ok, run
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+pytestmark = needs_xtctl
 
 
 class Watch:

@@ -5,21 +5,9 @@ import subprocess
 
 import pytest
 from conftest import BUILD, TIMEOUT, XTCTL, sqlite
+from xtctl import needs_xtctl, ok, run
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
-
-
-def run(*args, stdin=None, program=None, env=None):
-    p = subprocess.run([program or XTCTL, *map(str, args)], input=stdin, capture_output=True, text=True,
-                       timeout=TIMEOUT, env=env)
-    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-    return p
-
-
-def ok(*args, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == 0, (args, p.returncode, p.stderr)
-    return p.stdout
+pytestmark = needs_xtctl
 
 
 def jsonl(text):

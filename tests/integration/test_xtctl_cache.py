@@ -11,32 +11,11 @@ import msgpack
 import pytest
 from conftest import BUILD, TIMEOUT, XTCTL, sqlite
 from test_cache import call_of, finish, key_of, lease, parts_of
+from xtctl import needs_xtctl, ok, refused, run
 
 XT = str(BUILD / "xt")
 XT_CALL = BUILD / "xt-call"
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
-
-
-def run(*args, program=XTCTL, env=None, **kw):
-    kw.setdefault("stdin", subprocess.DEVNULL)
-    kw.setdefault("text", True)
-    p = subprocess.run([program, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT,
-                       env=dict(os.environ, **(env or {})), **kw)
-    assert b"Sanitizer" not in (p.stderr if isinstance(p.stderr, bytes) else p.stderr.encode()), p.stderr
-    return p
-
-
-def ok(*args, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == 0, (args, p.returncode, p.stderr)
-    return p.stdout
-
-
-def fails(status, *args, **kw):
-    """What it says on standard error, in one line."""
-    p = run(*args, **kw)
-    assert p.returncode == status, (args, p.returncode, p.stdout, p.stderr)
-    return p.stderr
+pytestmark = needs_xtctl
 
 
 def keep(c, args, function="f", track_id="t", value=b"\x81\xa1y\x07", params=None, version=None, **kw):
@@ -117,8 +96,8 @@ def test_the_database_from_the_environment(client, db, runtime):
 def test_an_empty_cache(served, db):
     assert ok("cache", "ls", db) == "Cache is empty\n"
     assert entries(db) == [] and ok("cache", "ls", db, "--format", "csv").count("\n") == 1
-    assert "the cache is empty" in fails(1, "cache", "get", db, "abcd")
-    assert "the cache is empty" in fails(1, "cache", "why", db, "f", "x=1")
+    assert "the cache is empty" in refused("cache", "get", db, "abcd")
+    assert "the cache is empty" in refused("cache", "why", db, "f", "x=1")
     assert ok("cache", "verify", db).startswith("ok: 0 entries")
     assert ok("cache", "delete", db, "--all") == "Deleted 0 cache entries (0 bytes)\n"
     assert ok("cache", "delete", db, "a-run", program=XT) == "Deleted 0 cache entries for track_id 'a-run'\n"
@@ -134,9 +113,9 @@ def test_a_cache_that_is_off(daemon, db):
     d.stop()
     daemon(db, "--read-only")
     for command in ("ls", "verify", "gc"):
-        assert "the cache is off: nothing is written here" in fails(1, "cache", command, db), command
-    assert "the cache is off" in fails(1, "cache", "get", db, "abcd")
-    assert "the cache is off" in fails(1, "cache", "delete", db, "--all")
+        assert "the cache is off: nothing is written here" in refused("cache", command, db), command
+    assert "the cache is off" in refused("cache", "get", db, "abcd")
+    assert "the cache is off" in refused("cache", "delete", db, "--all")
     assert "off: nothing is written here" in ok("cache", "stats", db)
 
 
@@ -169,10 +148,10 @@ def test_get_of_other_encodings(client, db, runtime):
     ok("cache", "get", db, key, out)
     assert out.read_bytes() == value
     out.write_bytes(b"mine")
-    assert "--force replaces it" in fails(1, "cache", "get", db, key, out) and out.read_bytes() == b"mine"
+    assert "--force replaces it" in refused("cache", "get", db, key, out) and out.read_bytes() == b"mine"
     ok("cache", "get", db, key, out, "--force")
     assert out.read_bytes() == value
-    assert "cannot write" in fails(1, "cache", "get", db, key, runtime / "none" / "x")
+    assert "cannot write" in refused("cache", "get", db, key, runtime / "none" / "x")
     broken = keep(client, {"x": 2}, value=b"\xc1\xff")
     assert "no MessagePack" in ok("cache", "get", db, broken)
 
@@ -189,20 +168,20 @@ def twins():
 
 def test_beginnings_of_keys(client, db):
     a, b = (keep(client, {"x": n}) for n in twins())
-    said = fails(1, "cache", "get", db, a[:4])
+    said = refused("cache", "get", db, a[:4])
     assert "2 keys begin with" in said and a[:12] in said and b[:12] in said and "more digits" in said
     for key, other in ((a, b), (b, a)):  # an odd number of digits
         text = ok("cache", "get", db, key[:5])
         assert key in text and other not in text
         assert key in ok("cache", "get", db, key[:6]) and key in ok("cache", "get", db, key)
     digit = next(d for d in "0123456789abcdef" if d not in (a[4], b[4]))
-    said = fails(1, "cache", "get", db, a[:4] + digit)
+    said = refused("cache", "get", db, a[:4] + digit)
     assert "no key begins with" in said and "cache ls" in said
     for bad in (a[:3], "ghij", a + "0"):
-        assert "no beginning of a key" in fails(2, "cache", "get", db, bad)
-    assert "2 keys begin with" in fails(1, "cache", "delete", db, a[:4])
+        assert "no beginning of a key" in refused("cache", "get", db, bad, status=2)
+    assert "2 keys begin with" in refused("cache", "delete", db, a[:4])
     assert len(entries(db)) == 2
-    assert "2 keys begin with" in fails(1, "cache", "why", db, a[:4])
+    assert "2 keys begin with" in refused("cache", "why", db, a[:4])
     ok("cache", "delete", db, a[:5])
     assert [e["key"] for e in entries(db)] == [b]
 
@@ -277,7 +256,7 @@ def test_why_rounds(client, db):
     keep(client, {"lr": 0.1})
     assert why(db, "f", "lr=0.1004")["cached"] is False
     assert why(db, "f", "lr=0.1004", "--round", "2")["cached"] is True
-    assert "--round" in fails(2, "cache", "why", db, "f", "lr=0.1", "--round", "16")
+    assert "--round" in refused("cache", "why", db, "f", "lr=0.1", "--round", "16", status=2)
 
 
 def test_why_of_an_entry(client, db):
@@ -309,27 +288,27 @@ def test_why_of_an_only_entry(client, db):
 def test_why_knows_close_names(client, db):
     for function in ("train", "model.train_all", "evaluate"):
         keep(client, {"x": 1}, function=function)
-    said = fails(1, "cache", "why", db, "trian", "x=1")
+    said = refused("cache", "why", db, "trian", "x=1")
     assert "'train'" in said and "evaluate" not in said
-    said = fails(1, "cache", "why", db, "train_all", "x=1")
+    said = refused("cache", "why", db, "train_all", "x=1")
     assert "'model.train_all'" in said and "'train'" in said and "evaluate" not in said
-    said = fails(1, "cache", "why", db, "zzzzzzzzz", "x=1")
+    said = refused("cache", "why", db, "zzzzzzzzz", "x=1")
     assert "train" not in said and "cache ls" in said
 
 
 def test_why_of_a_function_that_looks_like_a_key(client, db):
     key = keep(client, {}, function="decade", value=b"\x80")
     assert why(db, "decade")["cached"] is True and why(db, "decade")["key"] == key
-    assert "0123456789ab" in fails(1, "cache", "why", db, "0123456789ab")
+    assert "0123456789ab" in refused("cache", "why", db, "0123456789ab")
 
 
 def test_why_refuses(client, db):
     keep(client, {"x": 1})
-    assert "not KEY=VALUE" in fails(2, "cache", "why", db, "f", "novalue")
-    assert "given twice" in fails(2, "cache", "why", db, "f", "x=1", "x=2")
-    assert "given twice" in fails(2, "cache", "why", db, "f", "--param", "a=1", "--param", "a=2")
-    assert "not JSON" in fails(2, "cache", "why", db, "f", "x:={")
-    fails(2, "cache", "why", db)
+    assert "not KEY=VALUE" in refused("cache", "why", db, "f", "novalue", status=2)
+    assert "given twice" in refused("cache", "why", db, "f", "x=1", "x=2", status=2)
+    assert "given twice" in refused("cache", "why", db, "f", "--param", "a=1", "--param", "a=2", status=2)
+    assert "not JSON" in refused("cache", "why", db, "f", "x:={", status=2)
+    refused("cache", "why", db, status=2)
 
 
 # ---- stats, report --------------------------------------------------------
@@ -398,17 +377,17 @@ def test_report_of_a_part(reported):
     assert {(b["parameter"], b["calls"]) for b in r["by"]} == {("loss", 3), ("loss", 4)}
     rows = ok("cache", "report", reported, "--table", "calls", "--by", "params_k", "--format", "csv").splitlines()
     assert rows == ["parameter,value,calls,hits,misses,hit_rate", "params_k,1,3,2,1,66.67", "params_k,2,4,2,2,50.0"]
-    said = fails(1, "cache", "report", reported, "--table", "calls", "--by", "none")
+    said = refused("cache", "report", reported, "--table", "calls", "--by", "none")
     assert "no column 'none'" in said and "columns" in said
 
 
 def test_report_without_a_cache_column(client, db):
-    assert "nothing was logged" in fails(1, "cache", "report", db)
+    assert "nothing was logged" in refused("cache", "report", db)
     client.store([{"a": 1}], table="plain")
-    said = fails(1, "cache", "report", db, "--table", "plain")
+    said = refused("cache", "report", db, "--table", "plain")
     assert "no column 'cache'" in said and "'plain'" in said
-    assert "no column 'cache'" in fails(1, "cache", "report", db)  # there is but this table
-    said = fails(1, "cache", "report", db, "--table", "none")
+    assert "no column 'cache'" in refused("cache", "report", db)  # there is but this table
+    said = refused("cache", "report", db, "--table", "none")
     assert "no table 'none'" in said and "ls" in said
 
 
@@ -471,7 +450,7 @@ def test_delete_narrows(client, db):
 
 def test_delete_by_several_keys(client, db):
     keys = [keep(client, {"x": n}) for n in range(5)]
-    said = fails(1, "cache", "delete", db, keys[0], "ffffffffffffffff")
+    said = refused("cache", "delete", db, keys[0], "ffffffffffffffff")
     assert "no key begins with 'ffffffffffffffff'" in said and len(entries(db)) == 5
     assert "Deleted 2 cache entries (" in ok("cache", "delete", db, keys[0][:11], keys[3])
     assert {e["key"] for e in entries(db)} == {keys[1], keys[2], keys[4]}
@@ -482,7 +461,7 @@ def test_delete_of_a_run_that_looks_like_a_key(client, db):
     assert ok("cache", "delete", db, "2024") == "Deleted 1 cache entries for track_id '2024'\n"
     key = keep(client, {"x": 1}, track_id="other")
     keep(client, {"x": 2}, track_id=key[:6])
-    said = fails(1, "cache", "delete", db, key[:6])
+    said = refused("cache", "delete", db, key[:6])
     assert "--track-id" in said and len(entries(db)) == 2
     ok("cache", "delete", db, "--track-id", key[:6])
     assert [e["key"] for e in entries(db)] == [key]
@@ -506,10 +485,10 @@ def test_delete_of_many(client, db):
 
 def test_delete_asks_what(client, db):
     keep(client, {"x": 1})
-    assert "--all" in fails(2, "cache", "delete", db)
-    assert "exclude" in fails(2, "cache", "delete", db, "t", "--track-id", "u")
+    assert "--all" in refused("cache", "delete", db, status=2)
+    assert "exclude" in refused("cache", "delete", db, "t", "--track-id", "u", status=2)
     for bad in ("5", "m", "5x", "-1s", "1h30m", "99999999999999999999d"):
-        assert "--older-than" in fails(2, "cache", "delete", db, f"--older-than={bad}")
+        assert "--older-than" in refused("cache", "delete", db, f"--older-than={bad}", status=2)
     assert len(entries(db)) == 1
     assert "Deleted 1" in ok("cache", "delete", db, "--all")
 
@@ -659,7 +638,7 @@ def test_delete_of_a_run_with_its_results(client, db):
     assert p.returncode == 0 and json.loads(p.stdout) == {"deleted": 12}
     assert "12 cached results deleted" in p.stderr
     assert [e["track_id"] for e in entries(db)] == ["other"]
-    assert "exclude" in fails(2, "delete", db, "other", "--cache", "--table", "events")
+    assert "exclude" in refused("delete", db, "other", "--cache", "--table", "events", status=2)
     p = run("delete", db, "other", "--force", "--table", "events")
     assert p.returncode == 0 and p.stderr == "" and len(entries(db)) == 1
 
@@ -682,13 +661,13 @@ def test_delete_of_a_run_without_results_says_nothing_of_them(client, db):
 
 
 def test_unknown_commands(client, db):
-    assert "did you mean 'cache verify'?" in fails(2, "cache", db, "verfy")
-    assert "did you mean 'cache ls'?" in fails(2, "cache", "list", db)
-    assert "no command 'cache frobnicate'; 'xtctl cache --help' lists them" in fails(2, "cache", "frobnicate", db)
-    assert "no database" in fails(1, "cache", "ls", f"{db}.none")
-    assert "no option '--by' here" in fails(2, "cache", "ls", db, "--by", "x")
-    assert "usage: xtctl cache get DB KEY [FILE]" in fails(2, "cache", "get", db)
-    assert "one argument too many" in fails(2, "cache", "stats", db, "x")
+    assert "did you mean 'cache verify'?" in refused("cache", db, "verfy", status=2)
+    assert "did you mean 'cache ls'?" in refused("cache", "list", db, status=2)
+    assert "no command 'cache frobnicate'; 'xtctl cache --help' lists them" in refused("cache", "frobnicate", db, status=2)
+    assert "no database" in refused("cache", "ls", f"{db}.none")
+    assert "no option '--by' here" in refused("cache", "ls", db, "--by", "x", status=2)
+    assert "usage: xtctl cache get DB KEY [FILE]" in refused("cache", "get", db, status=2)
+    assert "one argument too many" in refused("cache", "stats", db, "x", status=2)
 
 
 def test_help(runtime):

@@ -1,6 +1,7 @@
 """xtctl compare: which groups are held against which, by what, and what it says of them. That the numbers are right is for
 test_stats.py; here they need only be those of the right values."""
 import fcntl
+import functools
 import json
 import math
 import os
@@ -14,24 +15,13 @@ import termios
 from pathlib import Path
 
 import pytest
+import xtctl
 from conftest import TIMEOUT, XTCTL
 
 st = pytest.importorskip("scipy.stats")
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+pytestmark = xtctl.needs_xtctl
 GOLDEN = Path(__file__).parent / "golden"
-
-
-def run(*args, env=None):
-    p = subprocess.run([XTCTL, "compare", *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT,
-                       env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})})
-    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-    return p
-
-
-def ok(*args, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == 0, (args, p.returncode, p.stderr)
-    return p.stdout
+run, ok = functools.partial(xtctl.run, "compare"), functools.partial(xtctl.ok, "compare")
 
 
 def answer(*args, status=0):
@@ -47,9 +37,8 @@ def cell(*args):
 
 
 def fails(status, sentence, *args):
-    p = run(*args)
-    assert p.returncode == status and not p.stdout, (args, p.returncode, p.stdout, p.stderr)
-    assert p.stderr.startswith("xtctl: ") and sentence in p.stderr, p.stderr
+    said = xtctl.refused("compare", *args, status=status)
+    assert sentence in said, said
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import time
 
 import pytest
 from conftest import BUILD, TIMEOUT, XTCTL, sqlite
-from test_export import ok, refused
+from xtctl import needs_xtctl, ok, refused
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+pytestmark = needs_xtctl
 MANY = 60_000
 
 

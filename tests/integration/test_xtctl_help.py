@@ -6,22 +6,13 @@ import subprocess
 
 import pytest
 from conftest import BUILD, TIMEOUT, XTCTL, sqlite
+from xtctl import needs_xtctl, ok, run
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+pytestmark = needs_xtctl
 
 COMMANDS = subprocess.run([BUILD / "xt-man", "--list"], capture_output=True, text=True).stdout.split() \
     if (BUILD / "xt-man").exists() else []
 RUN = "purple-mountain-4392"
-
-
-def run(*args, **kw):
-    return subprocess.run([XTCTL, *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT, **kw)
-
-
-def ok(*args, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == 0, (args, p.returncode, p.stderr)
-    return p.stdout
 
 
 def parts(command):

@@ -1,24 +1,19 @@
 """xtctl plot: what is drawn, where, and what is said of values that cannot be."""
-import os
 import re
-import subprocess
 
 import pytest
-from conftest import TIMEOUT, XTCTL
+import xtctl
 from test_xtctl_stats import on_terminal
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+pytestmark = xtctl.needs_xtctl
 
 
 def run(*args, **env):
-    return subprocess.run([XTCTL, "plot", *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT,
-                          env={**os.environ, "LC_ALL": "C.UTF-8", **env})
+    return xtctl.run("plot", *args, env=env)
 
 
 def ok(*args, **env):
-    p = run(*args, **env)
-    assert p.returncode == 0, (args, p.returncode, p.stderr)
-    return p.stdout
+    return xtctl.ok("plot", *args, env=env)
 
 
 def picture(*args, **env):

@@ -1,31 +1,16 @@
 """xtctl schema: what it shows and finds, renames and rules, on databases of all kinds."""
+import functools
 import json
 import os
 import signal
 import subprocess
 
 import pytest
+import xtctl
 from conftest import TIMEOUT, XTCTL, sqlite
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
-
-
-def run(*args, **kw):
-    p = subprocess.run([XTCTL, "schema", *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT, **kw)
-    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-    return p
-
-
-def ok(*args, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == 0, (args, p.returncode, p.stdout, p.stderr)
-    return p.stdout
-
-
-def fails(*args, status=1, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == status and p.stderr.startswith("xtctl: "), (args, p.returncode, p.stdout, p.stderr)
-    return p.stderr
+pytestmark = xtctl.needs_xtctl
+run, ok, refused = (functools.partial(call, "schema") for call in (xtctl.run, xtctl.ok, xtctl.refused))
 
 
 def shown(db, *args):
@@ -131,10 +116,10 @@ def test_diff(client, served):
     assert {"column": "b", "difference": "types", "two": "text", "three": "integer"} in json.loads(ok("diff", served.db, "--json"))
     p = run("diff", served.db, "one", "one")
     assert p.returncode == 0 and "the same columns" in p.stderr
-    assert "no rows in table" in fails("diff", served.db, "one", "four")
-    assert "RUN is missing" in fails("diff", served.db, "one", status=2)
+    assert "no rows in table" in refused("diff", served.db, "one", "four")
+    assert "RUN is missing" in refused("diff", served.db, "one", status=2)
     client.store({"a": 1}, track_id="only", table="lonely")
-    assert "one run only" in fails("diff", served.db, "--table", "lonely")
+    assert "one run only" in refused("diff", served.db, "--table", "lonely")
 
 
 def test_alias(client, served):
@@ -146,43 +131,43 @@ def test_alias(client, served):
     assert client.rows("SELECT lr FROM events") == [[0.1], [0.2]]
     assert "no such alias" in ok("alias", served.db, "lernrate", "--drop")
     assert "one alias less" in ok("alias", served.db, "learning_rate", "--drop")
-    fails("alias", served.db, "x", status=2)
-    fails("alias", served.db, "x", "lr", "--drop", status=2)
-    assert "did you mean 'lr'" in fails("alias", served.db, "x", "lrr")
+    refused("alias", served.db, "x", status=2)
+    refused("alias", served.db, "x", "lr", "--drop", status=2)
+    assert "did you mean 'lr'" in refused("alias", served.db, "x", "lrr")
 
 
 def test_a_statement_with_the_old_name_is_told_the_new_one(client, served):
     client.store({"learning_rate": 0.1})
     ok("rename", served.db, "learning_rate", "lr")
-    p = subprocess.run([XTCTL, "sql", served.db, "SELECT learning_rate FROM events"], capture_output=True, text=True, timeout=TIMEOUT)
+    p = xtctl.run("sql", served.db, "SELECT learning_rate FROM events")
     assert p.returncode == 1 and "it was renamed to 'lr'" in p.stderr
 
 
 def test_refusals(renamed, client):
     client.store({"params_lr": 1, "params_learning_rate": 2, "i": 9}, track_id="both")
-    error = fails("rename", renamed, "params_learning_rate", "params_lr")
+    error = refused("rename", renamed, "params_learning_rate", "params_lr")
     assert "1 row has values in both" in error and "run 'both'" in error
-    assert "did you mean 'params_lr'" in fails("rename", renamed, "params_lrr", "x")
-    assert "track_id" in fails("rename", renamed, "track_id", "x")
-    fails("rename", renamed, "acc", status=2)
-    fails("rename", renamed, "acc", "b", "c", status=2)
-    assert "no table" in fails("rename", renamed, "acc", "b", "--table", "nope")
-    fails("accept", renamed, "nope")
-    fails("require", renamed, "track_id")
-    fails("require", renamed, "--drop", status=2)
+    assert "did you mean 'params_lr'" in refused("rename", renamed, "params_lrr", "x")
+    assert "track_id" in refused("rename", renamed, "track_id", "x")
+    refused("rename", renamed, "acc", status=2)
+    refused("rename", renamed, "acc", "b", "c", status=2)
+    assert "no table" in refused("rename", renamed, "acc", "b", "--table", "nope")
+    refused("accept", renamed, "nope")
+    refused("require", renamed, "track_id")
+    refused("require", renamed, "--drop", status=2)
     assert "did you mean 'schema rename'" in run("renam", renamed, "a", "b").stderr
 
 
 def test_no_database(runtime):
     for args in (["show"], ["check"], ["diff"], ["rename", "a", "b"], ["freeze"], ["thaw"], ["require", "a"], ["accept", "a"], ["alias"]):
-        fails(args[0], runtime / "none.db", *args[1:])
+        refused(args[0], runtime / "none.db", *args[1:])
     assert not (runtime / "none.db").exists()
 
 
 def test_an_empty_database(served):
     assert ok("check", served.db).startswith("ok: ")
     for args in (["show"], ["diff"], ["rename", "a", "b"], ["freeze"], ["accept", "a"], ["alias"]):
-        assert "nothing was logged yet" in fails(args[0], served.db, *args[1:])
+        assert "nothing was logged yet" in refused(args[0], served.db, *args[1:])
     assert json.loads(ok("require", served.db, "--json")) == []
 
 

@@ -14,20 +14,18 @@ import termios
 
 import numpy
 import pytest
+import xtctl
 from conftest import BUILD, TIMEOUT, XTCTL
 
-pytestmark = pytest.mark.skipif(not os.access(XTCTL, os.X_OK), reason=f"{XTCTL} is not built")
+pytestmark = xtctl.needs_xtctl
 
 
 def run(*args, program=XTCTL, **env):
-    return subprocess.run([program, *map(str, args)], capture_output=True, text=True, timeout=TIMEOUT,
-                          env={**os.environ, "LC_ALL": "C.UTF-8", **env})
+    return xtctl.run(*args, program=program, env=env)
 
 
-def ok(*args, **kw):
-    p = run(*args, **kw)
-    assert p.returncode == 0, (args, p.returncode, p.stderr)
-    return p.stdout
+def ok(*args, program=XTCTL, **env):
+    return xtctl.ok(*args, program=program, env=env)
 
 
 def described(*args):
