@@ -7,7 +7,7 @@
 #ifndef STATS_BOOT_H
 #define STATS_BOOT_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +18,7 @@ struct boot_options {
 	uint64_t stream;  /* tells the bootstraps of one seed apart */
 	size_t resamples; /* at least 1 */
 	double confidence;
-	const volatile sig_atomic_t *stop; /* borrowed: given up once it is set; NULL: never */
+	const atomic_int *stop; /* borrowed: given up once it is set; NULL: never */
 };
 
 /* Of the difference of the means, second minus first, and of that difference over the first mean's size

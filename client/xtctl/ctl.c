@@ -2,7 +2,9 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +13,8 @@
 
 #include "text.h"
 
-/* A signal handler can reach nothing else. */
-static volatile sig_atomic_t interrupted;
+/* A signal handler can reach nothing else; threads look at it, too. */
+static atomic_int interrupted;
 
 static void on_interrupt(int number)
 {
@@ -35,7 +37,7 @@ bool ctl_interrupted(void)
 	return interrupted != 0;
 }
 
-const volatile sig_atomic_t *ctl_stop_flag(void)
+const atomic_int *ctl_stop_flag(void)
 {
 	return &interrupted;
 }

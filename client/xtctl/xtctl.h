@@ -81,7 +81,7 @@ int ctl_fail(const struct ctl *ctl, const xt_client *client, int status);
 
 /* True once Ctrl-C was pressed. Its flag, for those who wait. The second one ends the program. */
 bool ctl_interrupted(void);
-const volatile sig_atomic_t *ctl_stop_flag(void);
+const atomic_int *ctl_stop_flag(void);
 void ctl_catch_signals(void);
 
 /* True when a call that was interrupted should be made again: not by Ctrl-C. */

@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include <errno.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -43,7 +43,7 @@ static void put_length(struct buf *out, size_t n)
  * ended. */
 static int read_all(struct span text, size_t most, char delimiter, struct buf *out, struct buf *again)
 {
-	volatile sig_atomic_t stop = 0;
+	atomic_int stop = 0;
 	struct csv c = {.fd = OUR_FD, .stop = &stop, .delimiter = delimiter};
 	const char *why = NULL;
 	int r;

@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include <errno.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -57,7 +57,7 @@ static struct span next_line(struct span *rest)
 /* Reads `most` lines, then the rest as one text. */
 static void check_lines(struct span text, uint64_t cuts, uint64_t most)
 {
-	volatile sig_atomic_t stop = 0;
+	atomic_int stop = 0;
 	struct lines l = {.fd = OUR_FD, .stop = &stop};
 	struct span rest = text;
 	const char *line = NULL;

@@ -102,7 +102,7 @@ static void test_edges(void **state)
 {
 	static const double a[] = {1, 2, 4, 0.5}, b[] = {3, 4, 6, 2.5}, zeros[] = {0, 0, 0, 0},
 			    signs[] = {-1, 1, 3, -2};
-	const volatile sig_atomic_t stop = 1;
+	const atomic_int stop = 1;
 	struct boot_options stopped = usual;
 	struct boot_means m;
 

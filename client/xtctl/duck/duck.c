@@ -173,7 +173,7 @@ static int start(struct duck *d)
 	return r == DUCK_SUCCESS ? 0 : -1;
 }
 
-int duck_open(struct duck *d, const volatile sig_atomic_t *stop)
+int duck_open(struct duck *d, const atomic_int *stop)
 {
 	*d = (struct duck){.stop = stop};
 	int r = load(d);

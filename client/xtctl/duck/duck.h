@@ -5,7 +5,7 @@
 #ifndef XTCTL_DUCK_H
 #define XTCTL_DUCK_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "duckdb_api.h"
@@ -18,9 +18,9 @@ struct duck {
 	void *library; /* owned: of dlopen() */
 	duck_handle database;
 	duck_handle connection;
-	char *spill;			   /* owned: a directory of our own for what exceeds its memory */
-	const volatile sig_atomic_t *stop; /* borrowed: once it is set, statements end */
-	char error[DUCK_ERROR_BYTES];	   /* the last failure's sentence */
+	char *spill;		      /* owned: a directory of our own for what exceeds its memory */
+	const atomic_int *stop;	      /* borrowed: once it is set, statements end */
+	char error[DUCK_ERROR_BYTES]; /* the last failure's sentence */
 };
 
 /*
@@ -28,7 +28,7 @@ struct duck {
  * database in memory. 0; -1: it failed; -ENOENT: there is no library. `error` says what can be done. After a
  * failure it is as if zeroed, but for the error.
  */
-int duck_open(struct duck *d, const volatile sig_atomic_t *stop) __attribute__((warn_unused_result));
+int duck_open(struct duck *d, const atomic_int *stop) __attribute__((warn_unused_result));
 void duck_close(struct duck *d);
 
 /* Runs a statement without an answer. 0, or -1 with d->error set. */

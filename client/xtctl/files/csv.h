@@ -5,7 +5,7 @@
 #ifndef XTCTL_CSV_H
 #define XTCTL_CSV_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,8 +19,8 @@ struct csv_cell {
 
 /* Zeroed but for fd, stop and delimiter to begin with. */
 struct csv {
-	int fd;				   /* borrowed */
-	const volatile sig_atomic_t *stop; /* borrowed: set: give up reading */
+	int fd;			/* borrowed */
+	const atomic_int *stop; /* borrowed: set: give up reading */
 	char delimiter;
 	char *data; /* owned: bytes read; [start, end) are still to come */
 	size_t cap, start, end;

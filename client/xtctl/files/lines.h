@@ -4,16 +4,16 @@
 #ifndef XTCTL_LINES_H
 #define XTCTL_LINES_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Zeroed but for fd and stop to begin with. */
 struct lines {
-	int fd;				   /* borrowed */
-	const volatile sig_atomic_t *stop; /* borrowed: set: give up reading */
-	char *data;			   /* owned: bytes read; [start, end) are still to come */
+	int fd;			/* borrowed */
+	const atomic_int *stop; /* borrowed: set: give up reading */
+	char *data;		/* owned: bytes read; [start, end) are still to come */
 	size_t cap, start, end;
 	bool eof;
 	uint64_t number; /* of the last line, from 1 */

@@ -42,7 +42,7 @@ static int terminal_columns(int fd)
 	return n < LEAST_COLUMNS ? LEAST_COLUMNS : n;
 }
 
-int out_open(struct out *o, int fd, const volatile sig_atomic_t *stop)
+int out_open(struct out *o, int fd, const atomic_int *stop)
 {
 	*o = (struct out){.fd = fd, .stop = stop, .terminal = isatty(fd) == 1};
 	if (o->terminal)

@@ -125,7 +125,7 @@ static int look_around(struct repo *r, char error[REPO_ERROR])
 	return 0;
 }
 
-int repo_open(const char *dir, const volatile sig_atomic_t *stop, struct repo **ret, char error[REPO_ERROR])
+int repo_open(const char *dir, const atomic_int *stop, struct repo **ret, char error[REPO_ERROR])
 {
 	struct repo *r = calloc(1, sizeof(*r));
 

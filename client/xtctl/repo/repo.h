@@ -7,7 +7,7 @@
 #ifndef XT_REPO_H
 #define XT_REPO_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,7 +37,7 @@ struct repo_facts {
  * Opens the repository that a directory lies in. stop, which may be NULL, is borrowed: once it is set, what
  * takes long is given up with -1. *ret is owned. 0, REPO_NONE, REPO_UNABLE or -1.
  */
-int repo_open(const char *dir, const volatile sig_atomic_t *stop, struct repo **ret, char error[REPO_ERROR])
+int repo_open(const char *dir, const atomic_int *stop, struct repo **ret, char error[REPO_ERROR])
 	__attribute__((warn_unused_result));
 void repo_free(struct repo *r);
 

@@ -11,10 +11,10 @@
 
 struct repo {
 	struct gitlib git;
-	git_repository *handle;		   /* owned */
-	git_reference *head;		   /* owned; NULL: HEAD is on no commit */
-	const volatile sig_atomic_t *stop; /* borrowed; NULL: nothing stops it */
-	char root[PATH_MAX];		   /* of the work tree; of a bare one where it lies */
+	git_repository *handle; /* owned */
+	git_reference *head;	/* owned; NULL: HEAD is on no commit */
+	const atomic_int *stop; /* borrowed; NULL: nothing stops it */
+	char root[PATH_MAX];	/* of the work tree; of a bare one where it lies */
 	struct repo_facts facts;
 };
 

@@ -4,7 +4,7 @@
 
 #include "repo.h"
 
-int repo_open(const char *dir, const volatile sig_atomic_t *stop, struct repo **ret, char error[REPO_ERROR])
+int repo_open(const char *dir, const atomic_int *stop, struct repo **ret, char error[REPO_ERROR])
 {
 	(void)dir;
 	(void)stop;
