@@ -36,6 +36,13 @@ def test_quickstart(here):
     assert len(run("quickstart.py", "other.db")) > 0 and sqlite("other.db", "SELECT count(*) FROM events") == [(13,)]
 
 
+def test_what_the_readme_shows(here):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    p = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, timeout=TIMEOUT)
+    assert p.returncode == 0 and "[11 rows x" in p.stdout, p.stderr
+    assert sqlite("benchmark.db", "SELECT count(loss), count(accuracy) FROM events") == [(10, 1)]
+
+
 @pytest.mark.parametrize("data,test", [("wine", 45), ("breast_cancer", 143)])
 def test_sklearn_models(here, data, test):
     pytest.importorskip("sklearn")
