@@ -156,6 +156,25 @@ def test_import_of_most_workers(client):
     assert client.value("SELECT count(*) FROM xt_workers") == 8000
 
 
+def bucket(name):
+    """Where the daemon keeps the run in memory: by FNV-1a."""
+    h = 2166136261
+    for byte in name.encode():
+        h = (h ^ byte) * 16777619 % 2**32
+    return h % 4096
+
+
+@pytest.mark.parametrize("method, code, more", [
+    ("run_finish", "no_such_run", {"status": "finished"}), ("set", "no_such_run", {"key": "a", "value": 1}), ("delete_run", "bad_name", {})])
+def test_a_name_with_a_nul_stands_for_no_other(client, method, code, more):
+    client.store({"a": 1}, track_id="mine")
+    alike = next(name for i in range(10**6) if bucket(name := f"mine\0{i}") == bucket("mine"))
+    fails(code, client.change, method, track_id=alike, **more)
+    client.store({"a": 2}, track_id="mine")
+    assert client.rows("SELECT track_id, status FROM xt_runs") == [["mine", "running"]]
+    assert client.value("SELECT count(*) FROM events WHERE track_id = 'mine'") == 2
+
+
 def test_set_over_a_run(client):
     client.store([{"a": i} for i in range(10)], track_id="one")
     client.store([{"a": i} for i in range(5)], track_id="two")
