@@ -151,6 +151,16 @@ def test_import_refusals(client, code, wrong):
     assert client.change("run_import", **IMPORTED) == {"imported": True}
 
 
+def test_imported_rejects_can_be_added_to(client):
+    """And summed up over many runs, without an overflow."""
+    client.change("run_import", **{**IMPORTED, "rejects": 10**12})
+    client.log({"": 1}, track_id="r")
+    client.until_ack(client.seq)
+    client.change("run_finish", track_id="r", status="finished")
+    assert client.rows("SELECT typeof(rejects), rejects FROM xt_runs") == [["integer", 10**12 + 1]]
+    fails("out_of_range", client.change, "run_import", **{**IMPORTED, "rejects": 10**12 + 1})
+
+
 def test_import_of_most_workers(client):
     assert client.change("run_import", **{**IMPORTED, "workers": [WORKER] * 8000}) == {"imported": True}
     assert client.value("SELECT count(*) FROM xt_workers") == 8000
