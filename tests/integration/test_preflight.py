@@ -684,6 +684,13 @@ def test_data_of_another_size(tracked):
     assert wrong() == [("changed_data", None)] and "'train.csv'" in codes()["changed_data"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/x", "/nowhere/to/be/found/in/any/repository/however/deep/it/lies/data.csv"])
+def test_data_outside_the_repository(tracked, path):
+    """Its whole path is told."""
+    pointer(tracked / "data.dvc", (path, 4))
+    assert f": '{path}';" in codes()["missing_data"]["message"]
+
+
 def test_data_behind_a_link(tracked):
     """DVC can link to its cache."""
     (tracked.parent / "cached").write_text("1234")
