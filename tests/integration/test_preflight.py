@@ -691,6 +691,21 @@ def test_data_outside_the_repository(tracked, path):
     assert f": '{path}';" in codes()["missing_data"]["message"]
 
 
+@pytest.mark.parametrize("there", ["pipe", "link to a pipe", "directory"])
+def test_a_pointer_that_is_no_file(tracked, there):
+    """Nobody writes into the pipe."""
+    path = tracked / "data.dvc"
+    pointer(path, ("data", 4))
+    path.unlink()
+    if there == "directory":
+        path.mkdir()
+    else:
+        os.mkfifo(tracked.parent / "pipe" if "link" in there else path)
+    if "link" in there:
+        path.symlink_to(tracked.parent / "pipe")
+    assert "data.dvc': " in codes()["unreadable_pointer"]["message"]
+
+
 def test_data_behind_a_link(tracked):
     """DVC can link to its cache."""
     (tracked.parent / "cached").write_text("1234")
