@@ -706,6 +706,17 @@ def test_a_pointer_that_is_no_file(tracked, there):
     assert "data.dvc': " in codes()["unreadable_pointer"]["message"]
 
 
+def test_a_pointer_in_conflict_is_one(tracked):
+    pointer(tracked / "data.dvc", ("data", 4))
+    git("checkout", "-qb", "side")
+    pointer(tracked / "data.dvc", ("data", 5))
+    git("checkout", "-q", "main")
+    pointer(tracked / "data.dvc", ("data", 6))
+    assert subprocess.run(["git", "merge", "-q", "side"], capture_output=True).returncode == 1
+    (tracked / "data.dvc").write_text("outs:\n- path: data\n")
+    assert codes()["missing_data"]["count"] == 1
+
+
 def test_data_behind_a_link(tracked):
     """DVC can link to its cache."""
     (tracked.parent / "cached").write_text("1234")
