@@ -204,6 +204,30 @@ def test_columns_are_declared_with_a_run_that_nobody_has(here):
     assert all("track_id" in line and "\\u001fdeclare" in line for line in told), told
 
 
+def test_a_source_that_dies_and_loses_rows(here):
+    """Of those behind the ones that were read and are gone none is left out."""
+    con = sqlite3.connect("s.db")
+    con.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, i INTEGER)")
+    con.executemany("INSERT INTO events VALUES ('r', ?, ?)", ((None if i < 15_000 else "same", i) for i in range(30_000)))
+    con.commit()
+    ok("up", "s.db")
+    p = subprocess.Popen([XTCTL, "copy", "s.db", "t.db"], env=dict(os.environ, XETRACK_TRACE="proto"), stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+    fetches = 0
+    for line in p.stderr:
+        fetches += "fetch" in line
+        if fetches == 5:
+            fetches += 1
+            p.send_signal(signal.SIGSTOP)
+            os.kill(pid_of("s.db"), signal.SIGKILL)
+            con.execute("DELETE FROM events WHERE timestamp IS NULL")
+            con.commit()
+            p.send_signal(signal.SIGCONT)
+    con.close()
+    assert p.wait(timeout=TIMEOUT) == 0
+    assert sqlite("t.db", "SELECT count(*), count(DISTINCT i) FROM events WHERE timestamp = 'same'") == [(15_000, 15_000)]
+
+
 def test_a_source_that_dies_while_rows_of_no_time_are_read(here):
     """The cursor goes on where it was, with the next daemon: nothing is read twice, nor left out."""
     con = sqlite3.connect("s.db")

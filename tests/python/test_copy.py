@@ -100,6 +100,26 @@ def test_a_cursor_that_expires_goes_on_where_it_was(times, why):
         assert len(asked) == 1 + (broken < len(rows))
 
 
+def test_a_cursor_that_expires_when_what_it_gave_was_deleted():
+    """What comes behind is not left out for it."""
+    class Expired(Error):
+        status, code = "XT_ELOST", None
+
+    for given, left in ([("a", 1), ("b", 2), ("b", 3)], [("c", 4), ("d", 5)]), ([(None, 1), (None, 2)], [(None, 2), ("d", 5), ("e", 6)]):
+        answers = [(given, True), (left, False)]
+
+        def ask(sql, args):
+            if "pragma" in sql:
+                return
+            rows, expires = answers.pop(0)
+            yield from rows
+            if expires:
+                raise Expired
+
+        rows = list(copying._Table(None, None, "events", set())._sorted(ask, ["i"], "run"))
+        assert rows[-2:] == left[-2:]
+
+
 def test_all_tables_once(source, target):
     log(source, {"a": 1}, {"a": 2, "b": "x"}, track_id="one")
     log(source, {"m": 0.5}, track_id="one", table="metrics")

@@ -310,9 +310,10 @@ class _Table:
             skip = seen  # NULLs come first, so without a last time they are all that was seen
             try:
                 for row in ask(sql, (track_id, last) if again else (track_id,)):
-                    if skip:
+                    if skip and row[0] == last:
                         skip -= 1
                         continue
+                    skip = 0  # some of them were deleted meanwhile
                     seen = seen + 1 if row[0] == last else 1
                     last = row[0]
                     yield row
