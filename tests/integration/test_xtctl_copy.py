@@ -1,4 +1,5 @@
 """xtctl copy: what tests/python/test_copy.py and test_copy_runs.py, which run it too, do not reach: processes that end in the middle."""
+import fcntl
 import json
 import os
 import signal
@@ -202,6 +203,28 @@ def test_columns_are_declared_with_a_run_that_nobody_has(here):
     told = [line for line in p.stderr.splitlines() if '"declare":' in line]
     assert p.returncode == 0 and told, p.stderr
     assert all("track_id" in line and "\\u001fdeclare" in line for line in told), told
+
+
+def test_numbers_of_rows_that_were_deleted_meanwhile(here):
+    """The table's last rows are deleted when a copy has seen that nothing of the run is there, and another copy's rows get their numbers.
+    The pipe holds the first one up in the middle of the source, before it stores."""
+    con = sqlite3.connect("s.db")
+    con.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, t TEXT)")
+    con.executemany("INSERT INTO events VALUES ('r', ?, ?)", ((f"2025-01-01 10:00:00.{i:06d}", "x" * 30_000) for i in range(120)))
+    con.commit()
+    con.close()
+    ok("up", "s.db")
+    ok("log", "t.db", "--track-id", "gone", "--jsonl", stdin=b'{"i": 1}\n' * 2000)
+    p = subprocess.Popen([XTCTL, "copy", "s.db", "t.db"], env=dict(os.environ, XETRACK_TRACE="proto"), bufsize=0,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    fcntl.fcntl(p.stderr, fcntl.F_SETPIPE_SZ, 4096)
+    while b"fetch" not in p.stderr.readline():
+        pass
+    ok("delete", "t.db", "gone")
+    assert ok("copy", "s.db", "t.db") == "120 rows copied\n"
+    p.stderr.read()
+    assert p.wait(timeout=TIMEOUT) == 0
+    assert sqlite("t.db", "SELECT count(*), count(DISTINCT timestamp) FROM events") == [(120, 120)]
 
 
 def test_a_source_that_dies_and_loses_rows(here):

@@ -417,6 +417,29 @@ def test_a_cursor_that_expired_is_opened_again(source, target, request):
 # ---- several at once
 
 
+def test_another_copy_that_overtakes_with_numbers_of_deleted_rows(source, target, request):
+    """The last rows of the table are deleted meanwhile, and what the other copy stores has their numbers."""
+    if request.getfixturevalue("copy") == "xtctl":
+        pytest.skip("in test_xtctl_copy.py")
+    log(source, *({"i": i} for i in range(10)), track_id="r")
+    log(target, *({"i": i} for i in range(20)), track_id="gone")
+    counts = []
+    real = copying._Table._flush
+
+    def flush(table, **kw):
+        copying._Table._flush = real
+        table.client.delete_run("gone")
+        counts.append(copying.copy(source, target))
+        real(table, **kw)
+
+    copying._Table._flush = flush
+    try:
+        counts.append(copy(source, target))
+    finally:
+        copying._Table._flush = real
+    assert counts == [10, 0] and rows(target) == rows(source)
+
+
 def test_another_copy_that_overtakes(source, target, request):
     """What one stores behind the other's back is stored once."""
     with Tracker(source, track_id="r") as t:
