@@ -134,7 +134,7 @@ def test_import_counts_the_rows_that_are_there(client):
 @pytest.mark.parametrize("code, wrong", [
     ("out_of_range", {"status": "running"}), ("out_of_range", {"status": "deleted"}), ("out_of_range", {"start": 2**62}),
     ("out_of_range", {"end": -2**62}), ("bad_name", {"track_id": "a\0b"}), ("bad_name", {"table": "xt_runs"}),
-    ("bad_type", {"params": "[1]"}), ("bad_type", {"params": "{x"}),
+    ("bad_type", {"params": "[1]"}), ("bad_type", {"params": "{x"}), ("bad_type", {"params": "{}\0x"}),
     ("bad_type", {"workers": [1]}), ("bad_type", {"workers": [[5, None]]}),
     *[("bad_type", {"workers": [WORKER[:i] + [v] + WORKER[i + 1:]]})
       for i, v in [(0, -1), (0, None), (0, 2**32), (1, 0), (1, 2**31), (2, 5), (3, None), (4, "x"), (5, 1), (5, [1]), (5, {})]],
