@@ -13,6 +13,10 @@
 #define SET_PIECE    10000   /* rows that are gone through to set a value: as long */
 #define LONGEST_EXEC 3600000 /* `timeout_ms` of exec, at most */
 
+/* A daemon that was started by an older version does not know `declare` and would set rows: none has this
+ * run, so it refuses that. */
+#define NOBODYS_RUN "\037declare"
+
 /* ---- values over rows ---------------------------------------------------- */
 
 static int set(struct xt_client *c, const char *key, const xt_value *value, const xt_set_options *o,
@@ -45,8 +49,9 @@ static int set(struct xt_client *c, const char *key, const xt_value *value, cons
 	}
 	p.value = buf_span(&to);
 	if (o && o->declare) {
-		p.has |= PARAM_BIT(set, declare);
+		p.has |= PARAM_BIT(set, declare) | PARAM_BIT(set, track_id);
 		p.declare = true;
+		p.track_id = span_str(NOBODYS_RUN);
 	}
 	while (r == XT_OK && more) { /* others have their turn between two pieces */
 		struct result_set result;
@@ -61,6 +66,10 @@ static int set(struct xt_client *c, const char *key, const xt_value *value, cons
 		}
 		call_done(&call);
 	}
+	if (r == XT_EREQUEST && p.declare && strcmp(xt_error_code(c), "no_such_run") == 0)
+		client_fail(c, r,
+			    "the daemon was started by an older version, which cannot declare a "
+			    "column; it must be restarted");
 	if (r == XT_OK && ret_changed)
 		*ret_changed = changed;
 	buf_done(&to);

@@ -172,6 +172,8 @@ int handle_delete_run(struct work *w, const struct params_delete_run *p, struct 
 	bool running = false, force = HAS_PARAM(p, delete_run, force) && p->force;
 	struct table *t = NULL;
 
+	if (memchr(p->track_id.data, 0, p->track_id.len)) /* its tombstone would be another run's */
+		return xt_err_set(err, XT_E_bad_name, "track_id", "a track_id may not hold NUL characters");
 	if (HAS_PARAM(p, delete_run, table) && !(t = table_existing(w->store, p->table, err)))
 		return -1;
 	struct run *run = runs_find(w->store, p->track_id, err);

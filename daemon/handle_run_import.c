@@ -105,7 +105,8 @@ static int check_params(struct store *s, struct span params, struct xt_err *err)
 	store_bind(st, 1, params);
 	if (store_step(s, st, err) < 0)
 		return -1;
-	bool object = sqlite3_column_int(st, 0) != 0;
+	/* SQLite looks no further than a NUL. */
+	bool object = sqlite3_column_int(st, 0) != 0 && !memchr(params.data, 0, params.len);
 	sqlite3_reset(st);
 	return object ? 0
 		      : xt_err_set(err, XT_E_bad_type, "params",

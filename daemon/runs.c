@@ -71,16 +71,18 @@ struct run *runs_find(struct store *s, struct span track_id, struct xt_err *err)
 	size_t h = span_hash(track_id) % BUCKETS;
 
 	for (struct run *run = c->buckets[h]; run; run = run->next)
-		if (span_is(track_id, run->track_id))
+		if (run->len == track_id.len && memcmp(run->track_id, track_id.data, run->len) == 0)
 			return run;
 	struct run *run = calloc(1, sizeof(*run));
 	if (run)
-		run->track_id = strndup((const char *)track_id.data, track_id.len);
+		run->track_id = calloc(1, track_id.len + 1);
 	if (!run || !run->track_id) {
 		free(run);
 		xt_err_set(err, XT_E_internal, NULL, "out of memory");
 		return NULL;
 	}
+	memcpy(run->track_id, track_id.data, track_id.len);
+	run->len = track_id.len;
 	if (look_up(s, track_id, run, err) < 0) {
 		free(run->track_id);
 		free(run);

@@ -6,9 +6,10 @@
 #include "clients.h"
 
 struct run {
-	char *track_id;		/* owned */
-	bool known;		/* has a row in xt_runs */
-	bool deleted;		/* a tombstone: rows are refused */
+	char *track_id; /* owned */
+	size_t len;	/* of the name that was looked up: behind a NUL it may go on, and is no other's */
+	bool known;	/* has a row in xt_runs */
+	bool deleted;	/* a tombstone: rows are refused */
 	uint64_t rows, rejects; /* since the last commit */
 	uint64_t gained, lost;	/* the same, by statements of users and deletions of runs */
 	bool dirty;		/* in the dirty list */

@@ -100,7 +100,8 @@ static char *ask_text(xt_client *client, char *sql)
 }
 
 /* The table that a command would take, owned by the caller: the one that is named, or `events`, or else the
- * largest; told by the number of its last row, as counting would read all. NULL: there is none. */
+ * largest; told by the number of its last row, as counting would read all. One without such numbers comes
+ * behind all others. NULL: there is none. */
 static char *find_table(const struct typing *t, xt_client *client)
 {
 	const char *env = getenv("XETRACK_TABLE");
@@ -109,11 +110,12 @@ static char *find_table(const struct typing *t, xt_client *client)
 		return strdup(t->table ? t->table : env);
 	return ask_text(
 		client,
-		ask_text(client,
-			 strdup("SELECT CASE WHEN max(name = 'events') THEN 'SELECT ''events''' ELSE "
-				"group_concat(printf('SELECT %Q, max(rowid) FROM \"%w\"', name, name), "
-				"' UNION ALL ') || ' ORDER BY 2 DESC LIMIT 1' END "
-				"FROM sqlite_schema WHERE type = 'table' AND " OF_USERS)));
+		ask_text(client, strdup("SELECT CASE WHEN max(name = 'events') THEN 'SELECT ''events''' ELSE "
+					"group_concat(CASE WHEN wr THEN printf('SELECT %Q, -1', name) ELSE "
+					"printf('SELECT %Q, max(rowid) FROM \"%w\"', name, name) END, "
+					"' UNION ALL ') || ' ORDER BY 2 DESC LIMIT 1' END "
+					"FROM pragma_table_list WHERE schema <> 'temp' AND type = 'table' "
+					"AND " OF_USERS)));
 }
 
 /* ---- tables, columns, runs -------------------------------------------- */

@@ -684,6 +684,39 @@ def test_data_of_another_size(tracked):
     assert wrong() == [("changed_data", None)] and "'train.csv'" in codes()["changed_data"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/x", "/nowhere/to/be/found/in/any/repository/however/deep/it/lies/data.csv"])
+def test_data_outside_the_repository(tracked, path):
+    """Its whole path is told."""
+    pointer(tracked / "data.dvc", (path, 4))
+    assert f": '{path}';" in codes()["missing_data"]["message"]
+
+
+@pytest.mark.parametrize("there", ["pipe", "link to a pipe", "directory"])
+def test_a_pointer_that_is_no_file(tracked, there):
+    """Nobody writes into the pipe."""
+    path = tracked / "data.dvc"
+    pointer(path, ("data", 4))
+    path.unlink()
+    if there == "directory":
+        path.mkdir()
+    else:
+        os.mkfifo(tracked.parent / "pipe" if "link" in there else path)
+    if "link" in there:
+        path.symlink_to(tracked.parent / "pipe")
+    assert "data.dvc': " in codes()["unreadable_pointer"]["message"]
+
+
+def test_a_pointer_in_conflict_is_one(tracked):
+    pointer(tracked / "data.dvc", ("data", 4))
+    git("checkout", "-qb", "side")
+    pointer(tracked / "data.dvc", ("data", 5))
+    git("checkout", "-q", "main")
+    pointer(tracked / "data.dvc", ("data", 6))
+    assert subprocess.run(["git", "merge", "-q", "side"], capture_output=True).returncode == 1
+    (tracked / "data.dvc").write_text("outs:\n- path: data\n")
+    assert codes()["missing_data"]["count"] == 1
+
+
 def test_data_behind_a_link(tracked):
     """DVC can link to its cache."""
     (tracked.parent / "cached").write_text("1234")

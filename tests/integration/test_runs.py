@@ -135,7 +135,7 @@ def test_import_counts_the_rows_that_are_there(client):
 @pytest.mark.parametrize("code, wrong", [
     ("out_of_range", {"status": "running"}), ("out_of_range", {"status": "deleted"}), ("out_of_range", {"start": 2**62}),
     ("out_of_range", {"end": -2**62}), ("bad_name", {"track_id": "a\0b"}), ("bad_name", {"table": "xt_runs"}),
-    ("bad_type", {"params": "[1]"}), ("bad_type", {"params": "{x"}),
+    ("bad_type", {"params": "[1]"}), ("bad_type", {"params": "{x"}), ("bad_type", {"params": "{}\0x"}),
     ("bad_type", {"workers": [1]}), ("bad_type", {"workers": [[5, None]]}),
     *[("bad_type", {"workers": [WORKER[:i] + [v] + WORKER[i + 1:]]})
       for i, v in [(0, -1), (0, None), (0, 2**32), (1, 0), (1, 2**31), (2, 5), (3, None), (4, "x"), (5, 1), (5, [1]), (5, {})]],
@@ -152,9 +152,38 @@ def test_import_refusals(client, code, wrong):
     assert client.change("run_import", **IMPORTED) == {"imported": True}
 
 
+def test_imported_rejects_can_be_added_to(client):
+    """And summed up over many runs, without an overflow."""
+    client.change("run_import", **{**IMPORTED, "rejects": 10**12})
+    client.log({"": 1}, track_id="r")
+    client.until_ack(client.seq)
+    client.change("run_finish", track_id="r", status="finished")
+    assert client.rows("SELECT typeof(rejects), rejects FROM xt_runs") == [["integer", 10**12 + 1]]
+    fails("out_of_range", client.change, "run_import", **{**IMPORTED, "rejects": 10**12 + 1})
+
+
 def test_import_of_most_workers(client):
     assert client.change("run_import", **{**IMPORTED, "workers": [WORKER] * 8000}) == {"imported": True}
     assert client.value("SELECT count(*) FROM xt_workers") == 8000
+
+
+def bucket(name):
+    """Where the daemon keeps the run in memory: by FNV-1a."""
+    h = 2166136261
+    for byte in name.encode():
+        h = (h ^ byte) * 16777619 % 2**32
+    return h % 4096
+
+
+@pytest.mark.parametrize("method, code, more", [
+    ("run_finish", "no_such_run", {"status": "finished"}), ("set", "no_such_run", {"key": "a", "value": 1}), ("delete_run", "bad_name", {})])
+def test_a_name_with_a_nul_stands_for_no_other(client, method, code, more):
+    client.store({"a": 1}, track_id="mine")
+    alike = next(name for i in range(10**6) if bucket(name := f"mine\0{i}") == bucket("mine"))
+    fails(code, client.change, method, track_id=alike, **more)
+    client.store({"a": 2}, track_id="mine")
+    assert client.rows("SELECT track_id, status FROM xt_runs") == [["mine", "running"]]
+    assert client.value("SELECT count(*) FROM events WHERE track_id = 'mine'") == 2
 
 
 def test_set_over_a_run(client):

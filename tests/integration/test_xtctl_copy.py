@@ -1,4 +1,5 @@
 """xtctl copy: what tests/python/test_copy.py and test_copy_runs.py, which run it too, do not reach: processes that end in the middle."""
+import fcntl
 import json
 import os
 import signal
@@ -188,6 +189,66 @@ def test_tables_that_are_keyed_or_call_a_column_rowid(here):
     assert ok("copy", "s.db", "t.db") == "0 rows copied\n"
     assert ok("copy", "t.db", "u.db") == "5 rows copied\n"
     assert sqlite("t.db", "SELECT * FROM odd ORDER BY 1") == sqlite("s.db", "SELECT * FROM odd ORDER BY 1")
+
+
+def test_columns_are_declared_with_a_run_that_nobody_has(here):
+    """A daemon that was started by an older version takes `declare` for an order to set all rows, or those of the run that is named."""
+    ok("log", "t.db", "a=7")
+    con = sqlite3.connect("s.db")
+    con.execute("CREATE TABLE events AS SELECT 'r' AS track_id, '2025-01-01 10:00:00.000000' AS timestamp, 'text' AS a")
+    con.commit()
+    con.close()
+    p = subprocess.run([XTCTL, "copy", "s.db", "t.db"], env=dict(os.environ, XETRACK_TRACE="proto"), capture_output=True, text=True,
+                       timeout=TIMEOUT)
+    told = [line for line in p.stderr.splitlines() if '"declare":' in line]
+    assert p.returncode == 0 and told, p.stderr
+    assert all("track_id" in line and "\\u001fdeclare" in line for line in told), told
+
+
+def test_numbers_of_rows_that_were_deleted_meanwhile(here):
+    """The table's last rows are deleted when a copy has seen that nothing of the run is there, and another copy's rows get their numbers.
+    The pipe holds the first one up in the middle of the source, before it stores."""
+    con = sqlite3.connect("s.db")
+    con.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, t TEXT)")
+    con.executemany("INSERT INTO events VALUES ('r', ?, ?)", ((f"2025-01-01 10:00:00.{i:06d}", "x" * 30_000) for i in range(120)))
+    con.commit()
+    con.close()
+    ok("up", "s.db")
+    ok("log", "t.db", "--track-id", "gone", "--jsonl", stdin=b'{"i": 1}\n' * 2000)
+    p = subprocess.Popen([XTCTL, "copy", "s.db", "t.db"], env=dict(os.environ, XETRACK_TRACE="proto"), bufsize=0,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    fcntl.fcntl(p.stderr, fcntl.F_SETPIPE_SZ, 4096)
+    while b"fetch" not in p.stderr.readline():
+        pass
+    ok("delete", "t.db", "gone")
+    assert ok("copy", "s.db", "t.db") == "120 rows copied\n"
+    p.stderr.read()
+    assert p.wait(timeout=TIMEOUT) == 0
+    assert sqlite("t.db", "SELECT count(*), count(DISTINCT timestamp) FROM events") == [(120, 120)]
+
+
+def test_a_source_that_dies_and_loses_rows(here):
+    """Of those behind the ones that were read and are gone none is left out."""
+    con = sqlite3.connect("s.db")
+    con.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT, i INTEGER)")
+    con.executemany("INSERT INTO events VALUES ('r', ?, ?)", ((None if i < 15_000 else "same", i) for i in range(30_000)))
+    con.commit()
+    ok("up", "s.db")
+    p = subprocess.Popen([XTCTL, "copy", "s.db", "t.db"], env=dict(os.environ, XETRACK_TRACE="proto"), stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+    fetches = 0
+    for line in p.stderr:
+        fetches += "fetch" in line
+        if fetches == 5:
+            fetches += 1
+            p.send_signal(signal.SIGSTOP)
+            os.kill(pid_of("s.db"), signal.SIGKILL)
+            con.execute("DELETE FROM events WHERE timestamp IS NULL")
+            con.commit()
+            p.send_signal(signal.SIGCONT)
+    con.close()
+    assert p.wait(timeout=TIMEOUT) == 0
+    assert sqlite("t.db", "SELECT count(*), count(DISTINCT i) FROM events WHERE timestamp = 'same'") == [(15_000, 15_000)]
 
 
 def test_a_source_that_dies_while_rows_of_no_time_are_read(here):

@@ -151,6 +151,13 @@ def test_completes_what_is_in_the_database(filled):
     assert set(complete("tail", filled, "--track-id", "")) == runs
 
 
+def test_completes_of_the_largest_table_where_one_has_no_rowid(served, client):
+    client.change("exec", sql="CREATE TABLE keyed(track_id TEXT, timestamp TEXT, b, PRIMARY KEY(track_id, timestamp)) WITHOUT ROWID")
+    assert complete("set", served.db, "b") == ["b"]
+    client.store([{"acc": 1}] * 3, table="results")
+    assert complete("set", served.db, "a") == ["acc"]
+
+
 def test_completes_lists(filled):
     ok("log", filled, "acc=0.5", "name=x", "note=1")
     for words in (["stats", "describe", filled, "--by"], ["stats", "top", filled, "acc", "--columns"], ["errors", filled, "--by"],

@@ -104,6 +104,26 @@ def test_a_cursor_that_expires_goes_on_where_it_was(times, why):
         assert len(asked) == 1 + (broken < len(rows))
 
 
+def test_a_cursor_that_expires_when_what_it_gave_was_deleted():
+    """What comes behind is not left out for it."""
+    class Expired(Error):
+        status, code = "XT_ELOST", None
+
+    for given, left in ([("a", 1), ("b", 2), ("b", 3)], [("c", 4), ("d", 5)]), ([(None, 1), (None, 2)], [(None, 2), ("d", 5), ("e", 6)]):
+        answers = [(given, True), (left, False)]
+
+        def ask(sql, args):
+            if "pragma" in sql:
+                return
+            rows, expires = answers.pop(0)
+            yield from rows
+            if expires:
+                raise Expired
+
+        rows = list(copying._Table(None, None, "events", set())._sorted(ask, ["i"], "run"))
+        assert rows[-2:] == left[-2:]
+
+
 def test_all_tables_once(source, target):
     log(source, {"a": 1}, {"a": 2, "b": "x"}, track_id="one")
     log(source, {"m": 0.5}, track_id="one", table="metrics")
@@ -398,6 +418,29 @@ def test_a_cursor_that_expired_is_opened_again(source, target):
 
 
 # ---- several at once
+
+
+def test_another_copy_that_overtakes_with_numbers_of_deleted_rows(source, target, request):
+    """The last rows of the table are deleted meanwhile, and what the other copy stores has their numbers."""
+    if request.getfixturevalue("copy") == "xtctl":
+        pytest.skip("in test_xtctl_copy.py")
+    log(source, *({"i": i} for i in range(10)), track_id="r")
+    log(target, *({"i": i} for i in range(20)), track_id="gone")
+    counts = []
+    real = copying._Table._flush
+
+    def flush(table, **kw):
+        copying._Table._flush = real
+        table.client.delete_run("gone")
+        counts.append(copying.copy(source, target))
+        real(table, **kw)
+
+    copying._Table._flush = flush
+    try:
+        counts.append(copy(source, target))
+    finally:
+        copying._Table._flush = real
+    assert counts == [10, 0] and rows(target) == rows(source)
 
 
 def test_another_copy_that_overtakes(source, target, request):

@@ -81,6 +81,8 @@ def test_what_is_pending(client):
     ({"uid": 2**32}, OverflowError), ({"pid": 2**31}, OverflowError), ({"pid": "x"}, TypeError), ({"params": {}}, TypeError),
     ({"workers": 5}, TypeError), ({"workers": [5]}, TypeError), ({"workers": [(1, None)]}, TypeError),
     ({"workers": [(1, None, "deleted", 1, None, None)]}, ValueError), ({"workers": [(1, 2**31, "failed", 1, None, None)]}, OverflowError),
+    ({"uid": -2}, OverflowError), ({"pid": 6 - 2**32}, OverflowError), ({"pid": -1}, OverflowError), ({"rejects": 2**64 + 1}, OverflowError),
+    *[({"workers": [(uid, pid, "failed", 1, None, None)]}, OverflowError) for uid, pid in [(2**32 + 5, 1), (-1, 1), (1, 6 - 2**32)]],
     ({"workers": [(1, None, "failed", 1, None, None)] * 8001}, ValueError), ({"params": "[]"}, _xetrackd.Error),
     ({"start_us": 2**62}, _xetrackd.Error)])
 def test_records_that_cannot_be(client, wrong, error):

@@ -42,6 +42,7 @@ __all__ = ["copy"]
 ROWS, VALUES, BYTES = 1000, 30_000, 4_000_000  # most of one INSERT
 MOST_VAIN = 12  # tries at a run that get no further than those before
 NO_NUMBER = -2**63  # of a row: before all that there are
+NUMBERED_ANEW = "(SELECT coalesce(max(epoch), 0) FROM xt_epochs WHERE table_name = ?)"  # how often a table was
 MOST_WORKERS = 8000  # of a record
 FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -141,7 +142,6 @@ class _Table:
         self.columns = self._source_columns()
         self.mapped = self._map_columns()
         self.number = self._row_number()
-        self.floor = self._last_number()
         self.unique = self._primary_key(self.client.query)
         if self.unique != self._primary_key(self.there.ask):
             plain.warn(f"table '{self.name}': times are local in one of the two databases and UTC in the other; they were "
@@ -224,9 +224,12 @@ class _Table:
         taken = {name.lower() for name, in self.client.query("SELECT name FROM pragma_table_xinfo(?)", (self.name,))}
         return next((name for name in ("rowid", "_rowid_", "oid") if not keyed and name not in taken), None)
 
-    def _last_number(self) -> int:
-        found = list(self.client.query(f"SELECT max({self.number}) FROM {quote(self.name)}", ())) if self.number else []
-        return NO_NUMBER if not found or found[0][0] is None else int(found[0][0])
+    def _find_top(self) -> None:
+        """The table's last number, before what the target has of a run is read, and the epoch (docs/storage.md) that it is of: when the
+        last rows are deleted, their numbers are used again, also for rows that come in between."""
+        if self.number:
+            self.epoch, self.top = next(self.client.query(
+                f"SELECT {NUMBERED_ANEW}, coalesce((SELECT max({self.number}) FROM {quote(self.name)}), {NO_NUMBER})", (self.name,)))
 
     def _samples(self, name: str, kind: str, target: str | None) -> list[Any]:
         """Values that show the daemon what a column must hold. target: its declared type there; None: there is no such
@@ -251,9 +254,9 @@ class _Table:
     def _copy_run(self, track_id: Any) -> int:
         """Tries as long as that leads anywhere: another copy that is ahead stores what this one was about to."""
         copied = furthest = vain = 0
-        self.top = self.floor
         while True:
             self.stored = self.seen = 0
+            self._find_top()
             try:
                 self._try_run(track_id)
                 return copied + self.stored
@@ -265,7 +268,6 @@ class _Table:
                     raise RuntimeError(f"others keep adding rows of run '{track_id}' to table '{self.name}' of "
                                        f"'{self.client.database}'; repeat the copy when they have ended") from None
                 time.sleep(min(0.002 * 2**vain, 0.5))
-                self._advance(track_id)
 
     def _try_run(self, track_id: Any) -> None:
         self.batch: list[Row] = []
@@ -310,9 +312,10 @@ class _Table:
             skip = seen  # NULLs come first, so without a last time they are all that was seen
             try:
                 for row in ask(sql, (track_id, last) if again else (track_id,)):
-                    if skip:
+                    if skip and row[0] == last:
                         skip -= 1
                         continue
+                    skip = 0  # some of them were deleted meanwhile
                     seen = seen + 1 if row[0] == last else 1
                     last = row[0]
                     yield row
@@ -336,11 +339,12 @@ class _Table:
         table = quote(self.name)
         names = ", ".join(["track_id", "timestamp", *map(quote, self.mapped)])
         marks = "(?1" + ", ?" * width + ")"
-        guard = f" AND NOT EXISTS (SELECT 1 FROM {table} WHERE track_id IS ?1 AND {self.number} > ?)" if self.number else ""
+        guard = (f" AND NOT EXISTS (SELECT 1 FROM {table} WHERE track_id IS ?1 AND {self.number} > ?) AND {NUMBERED_ANEW} = ?"
+                 if self.number else "")
         stored = self.client.execute(
             f"INSERT INTO {table}({names}) SELECT * FROM (VALUES {', '.join([marks] * len(self.batch))}) WHERE NOT EXISTS "
             f"(SELECT 1 FROM xt_runs WHERE track_id = ?1 AND status = 'deleted'){guard}",
-            [track_id, *(v for row in self.batch for v in row[1:]), *([self.top] if self.number else [])])
+            [track_id, *(v for row in self.batch for v in row[1:]), *([self.top, self.name, self.epoch] if self.number else [])])
         if not stored:
             gone = list(self.client.query("SELECT 1 FROM xt_runs WHERE track_id = ? AND status = 'deleted'", (track_id,)))
             raise _Gone if gone else _Overtaken

@@ -57,9 +57,17 @@ static void pointers_done(struct pointers *t)
 /* ---- what they name ----------------------------------------------------- */
 
 struct outs {
-	size_t root; /* bytes of the paths before what is shown of them */
+	const char *root; /* borrowed: of the repository */
 	struct names missing, other;
 };
+
+/* What is shown of a path: of one outside the repository all of it. */
+static const char *shown(const struct outs *o, const char *path)
+{
+	size_t n = strlen(o->root);
+
+	return strncmp(path, o->root, n) == 0 && path[n] == '/' ? path + n + 1 : path;
+}
 
 static void take_out(void *data, const struct dvc_out *out)
 {
@@ -68,19 +76,19 @@ static void take_out(void *data, const struct dvc_out *out)
 
 	if (lstat(out->path, &st) < 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
-			names_add(&o->missing, out->path + o->root);
+			names_add(&o->missing, shown(o, out->path));
 		return;
 	}
 	/* What a link of DVC's cache leads to is the file itself. */
 	if (out->size >= 0 && !out->directory && stat(out->path, &st) == 0 && S_ISREG(st.st_mode) &&
 	    st.st_size != out->size)
-		names_add(&o->other, out->path + o->root);
+		names_add(&o->other, shown(o, out->path));
 }
 
 static int look_at_outs(struct preflight *p, const struct pointers *t)
 {
 	const char *root = repo_facts(p->repo)->root;
-	struct outs o = {.root = strlen(root) + 1};
+	struct outs o = {.root = root};
 	char path[2 * PATH_MAX], error[PATH_MAX + 200], more[NAMES_BYTES], count[COUNT_BYTES];
 
 	for (size_t i = 0; i < t->n; i++) {

@@ -11,10 +11,13 @@
 #include "dvc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MOST_BYTES (1 << 20) /* of a file that is read */
 
@@ -141,10 +144,32 @@ int dvc_parse(const char *file, const char *text, size_t n, dvc_seen *seen, void
 	return status;
 }
 
+/* NULL: errno says why. What a repository calls so may be a pipe, or lead to a terminal, from which nothing
+ * comes. */
+static FILE *open_file(const char *file)
+{
+	struct stat st;
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return NULL;
+	int why = fstat(fd, &st) < 0	? errno
+		  : S_ISREG(st.st_mode) ? 0
+		  : S_ISDIR(st.st_mode) ? EISDIR
+					: ENOTSUP;
+	FILE *f = why ? NULL : fdopen(fd, "r");
+	if (!f) {
+		why = why ? why : errno;
+		close(fd);
+		errno = why;
+	}
+	return f;
+}
+
 int dvc_read(const char *file, dvc_seen *seen, void *data, char *error, size_t size)
 {
 	char *text = malloc(MOST_BYTES);
-	FILE *f = text ? fopen(file, "re") : NULL;
+	FILE *f = text ? open_file(file) : NULL;
 	int why = f ? 0 : errno;
 
 	if (f) {
@@ -154,6 +179,7 @@ int dvc_read(const char *file, dvc_seen *seen, void *data, char *error, size_t s
 	}
 	free(text);
 	if (why)
-		snprintf(error, size, "cannot read '%s': %s", file, strerror(why));
+		snprintf(error, size, "cannot read '%s': %s", file,
+			 why == ENOTSUP ? "it is no regular file" : strerror(why));
 	return why ? -1 : 0;
 }

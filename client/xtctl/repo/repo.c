@@ -295,6 +295,7 @@ int repo_changes(struct repo *r, repo_seen *seen, void *data, char error[REPO_ER
 int repo_tracked(struct repo *r, const char *ending, repo_seen *seen, void *data, char error[REPO_ERROR])
 {
 	git_index *index = NULL;
+	const char *before = "";
 	size_t len = strlen(ending);
 
 	if (!r->facts.root)
@@ -304,8 +305,10 @@ int repo_tracked(struct repo *r, const char *ending, repo_seen *seen, void *data
 	for (size_t i = 0; i < n; i++) {
 		const char *path = r->git.git_index_get_byindex(index, i)->path;
 		size_t at = strlen(path);
-		if (at > len && strcmp(path + at - len, ending) == 0)
+		/* One in conflict is there as each side has it. */
+		if (at > len && strcmp(path + at - len, ending) == 0 && strcmp(path, before) != 0)
 			seen(data, path, REPO_MODIFIED);
+		before = path;
 	}
 	r->git.git_index_free(index);
 	return status;

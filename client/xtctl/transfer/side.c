@@ -105,11 +105,12 @@ static int next_row(struct side *s, const xt_value **ret_row)
 		}
 		if (r != XT_OK)
 			return r == XT_DONE ? CTL_OK : source_fail(s->source, r);
-		if (s->skip > 0) {
+		bool same = s->last && value_order(s->last, row) == 0;
+		if (s->skip > 0 && same) {
 			s->skip--;
 			continue;
 		}
-		bool same = s->last && value_order(s->last, row) == 0;
+		s->skip = 0; /* some of them were deleted meanwhile */
 		s->seen = same ? s->seen + 1 : 1;
 		if (!same) {
 			free(s->last);

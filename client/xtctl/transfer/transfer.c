@@ -12,6 +12,10 @@
 #define SHOWN	    5  /* deleted runs that are named */
 #define MOST_VAIN   12 /* tries at a run that get no further than those before */
 
+/* docs/storage.md: when the last rows of a table are deleted their numbers are used again, and a new epoch
+ * begins. */
+#define EPOCH "(SELECT coalesce(max(epoch), 0) FROM xt_epochs WHERE table_name = ?)"
+
 /* ---- writing ---------------------------------------------------------- */
 
 /* Nothing is stored of a run that was deleted meanwhile, nor when somebody else, another copy perhaps, put
@@ -35,8 +39,10 @@ static char *insert_statement(const struct transfer *t)
 	}
 	fputs(")) WHERE NOT EXISTS (SELECT 1 FROM xt_runs WHERE track_id = ?1 AND status = 'deleted')", f);
 	if (t->number)
-		sql_print(f, " AND NOT EXISTS (SELECT 1 FROM %n WHERE track_id IS ?1 AND %s > ?)", t->table,
-			  t->number);
+		sql_print(f,
+			  " AND NOT EXISTS (SELECT 1 FROM %n WHERE track_id IS ?1 AND %s > ?) AND " EPOCH
+			  " = ?",
+			  t->table, t->number);
 	if (fclose(f) == 0)
 		return sql;
 	free(sql);
@@ -47,6 +53,23 @@ static int take_top(const xt_value *row, void *data)
 {
 	memcpy(data, row, 2 * sizeof(*row)); /* numbers */
 	return CTL_OK;
+}
+
+/* The table's last number, and the epoch that it is of, before what the target has of a run is read. */
+static int find_top(struct transfer *t)
+{
+	xt_value table = xt_text(t->table), top[2] = {xt_int(0), xt_null()};
+
+	if (!t->number)
+		return CTL_OK;
+	char *sql = sql_format("SELECT " EPOCH ", (SELECT max(%s) FROM %n)", t->number, t->table);
+	if (!sql)
+		return ctl_no_memory(&t->to->ctl);
+	int status = source_each(t->to, sql, &table, 1, take_top, top);
+	free(sql);
+	t->epoch = top[0].as.integer;
+	t->top = top[1].type == XT_T_INT ? top[1].as.integer : INT64_MIN;
+	return status;
 }
 
 /* How many rows the run has behind t->top, and the last one's number, which becomes that: before they are
@@ -104,14 +127,16 @@ static int flush(struct transfer *t, const xt_value *run, bool last)
 	if (t->batch.n == 0 || t->overtaken || t->gone)
 		return CTL_OK;
 	char *sql = insert_statement(t);
-	xt_value *args = calloc(n + 1, sizeof(*args));
+	xt_value *args = calloc(n + 3, sizeof(*args));
 	int status = CTL_FAILED;
 	if (sql && args) {
 		args[0] = *run;
 		for (size_t k = 0; k < t->batch.n; k++)
 			memcpy(&args[1 + k * width], t->batch.rows[k], width * sizeof(*args));
 		args[n] = xt_int(t->top);
-		status = store(t, run, sql, args, n + (t->number != NULL), last);
+		args[n + 1] = xt_text(t->table);
+		args[n + 2] = xt_int(t->epoch);
+		status = store(t, run, sql, args, t->number ? n + 3 : n, last);
 	} else {
 		ctl_no_memory(&t->to->ctl);
 	}
@@ -288,7 +313,9 @@ static int try_run(struct transfer *t, const xt_value *run)
 
 	t->moved = t->overtaken = false;
 	t->seen = 0;
-	int status = side_open(&theirs, t->from, t, run, false);
+	int status = find_top(t);
+	if (status == CTL_OK)
+		status = side_open(&theirs, t->from, t, run, false);
 	if (status == CTL_OK)
 		status = side_open(&ours, t->to, t, run, true);
 	if (status == CTL_OK)
@@ -303,12 +330,11 @@ static int try_run(struct transfer *t, const xt_value *run)
 /* Again, as long as that leads anywhere: another copy that is ahead stores what this one was about to. */
 static int copy_run(struct transfer *t, const xt_value *run)
 {
-	uint64_t furthest = 0, copied, ignored;
+	uint64_t furthest = 0, copied;
 	unsigned vain = 0;
 	int status;
 
 	t->gone = false;
-	t->top = t->floor;
 	do {
 		copied = *t->copied;
 		status = try_run(t, run);
@@ -327,8 +353,6 @@ static int copy_run(struct transfer *t, const xt_value *run)
 			(void)!poll(NULL, 0, vain < 8 ? 2 << vain : 500);
 		if (ctl_interrupted())
 			return CTL_INTERRUPTED;
-		if (status == CTL_OK && t->overtaken)
-			status = advance(t, run, &ignored);
 	} while (status == CTL_OK && t->overtaken);
 	return status;
 }
@@ -404,13 +428,6 @@ static int find_number(struct transfer *t)
 				   args, 2, &taken);
 		t->number = taken ? NULL : names[i];
 	}
-	if (status != CTL_OK || !t->number)
-		return status;
-	xt_value top[2] = {xt_null(), xt_null()};
-	char *sql = sql_format("SELECT 0, max(%s) FROM %n", t->number, t->table);
-	status = sql ? source_each(t->to, sql, NULL, 0, take_top, top) : ctl_no_memory(&t->to->ctl);
-	t->floor = top[1].type == XT_T_INT ? top[1].as.integer : INT64_MIN;
-	free(sql);
 	return status;
 }
 

@@ -29,9 +29,9 @@ struct transfer {
 	size_t n;
 	bool unique;	    /* a time is taken once in a run of the target: a table of the Python library */
 	const char *number; /* what the target's rows are numbered by; NULL: nothing */
-	int64_t floor;	    /* the table's last number before anything was read; INT64_MIN: it had none */
 	bool moved;	    /* of the run that is copied, rows have moved on to later times */
-	int64_t top;	    /* in the target it has no rows behind this number, as far as is known */
+	int64_t top;	    /* in the target it has no rows behind this number, as far as is known … */
+	int64_t epoch;	    /* … while the table's numbers are those of this epoch */
 	uint64_t seen;	    /* its rows that were read from the source in this try */
 	bool overtaken;	    /* somebody else put rows of it there: what it has must be read again */
 	bool gone;	    /* it was deleted from the target */
