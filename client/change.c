@@ -13,10 +13,6 @@
 #define SET_PIECE    10000   /* rows that are gone through to set a value: as long */
 #define LONGEST_EXEC 3600000 /* `timeout_ms` of exec, at most */
 
-/* A daemon that was started by an older version does not know `declare` and would set rows: none has this
- * run, so it refuses that. */
-#define NOBODYS_RUN "\037declare"
-
 /* ---- values over rows ---------------------------------------------------- */
 
 static int set(struct xt_client *c, const char *key, const xt_value *value, const xt_set_options *o,
@@ -48,11 +44,6 @@ static int set(struct xt_client *c, const char *key, const xt_value *value, cons
 		p.where_value = buf_span(&where);
 	}
 	p.value = buf_span(&to);
-	if (o && o->declare) {
-		p.has |= PARAM_BIT(set, declare) | PARAM_BIT(set, track_id);
-		p.declare = true;
-		p.track_id = span_str(NOBODYS_RUN);
-	}
 	while (r == XT_OK && more) { /* others have their turn between two pieces */
 		struct result_set result;
 		struct call call = {0};
@@ -66,10 +57,6 @@ static int set(struct xt_client *c, const char *key, const xt_value *value, cons
 		}
 		call_done(&call);
 	}
-	if (r == XT_EREQUEST && p.declare && strcmp(xt_error_code(c), "no_such_run") == 0)
-		client_fail(c, r,
-			    "the daemon was started by an older version, which cannot declare a "
-			    "column; it must be restarted");
 	if (r == XT_OK && ret_changed)
 		*ret_changed = changed;
 	buf_done(&to);
@@ -82,6 +69,29 @@ int xt_set(xt_client *client, const char *key, xt_value value, const xt_set_opti
 {
 	client_enter(client);
 	return client_leave(client, set(client, key, &value, options, ret_changed));
+}
+
+int xt_declare(xt_client *client, const char *table, const char *key, xt_value value)
+{
+	struct params_declare p = {.key = span_str(key)};
+	struct buf to = {0};
+	struct result_declare result;
+	struct call call = {0};
+
+	client_enter(client);
+	if (!key)
+		return client_leave(client, client_fail(client, XT_EINVAL, "no key was given"));
+	if (table) {
+		p.has |= PARAM_BIT(declare, table);
+		p.table = span_str(table);
+	}
+	int r = pack_to(client, &to, key, &value);
+	p.value = buf_span(&to);
+	if (r == XT_OK)
+		r = call_run(client, METHOD_declare, &p, &call, &result, NEVER);
+	call_done(&call);
+	buf_done(&to);
+	return client_leave(client, r);
 }
 
 int xt_run_set(xt_run *run, const char *key, xt_value value, uint64_t *ret_changed)

@@ -665,12 +665,14 @@ typedef struct xt_set_options {
 	const char *track_id;  /* NULL: every run of the table */
 	const char *where_key; /* NULL: every row; else only rows whose column … */
 	xt_value where_value;  /* … has this value */
-	bool declare; /* sets no row: the column is added, or its type widened, so that it can hold the value
-		       */
 } xt_set_options;
 
 XT_API int xt_set(xt_client *client, const char *key, xt_value value, const xt_set_options *options,
 		  uint64_t *ret_changed);
+
+/* Sees to it that a column of a table (NULL: "events"), which must exist, can hold the value: it is added, or
+ * its type widened, as if a row had come with it. No row is touched. */
+XT_API int xt_declare(xt_client *client, const char *table, const char *key, xt_value value);
 
 /* Deletes a run: its rows in `table`, or in all tables when NULL, a few thousand at a time, so that workers
  * go on meanwhile. A run that is still running needs force. When it is interrupted or fails, what is deleted

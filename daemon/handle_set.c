@@ -1,4 +1,4 @@
-/* set: one column over rows that are stored. */
+/* set: one column over rows that are stored. declare: one that is to hold a value. */
 #include <math.h>
 #include <stdio.h>
 
@@ -8,10 +8,11 @@
 #include "runs.h"
 
 /* The column to set, which a new key adds and another type widens. Its index, or -1. */
-static long column_to_set(struct work *w, struct table *t, const struct params_set *p, struct xt_err *err)
+static long column_to_set(struct work *w, struct table *t, struct span key, struct span with,
+			  struct xt_err *err)
 {
 	struct warnings warnings = {w->events};
-	struct reader r = reader_of(p->value);
+	struct reader r = reader_of(with);
 	struct token value;
 	char plain[IDENT_SIZE];
 
@@ -19,21 +20,21 @@ static long column_to_set(struct work *w, struct table *t, const struct params_s
 		return xt_err_set(err, XT_E_bad_message, "value", "a value is cut short");
 	if (bind_check(&value, "value", err) < 0)
 		return -1;
-	if (ident_column(p->key, plain, err) < 0)
+	if (ident_column(key, plain, err) < 0)
 		return -1;
 	if (table_is_system(plain))
 		return xt_err_set(err, XT_E_not_allowed, "key",
 				  "'%s' is written by the daemon and cannot be set", plain);
-	long column = table_column(t, p->key);
+	long column = table_column(t, key);
 	if (column < 0) {
-		struct new_column add = {.key = p->key, .kind = kind_for(KIND_UNDECIDED, &value)};
+		struct new_column add = {.key = key, .kind = kind_for(KIND_UNDECIDED, &value)};
 		if (t->n_columns >= XT_MAX_COLUMNS)
 			return xt_err_set(err, XT_E_too_many_columns, "key",
 					  "table '%.100s' has %d columns already", t->name, XT_MAX_COLUMNS);
-		if (rules_may_add(t, p->key, err) < 0 ||
+		if (rules_may_add(t, key, err) < 0 ||
 		    table_add_columns(w->store, t, &add, 1, &warnings, err) < 0)
 			return -1;
-		return table_column(t, p->key);
+		return table_column(t, key);
 	}
 	if (t->columns[column].required &&
 	    (value.type == TOKEN_NIL || (value.type == TOKEN_REAL && isnan(value.real))))
@@ -252,8 +253,6 @@ int handle_set(struct work *w, const struct params_set *p, struct result_set *re
 	struct table *t = table_existing(w->store, table_or_events(HAS_PARAM(p, set, table), p->table), err);
 	if (!t)
 		return -1;
-	if (HAS_PARAM(p, set, declare) && p->declare)
-		return column_to_set(w, t, p, err) < 0 ? -1 : 0;
 	if (HAS_PARAM(p, set, where_key) != HAS_PARAM(p, set, where_value))
 		return xt_err_set(err, XT_E_missing_field, "where_value",
 				  "where_key and where_value belong together");
@@ -273,8 +272,20 @@ int handle_set(struct work *w, const struct params_set *p, struct result_set *re
 		return -1;
 	if (any == 0)
 		return HAS_PARAM(p, set, track_id) && !runs_known(w->store, p->track_id, err) ? -1 : 0;
-	long column = column_to_set(w, t, p, err);
+	long column = column_to_set(w, t, p->key, p->value, err);
 	if (column < 0)
 		return -1;
 	return set_column(s, &rows, t->columns[column].name, &ret->changed, err);
+}
+
+int handle_declare(struct work *w, const struct params_declare *p, struct result_declare *ret,
+		   struct xt_err *err)
+{
+	struct table *t =
+		table_existing(w->store, table_or_events(HAS_PARAM(p, declare, table), p->table), err);
+
+	if (!t)
+		return -1;
+	ret->added = table_column(t, p->key) < 0;
+	return column_to_set(w, t, p->key, p->value, err) < 0 ? -1 : 0;
 }

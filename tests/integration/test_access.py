@@ -54,7 +54,8 @@ def shared(lab, daemon):
 WRITES = {"log": {"seq": 1, "track_id": "t", "rows": [{"a": 1}]}, "run_start": {"seq": 1},
           "exec": {"seq": 1, "sql": "CREATE TABLE x (a)"}, "shutdown": {}, "schema_rename": {"seq": 1, "old": "a", "new": "b"},
           "schema_alias": {"seq": 1, "key": "b", "column": "a"}, "schema_accept": {"seq": 1, "column": "a"}, "schema_freeze": {"seq": 1},
-          "schema_require": {"seq": 1, "columns": ["a"]}, "run_import": {"seq": 1, "track_id": "t", "status": "failed", "start": 0}}
+          "schema_require": {"seq": 1, "columns": ["a"]}, "run_import": {"seq": 1, "track_id": "t", "status": "failed", "start": 0},
+          "declare": {"seq": 1, "key": "a", "value": 1}}
 
 
 def test_group(shared, lab):

@@ -285,18 +285,18 @@ def test_delete_of_a_run_that_another_program_wrote(daemon, db):
         assert c.rows("SELECT track_id, status FROM xt_runs") == [["ancient-falcon-1234", "deleted"]]
 
 
-def test_set_that_declares(client):
+def test_declare(client):
     """Columns for rows that are to come: none is there yet, none is touched."""
     client.change("exec", sql="CREATE TABLE events(track_id TEXT, timestamp TEXT, a INTEGER)")
-    assert client.change("set", key="lo/ss", value=0.5, declare=True) == {"changed": 0}
-    assert client.change("set", key="a", value=0.5, declare=True) == {"changed": 0}
+    assert client.change("declare", key="lo/ss", value=0.5) == {"added": True}
+    assert client.change("declare", key="a", value=0.5) == {"added": False}
     assert client.rows("SELECT name, type FROM pragma_table_info('events')")[2:] == [["a", "REAL"], ["lo_ss", "REAL"]]
     client.store({"lo/ss": 1.5, "a": 7})
-    assert client.change("set", key="a", value="x", declare=True) == {"changed": 0}
+    assert client.change("declare", key="a", value="x") == {"added": False}
     assert client.rows("SELECT a, lo_ss FROM events") == [[7, 1.5]]
     client.change("schema_freeze")
-    fails("frozen_schema", client.change, "set", key="new", value=1, declare=True)
-    fails("no_such_table", client.change, "set", table="none", key="a", value=1, declare=True)
+    fails("frozen_schema", client.change, "declare", key="new", value=1)
+    fails("no_such_table", client.change, "declare", table="none", key="a", value=1)
 
 
 def test_set_refusals(client):

@@ -191,20 +191,6 @@ def test_tables_that_are_keyed_or_call_a_column_rowid(here):
     assert sqlite("t.db", "SELECT * FROM odd ORDER BY 1") == sqlite("s.db", "SELECT * FROM odd ORDER BY 1")
 
 
-def test_columns_are_declared_with_a_run_that_nobody_has(here):
-    """A daemon that was started by an older version takes `declare` for an order to set all rows, or those of the run that is named."""
-    ok("log", "t.db", "a=7")
-    con = sqlite3.connect("s.db")
-    con.execute("CREATE TABLE events AS SELECT 'r' AS track_id, '2025-01-01 10:00:00.000000' AS timestamp, 'text' AS a")
-    con.commit()
-    con.close()
-    p = subprocess.run([XTCTL, "copy", "s.db", "t.db"], env=dict(os.environ, XETRACK_TRACE="proto"), capture_output=True, text=True,
-                       timeout=TIMEOUT)
-    told = [line for line in p.stderr.splitlines() if '"declare":' in line]
-    assert p.returncode == 0 and told, p.stderr
-    assert all("track_id" in line and "\\u001fdeclare" in line for line in told), told
-
-
 def test_numbers_of_rows_that_were_deleted_meanwhile(here):
     """The table's last rows are deleted when a copy has seen that nothing of the run is there, and another copy's rows get their numbers.
     The pipe holds the first one up in the middle of the source, before it stores."""

@@ -103,5 +103,5 @@ def test_who_joins_apart_takes_no_part(client):
 
 def test_a_column_that_is_declared(client):
     client.execute("CREATE TABLE events(track_id TEXT, timestamp TEXT)")
-    assert client.set("a", 0.5, "events", declare=True) == 0
+    client.declare("a", 0.5, "events")
     assert [row[:2] for row in client.columns("events")][2:] == [("a", "REAL")]

@@ -395,6 +395,7 @@ static PyMethodDef methods[] = {
 	{"status", client_status, METH_NOARGS, "The daemon's status, one row."},
 	{"cache_stats", client_cache_stats, METH_NOARGS, "What the cache holds and does, one row."},
 	{"set", KEYWORDS(client_set), "Sets a column over rows; how many changed."},
+	{"declare", KEYWORDS(client_declare), "Adds a column, or widens it, so that it can hold a value."},
 	{"schema_rename", KEYWORDS(schema_py_rename),
 	 "Renames a column; its name, whether two became one, rows that moved."},
 	{"schema_alias", KEYWORDS(schema_py_alias), "Has a key lead to a column; whether that is new."},

@@ -74,6 +74,7 @@ PyObject *client_columns(PyObject *self, PyObject *table);
 PyObject *client_status(PyObject *self, PyObject *unused);
 PyObject *client_cache_stats(PyObject *self, PyObject *unused);
 PyObject *client_set(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *client_declare(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *client_delete_run(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *client_shutdown(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *client_asset_load(PyObject *self, PyObject *hash);

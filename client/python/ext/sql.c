@@ -128,11 +128,9 @@ PyObject *client_cache_stats(PyObject *self, PyObject *unused)
 
 PyObject *client_set(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"key",	     "value",	    "table",   "track_id",
-				"where_key", "where_value", "declare", NULL};
+	static char *names[] = {"key", "value", "table", "track_id", "where_key", "where_value", NULL};
 	struct client *c = (struct client *)self;
 	struct values v = {.convert = c->convert};
-	int declare = 0;
 	PyObject *value, *where_value = Py_None, *ret = NULL;
 	xt_set_options o = {0};
 	const char *key;
@@ -140,16 +138,37 @@ PyObject *client_set(PyObject *self, PyObject *args, PyObject *kwargs)
 	xt_value to;
 	int r;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sOs|zzO$p", names, &key, &value, &o.table,
-					 &o.track_id, &o.where_key, &where_value, &declare))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sOs|zzO", names, &key, &value, &o.table, &o.track_id,
+					 &o.where_key, &where_value))
 		return NULL;
-	o.declare = declare != 0;
 	if (values_take(&v, value, &to) == 0 && values_take(&v, where_value, &o.where_value) == 0 &&
 	    client_enter(c)) {
 		PyThreadState *gil = PyEval_SaveThread();
 		r = xt_set(c->xt, key, to, &o, &changed);
 		PyEval_RestoreThread(gil);
 		ret = client_leave_with(c, r, r == XT_OK ? PyLong_FromUnsignedLongLong(changed) : NULL);
+	}
+	values_done(&v);
+	return ret;
+}
+
+PyObject *client_declare(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"key", "value", "table", NULL};
+	struct client *c = (struct client *)self;
+	struct values v = {.convert = c->convert};
+	PyObject *value, *ret = NULL;
+	const char *key, *table;
+	xt_value to;
+	int r;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sOs", names, &key, &value, &table))
+		return NULL;
+	if (values_take(&v, value, &to) == 0 && client_enter(c)) {
+		PyThreadState *gil = PyEval_SaveThread();
+		r = xt_declare(c->xt, table, key, to);
+		PyEval_RestoreThread(gil);
+		ret = client_leave_with(c, r, r == XT_OK ? Py_NewRef(Py_None) : NULL);
 	}
 	values_done(&v);
 	return ret;

@@ -194,7 +194,7 @@ class _Table:
         samples = [(key, value) for name, kind, key in self.columns
                    for value in self._samples(name, kind, have.get(key, (None, None))[1])]
         for key, value in samples:
-            self.client.set(key, value, self.name, declare=True)
+            self.client.declare(key, value, self.name)
         if samples:
             have = self._target_columns()
         source_of: dict[str, str] = {}

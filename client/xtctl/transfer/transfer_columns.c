@@ -298,8 +298,7 @@ static int declare(struct transfer *t, const struct transfer_column *c, const st
 	int r = XT_OK;
 
 	for (size_t i = 0; i < samples->n && r == XT_OK; i++)
-		r = xt_set(t->to->client, c->key, samples->list[i],
-			   &(xt_set_options){.table = t->table, .declare = true}, NULL);
+		r = xt_declare(t->to->client, t->table, c->key, samples->list[i]);
 	return r == XT_OK ? CTL_OK : source_fail(t->to, r);
 }
 
