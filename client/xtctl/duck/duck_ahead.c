@@ -214,6 +214,7 @@ int duck_ahead_next(struct duck_ahead *a, const struct duck_batch **ret, const c
 	if (a->filled > a->taken) {
 		*ret = a->batches[a->taken++ % BATCHES];
 		a->held = true;
+		pthread_cond_broadcast(&a->cond); /* one more may be in use now */
 	} else {
 		r = a->status;
 		*ret_why = a->why;
