@@ -153,7 +153,7 @@ static char *say_unsure(const struct cells *cells, const struct cell *c, const c
 static char *say_what(const struct cells *c, const struct cell *cell)
 {
 	const struct values *v = c->values;
-	const struct noise *noise = &v->noise[cell->metric];
+	const struct noise *noise = cell_noise(v, cell);
 	char size[WORDS_BYTES], floor[WORDS_BYTES], p[WORDS_BYTES], change[2 * WORDS_BYTES], *text = NULL;
 	int n = -1;
 
@@ -175,8 +175,10 @@ static char *say_what(const struct cells *c, const struct cell *cell)
 		return say_unsure(c, cell, change, p);
 	case VERDICT_NOISE:
 		n = asprintf(&text,
-			     "%s (%s), but repeated runs of one configuration differ as much: up to %s",
-			     change, p, size_words(floor, cell, noise->difference));
+			     "%s (%s), but repeated runs of one configuration differ as much: up to %s (%zu "
+			     "repeat%s)",
+			     change, p, size_words(floor, cell, noise->difference), noise->repeats,
+			     noise->repeats == 1 ? "" : "s");
 		break;
 	case VERDICT_DIFFERENT:
 		n = asprintf(&text, "%s, sure (%s)%s%s%s%s", change, p,
@@ -190,6 +192,12 @@ static char *say_what(const struct cells *c, const struct cell *cell)
 	return n < 0 ? NULL : text;
 }
 
+/* Whether the verdict tells how many rows each side lost. */
+static bool tells_lost(const struct cell *c)
+{
+	return c->uneven && c->verdict != VERDICT_TOO_FEW;
+}
+
 /* Nothing is said of a comparison whose sides lost unlike parts of their rows without saying that, too. */
 char *say_verdict(const struct cells *c, const struct cell *cell)
 {
@@ -197,7 +205,7 @@ char *say_verdict(const struct cells *c, const struct cell *cell)
 	const struct group *base = &v->groups[v->baseline], *group = &v->groups[cell->group];
 	char *what = say_what(c, cell), *text;
 
-	if (!what || !cell->uneven || cell->verdict == VERDICT_TOO_FEW)
+	if (!what || !tells_lost(cell))
 		return what;
 	const struct series *mine = &group->series[cell->metric], *its = &base->series[cell->metric];
 	int n = asprintf(&text,
@@ -222,9 +230,27 @@ static void note_baseline(const struct cells *c, struct sentences *s)
 			     v->by->name, v->groups[v->baseline].shown);
 }
 
-/* What was left out of a metric, over all groups. */
-static void note_left_out(const struct values *v, size_t metric, struct sentences *s)
+/* Whether verdicts tell of all rows without a number. */
+static bool all_told(const struct cells *c, size_t metric)
 {
+	const struct values *v = c->values;
+	bool base = false;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct cell *cell = &c->list[i];
+		if (cell->metric != metric)
+			continue;
+		if (!tells_lost(cell) && v->groups[cell->group].series[metric].missing)
+			return false;
+		base = base || tells_lost(cell);
+	}
+	return base || !v->groups[v->baseline].series[metric].missing;
+}
+
+/* What was left out of a metric, over all groups. */
+static void note_left_out(const struct cells *c, size_t metric, struct sentences *s)
+{
+	const struct values *v = c->values;
 	struct series all = {0};
 
 	for (size_t g = 0; g < v->n_groups; g++) {
@@ -235,7 +261,7 @@ static void note_left_out(const struct values *v, size_t metric, struct sentence
 		all.folded += one->folded;
 	}
 	const char *name = v->metrics[metric]->name;
-	if (all.missing)
+	if (all.missing && !all_told(c, metric))
 		sentence_add(s, "%" PRIu64 " row%s without %s (NULL or NaN) left out", all.missing,
 			     all.missing == 1 ? "" : "s", name);
 	if (all.infinite)
@@ -251,7 +277,8 @@ static void note_left_out(const struct values *v, size_t metric, struct sentence
 			     v->settings ? ": --where or --by separates them" : "");
 }
 
-/* Where one side lost clearly more of its rows than the other. */
+/* Where one side lost clearly more of its rows than the other: how many, unless the verdict says so, and what
+ * is compared. */
 static void note_uneven(const struct cells *c, struct sentences *s)
 {
 	const struct values *v = c->values;
@@ -263,18 +290,23 @@ static void note_uneven(const struct cells *c, struct sentences *s)
 		const struct series *mine = &group->series[cell->metric], *its = &base->series[cell->metric];
 		uint64_t suspect = mine->suspect + its->suspect,
 			 failed = mine->failed + its->failed + suspect;
-		char why[64] = "";
-		if (!cell->uneven)
-			continue;
+		const char *name = v->metrics[cell->metric]->name;
+		char why[64] = "", lost[160] = "";
+		if (!cell->uneven || (tells_lost(cell) && cell->paired && !failed))
+			continue; /* of inputs without a partner there is a note */
 		if (failed)
-			snprintf(why, sizeof(why), "; %" PRIu64 " of them failed", failed);
-		sentence_add(s,
-			     "%s: %" PRIu64 " of %" PRIu64 " rows %shave no %s, %s: %" PRIu64 " of %" PRIu64
-			     "%s; compared are only %s%s%s",
-			     group->shown, series_lost(mine), group->rows, suspect ? "failed or " : "",
-			     v->metrics[cell->metric]->name, base->shown, series_lost(its), base->rows, why,
-			     cell->paired ? "the inputs that both have" : "the rows that have one",
-			     suspect ? ", failed ones too" : "", failed ? "; 'xtctl errors' tells why" : "");
+			snprintf(why, sizeof(why), "; %" PRIu64 " row%s failed: 'xtctl errors' tells why",
+				 failed, failed == 1 ? "" : "s");
+		if (!tells_lost(cell))
+			snprintf(lost, sizeof(lost),
+				 ": %s in %" PRIu64 " of %" PRIu64 " rows, in %" PRIu64 " of %" PRIu64
+				 " of the baseline",
+				 suspect ? "failed or missing" : "missing", series_lost(mine), group->rows,
+				 series_lost(its), base->rows);
+		sentence_add(s, "%s of '%s'%s%s compared are only %s%s%s", name, group->shown, lost,
+			     *lost ? ";" : ":",
+			     cell->paired ? "the inputs that both have" : "the rows that have it",
+			     suspect ? ", failed ones too" : "", why);
 	}
 }
 
@@ -343,21 +375,86 @@ static void note_pairs(const struct cells *c, struct sentences *s)
 	}
 }
 
-static void note_noise(const struct cells *c, struct sentences *s)
+/* The comparisons of one metric, by what their repeats show. */
+struct floors {
+	const struct cell *least, *most; /* of those that have some and do not say so in their verdict */
+	const struct cell *lacking;	 /* one that has none */
+	size_t n, n_lacking;
+};
+
+static struct floors floors_of(const struct cells *c, size_t from, size_t to)
 {
 	const struct values *v = c->values;
+	struct floors f = {0};
 
-	for (size_t i = 0; i < c->n; i++) {
+	for (size_t i = from; i < to; i++) {
 		const struct cell *cell = &c->list[i];
-		const struct noise *noise = &v->noise[cell->metric];
-		char size[WORDS_BYTES];
-		if (noise->repeats == 0 || (i > 0 && cell->metric == c->list[i - 1].metric))
+		double floor = cell_noise(v, cell)->difference;
+		if (isnan(floor)) {
+			f.lacking = cell;
+			f.n_lacking++;
 			continue;
+		}
+		if (cell->verdict == VERDICT_NOISE)
+			continue;
+		if (!f.least || floor < cell_noise(v, f.least)->difference)
+			f.least = cell;
+		if (!f.most || floor > cell_noise(v, f.most)->difference)
+			f.most = cell;
+		f.n++;
+	}
+	return f;
+}
+
+/* "12 % ('large', 3 repeats)"; without the name where it holds for all. */
+static char *say_floor(const struct values *v, const struct cell *c, bool named)
+{
+	const struct noise *noise = cell_noise(v, c);
+	char size[WORDS_BYTES], *text;
+
+	int n = asprintf(&text, "%s (%s%s%s%zu repeat%s)", size_words(size, c, noise->difference),
+			 named ? "'" : "", named ? v->groups[c->group].shown : "", named ? "', " : "",
+			 noise->repeats, noise->repeats == 1 ? "" : "s");
+	return n < 0 ? NULL : text;
+}
+
+static void add_floors(const struct values *v, const struct floors *f, struct sentences *s)
+{
+	bool alike = cell_noise(v, f->least)->difference == cell_noise(v, f->most)->difference;
+	char *least = say_floor(v, f->least, !alike || f->n_lacking > 0),
+	     *most = alike ? strdup("") : say_floor(v, f->most, true), *rest = NULL;
+
+	if (f->n_lacking == 0)
+		rest = strdup("");
+	else if (f->n_lacking > 1 && asprintf(&rest,
+					      "; the baseline and %zu groups have none, and are not held "
+					      "against it",
+					      f->n_lacking) < 0)
+		rest = NULL;
+	else if (f->n_lacking == 1 &&
+		 asprintf(&rest, "; the baseline and '%s' have none, and are not held against it",
+			  v->groups[f->lacking->group].shown) < 0)
+		rest = NULL;
+	if (least && most && rest)
 		sentence_add(s,
-			     "noise floor of %s: repeated runs of one configuration differ by up to %s (%zu "
-			     "repeat%s)",
-			     v->metrics[cell->metric]->name, size_words(size, cell, noise->difference),
-			     noise->repeats, noise->repeats == 1 ? "" : "s");
+			     "noise floor of %s: repeated runs of one configuration differ by up to %s%s%s%s",
+			     v->metrics[f->least->metric]->name, least, *most ? ", and " : "", most, rest);
+	else
+		s->failed = true;
+	free(least);
+	free(most);
+	free(rest);
+}
+
+/* One sentence a metric: what the verdicts do not tell already. */
+static void note_noise(const struct cells *c, struct sentences *s)
+{
+	for (size_t from = 0, to; from < c->n; from = to) {
+		for (to = from + 1; to < c->n && c->list[to].metric == c->list[from].metric; to++)
+			;
+		struct floors f = floors_of(c, from, to);
+		if (f.n > 0)
+			add_floors(c->values, &f, s);
 	}
 }
 
@@ -404,83 +501,8 @@ void say_notes(const struct cells *c, struct sentences *s)
 	note_copies(c->values, s);
 	note_uneven(c, s);
 	for (size_t m = 0; m < c->values->n_metrics; m++)
-		note_left_out(c->values, m, s);
+		note_left_out(c, m, s);
 	note_pairs(c, s);
 	note_noise(c, s);
 	note_detect(c, s);
-}
-
-/* ---- rules ------------------------------------------------------------ */
-
-#define MOST_READINGS 5 /* of a rule that are told */
-
-/* A difference in a rule's unit. */
-static const char *rule_words(char ret[WORDS_BYTES], const struct rule *rule, const struct cell *c)
-{
-	if (rule->limit.percent)
-		snprintf(ret, WORDS_BYTES, "%+.3g %%", 100 * c->relative);
-	else if (rule->limit.points)
-		snprintf(ret, WORDS_BYTES, "%+.3g points", 100 * c->difference);
-	else
-		snprintf(ret, WORDS_BYTES, "%+.4g", c->difference);
-	return ret;
-}
-
-void say_readings(const struct cells *c, const struct rule *rules, struct sentences *s)
-{
-	for (const struct rule *rule = rules; rule->text; rule++)
-		for (size_t i = 0, told = 0; i < c->n && told < MOST_READINGS && rule->limit.percent; i++) {
-			const struct cell *cell = &c->list[i];
-			char size[WORDS_BYTES];
-			if (cell->metric != rule->metric || !cell->points || isnan(cell->relative))
-				continue;
-			told++;
-			sentence_add(
-				s,
-				"--fail-on '%s' is read as a part of the baseline's %.4g, so as %+.3g "
-				"points; '%s' is at %+.3g points (%s); 'pt' in place of '%%' means points",
-				rule->text, cell->mean_base, 100 * rule->limit.size * fabs(cell->mean_base),
-				c->values->groups[cell->group].shown, 100 * cell->difference,
-				rule_words(size, rule, cell));
-		}
-}
-
-/* Whether the verdict's sentence has another unit than the rule. */
-static bool is_other_unit(const struct rule *rule, const struct cell *c)
-{
-	if (c->points)
-		return !rule->limit.points;
-	return !rule->limit.percent && !isnan(c->relative);
-}
-
-/* Why a rule fails, though what it asks is not seen: the share of rows that are missing. */
-static bool only_uneven(const struct cell *c)
-{
-	return c->uneven && c->verdict != VERDICT_TOO_FEW;
-}
-
-void say_broken(const struct cells *c, const struct rule *rules, struct sentences *s)
-{
-	for (const struct rule *rule = rules; rule->text; rule++)
-		for (size_t i = 0; i < c->n; i++) {
-			const struct cell *cell = &c->list[i];
-			if (cell->metric != rule->metric)
-				continue;
-			enum ruling ruling = rule_judge(rule, cell, c->options);
-			char *verdict = ruling == RULE_KEPT ? NULL : say_verdict(c, cell);
-			const char *shown = c->values->groups[cell->group].shown;
-			bool other_unit = is_other_unit(rule, cell);
-			char size[WORDS_BYTES];
-			if (ruling == RULE_BROKEN)
-				sentence_add(s, "'%s' is broken by '%s': %s%s%s", rule->text, shown,
-					     verdict ? verdict : "",
-					     other_unit ? "; by the rule's measure " : "",
-					     other_unit ? rule_words(size, rule, cell) : "");
-			else if (ruling == RULE_UNKNOWN)
-				sentence_add(s, "'%s' cannot be judged for '%s': %s%s", rule->text, shown,
-					     verdict ? verdict : "",
-					     only_uneven(cell) ? "; --despite-failures judges by the rest"
-							       : "");
-			free(verdict);
-		}
 }
