@@ -1,7 +1,8 @@
 /*
  * What `compare` works with: the values of each group, and what came of holding a group against the
  * baseline. compare_groups.c and compare_read.c fill the first, compare_cell.c computes the second,
- * compare_rule.c holds it against limits, compare_say.c, compare_limits.c and compare_print.c show it.
+ * compare_rule.c holds it against limits; compare_say.c, compare_notes.c, compare_limits.c and
+ * compare_print.c show it.
  */
 #ifndef XTCTL_COMPARE_H
 #define XTCTL_COMPARE_H
