@@ -232,7 +232,7 @@ int groups_find_baseline(struct values *v, const struct ctl *ctl, const char *na
 	for (v->baseline = 0; name && v->baseline < v->n_groups; v->baseline++)
 		if (is_label(&v->groups[v->baseline], name))
 			break;
-	if (v->baseline == v->n_groups)
+	if (name && v->baseline == v->n_groups)
 		v->baseline = find_hash(v, name);
 	if (v->baseline == v->n_groups)
 		return no_baseline(ctl, v, name);
