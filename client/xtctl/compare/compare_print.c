@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "text.h"
+#include "wrapped.h"
 
 /* ---- a cell as fields --------------------------------------------------- */
 
@@ -214,7 +215,12 @@ static int print_object(struct ctl *ctl, const struct relation *r, const struct 
 
 /* ---- tables for people ------------------------------------------------ */
 
-enum { COLUMNS = 11, DIGITS = 4, SHORTEST_LABEL = 24 /* that a table cuts its first column to */ };
+enum {
+	COLUMNS = 11,
+	DIGITS = 4,
+	INDENT = 6,
+	SHORTEST_LABEL = 24 /* that a table cuts its first column to */
+};
 
 /* Texts of one line of a table. */
 struct line {
@@ -379,19 +385,20 @@ static int put_verdicts(struct ctl *ctl, const struct cells *c)
 	FILE *out = ctl->out.file;
 
 	for (size_t i = 0; i < c->n; i++) {
-		char *verdict = say_verdict(c, &c->list[i]);
+		char *verdict = say_verdict(c, &c->list[i]), *label;
 		if (!verdict)
 			return ctl_no_memory(ctl);
 		if (i == 0 || c->list[i].metric != c->list[i - 1].metric) {
 			put_what(out, c, i);
 			fputs(":\n", out);
 		}
-		fputs("  ", out);
-		put_text(out, c->values->groups[c->list[i].group].shown);
-		fputs(": ", out);
-		put_text(out, verdict);
-		putc('\n', out);
+		if (asprintf(&label, "  %s: ", c->values->groups[c->list[i].group].shown) < 0)
+			label = NULL;
+		int r = label ? wrapped_put(&ctl->out, label, INDENT, verdict) : -1;
+		free(label);
 		free(verdict);
+		if (r < 0)
+			return ctl_no_memory(ctl);
 	}
 	return CTL_OK;
 }
@@ -419,7 +426,7 @@ static void put_foot(FILE *out, const struct cells *c, size_t from, size_t to)
 static int print_tables(struct ctl *ctl, const struct cells *c, const struct sentences *notes)
 {
 	FILE *out = ctl->out.file;
-	int status = CTL_OK;
+	int status = CTL_OK, r = 0;
 	size_t hidden = 0;
 
 	for (size_t from = 0, to; from < c->n && status == CTL_OK; from = to) {
@@ -429,16 +436,18 @@ static int print_tables(struct ctl *ctl, const struct cells *c, const struct sen
 		put_foot(out, c, from, to);
 		putc('\n', out);
 	}
-	if (hidden > 0)
-		fprintf(out,
-			"note: %zu of %d columns do not fit and are left out; a wider terminal or --json "
-			"shows them\n",
-			hidden, COLUMNS);
-	for (size_t i = 0; i < notes->n; i++) {
-		fputs("note: ", out);
-		put_text(out, notes->list[i]);
-		putc('\n', out);
+	if (hidden > 0) {
+		char left_out[160];
+		snprintf(left_out, sizeof(left_out),
+			 "%zu of %d columns do not fit and are left out; a wider terminal or --json shows "
+			 "them",
+			 hidden, COLUMNS);
+		r = wrapped_put(&ctl->out, "note: ", INDENT, left_out);
 	}
+	for (size_t i = 0; i < notes->n && r == 0; i++)
+		r = wrapped_put(&ctl->out, "note: ", INDENT, notes->list[i]);
+	if (r < 0)
+		return ctl_no_memory(ctl);
 	if (hidden > 0 || notes->n > 0)
 		putc('\n', out);
 	return status == CTL_OK ? put_verdicts(ctl, c) : status;
