@@ -404,23 +404,32 @@ static int put_verdicts(struct ctl *ctl, const struct cells *c)
 }
 
 /* What the numbers are, for who wants to look them up: of each kind of comparison once. */
-static void put_foot(FILE *out, const struct cells *c, size_t from, size_t to)
+static int put_foot(struct out *out, const struct cells *c, size_t from, size_t to)
 {
 	bool told[2][2] = {{false}};
 	bool any = false;
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
 
+	if (!f)
+		return -1;
 	for (size_t i = from; i < to; i++) {
 		const struct cell *cell = &c->list[i];
 		bool *done = &told[cell->binary][cell->paired];
 		if (!cell->test || *done)
 			continue;
-		fprintf(out, "%s%.*s p, %s interval, %s", any ? "; " : "  (", (int)strcspn(cell->test, ","),
+		fprintf(f, "%s%.*s p, %s interval, %s", any ? "; " : "", (int)strcspn(cell->test, ","),
 			cell->test, cell->interval_by, cell->standard_name);
 		*done = any = true;
 	}
-	if (any)
-		fprintf(out, "; seed %lld, %lld resamples)\n", (long long)c->options->seed,
-			(long long)c->options->resamples);
+	fprintf(f, "; seed %lld, %lld resamples)", (long long)c->options->seed,
+		(long long)c->options->resamples);
+	int r = fclose(f) == 0 ? 0 : -1;
+	if (r == 0 && any)
+		r = wrapped_put(out, "  (", 3, text);
+	free(text);
+	return r;
 }
 
 static int print_tables(struct ctl *ctl, const struct cells *c, const struct sentences *notes)
@@ -429,14 +438,14 @@ static int print_tables(struct ctl *ctl, const struct cells *c, const struct sen
 	int status = CTL_OK, r = 0;
 	size_t hidden = 0;
 
-	for (size_t from = 0, to; from < c->n && status == CTL_OK; from = to) {
+	for (size_t from = 0, to; from < c->n && status == CTL_OK && r == 0; from = to) {
 		to = end_of_metric(c, from);
 		put_head(out, c, from);
 		status = put_table(ctl, c, from, to, &hidden);
-		put_foot(out, c, from, to);
+		r = put_foot(&ctl->out, c, from, to);
 		putc('\n', out);
 	}
-	if (hidden > 0) {
+	if (r == 0 && hidden > 0) {
 		char left_out[160];
 		snprintf(left_out, sizeof(left_out),
 			 "%zu of %d columns do not fit and are left out; a wider terminal or --json shows "
