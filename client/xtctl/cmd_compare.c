@@ -107,7 +107,10 @@ const struct command compare_command = {
 		"verdict "
 		"says so and --fail-on does not pass, unless --despite-failures says so. A "
 		"difference is sure when the adjusted p and the interval agree, and repeated runs of one "
-		"configuration (the same parameters) do not differ as much.\n"
+		"configuration (the same parameters), in the two groups compared, do not differ as much. A "
+		"limit that is passed as measured, but by no sure difference, is told on standard error.\n"
+		"The verdicts come last. Hashes of commits are shown as their first digits, which --baseline "
+		"takes, too; --json and csv have them whole.\n"
 		"docs/statistics.md explains every number and where it comes from. The same --seed gives the "
 		"same numbers. Memory: 12 bytes a value and metric, up to 100 for each value of the "
 		"comparison at hand.",

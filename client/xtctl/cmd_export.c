@@ -275,9 +275,9 @@ const struct command export_command = {
 		"needs "
 		"DuckDB's library: libduckdb.so where the loader finds it, or where XETRACK_DUCKDB says.\n"
 		"\n"
-		"--summary: counts, means and accuracy by parameters, quantiles of times, errors, and what "
-		"came "
-		"from the cache, as Markdown.",
+		"--summary: counts, means and accuracy by parameters, quantiles of times (by the columns of "
+		"--by), errors, of which those that differ in their numbers only are one line, and what came "
+		"from the cache, as Markdown. Means over several versions of code or data are told.",
 	.examples = examples,
 	.options = OPT_TABLE | OPT_TRACK_ID | OPT_FILTER | OPT_NO_HEADER | OPT_REPLACE | OPT_TIMEOUT,
 	.own = own,

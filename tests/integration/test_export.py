@@ -323,7 +323,7 @@ def test_summary(results):
         want = numbers[int(at)] + (at - int(at)) * (numbers[min(int(at) + 1, 29)] - numbers[int(at)])
         assert float(latency[name]) == pytest.approx(want, rel=1e-3)
     assert float(latency["max"]) == 1
-    assert cells(out, "Errors") == [{"error": "ValueError: odd", "rows": "3", "% of all": "9.68"}]
+    assert cells(out, "Errors") == [{"error": "ValueError: odd", "messages": "1", "rows": "3", "% of all": "9.68"}]
     assert {r["result"]: r["rows"] for r in cells(out, "Cache")} == {"computed": "24", "from the cache": "6", "not asked": "1"}
 
 
@@ -351,6 +351,54 @@ def test_summary_of_a_column_of_two_kinds(served, client):
     assert latencies["seconds"]["rows"] == latencies["n_ms"]["rows"] == "9" and latencies["n_ms"]["mean"] == "3"
     assert "column 'seconds': of its 10 values 1 are no numbers" in p.stderr
     assert "column 'mostly' is left out: of its 10 values 1 are numbers" in p.stderr
+
+
+def test_summary_by_splits_latencies(results):
+    out = ok("export", results, "--summary", "--table", "predictions", "--by", "params_model,ground_truth", "--where", "input_id<10")
+    rows = cells(out, "Latencies")
+    assert [(r["column"], r["params_model"], r["ground_truth"], r["rows"]) for r in rows] == [
+        ("latency", "NULL", "a", "10"), ("latency", "big", "a", "10"), ("latency", "small", "a", "10")], out
+    assert all(r["mean"] == "0.55" and r["max"] == "1" for r in rows)
+    (whole,) = cells(ok("export", results, "--summary", "--table", "predictions"), "Latencies")
+    assert "params_model" not in whole
+
+
+@pytest.mark.parametrize("taken, name", [(["accuracy"], "correct"), (["Accuracy", "correct"], "prediction = ground_truth")])
+def test_summary_of_a_column_accuracy(taken, name, served, client):
+    """Two columns of one name cannot be told apart."""
+    client.store([{"params_m": m, "prediction": "a" if i < n else "b", "ground_truth": "a", **{t: 0.25 for t in taken}}
+                  for m, n in (("x", 3), ("y", 8)) for i in range(10)])
+    out = ok("export", served.db, "--summary")
+    head = out.split("## Means by parameters\n\n")[1].splitlines()[0]
+    names = [c.strip() for c in head.strip("|").split("|")]
+    assert len(set(names)) == len(names), head
+    assert [(r["params_m"], r[name], r[taken[0]]) for r in cells(out, "Means by parameters")] == [("y", "0.8", "0.25"), ("x", "0.3", "0.25")]
+
+
+def test_summary_takes_like_errors_together(served, client):
+    """What differs in its numbers only is one line, as long as the type is one; who has a type and no message failed, too."""
+    rows = [{"error": f"bad input {i} of {i * 1000}.5", "error_type": "ValueError"} for i in range(15)]
+    rows += [{"error": "bad input 7 of 8.5", "error_type": "KeyError"}, {"error": "bad output 7", "error_type": "ValueError"},
+             {"error": None, "error_type": "Killed"}, {"error": "", "error_type": None}, {"error": None, "error_type": None}]
+    client.store(rows)
+    out = ok("export", served.db, "--summary")
+    assert [(r["error_type"], r["error"], r["messages"], r["rows"]) for r in cells(out, "Errors")] == [
+        ("ValueError", "bad input 0 of 0.5", "15", "15"), ("KeyError", "bad input 7 of 8.5", "1", "1"),
+        ("Killed", "NULL", "0", "1"), ("ValueError", "bad output 7", "1", "1")], out
+    (overall,) = cells(out, "Overall")
+    assert overall["errors"] == "18"
+    client.store([{"error_type": "Killed"}, {"error_type": None}], table="typed")
+    assert cells(ok("export", served.db, "--summary", "--table", "typed"), "Errors") == [
+        {"error_type": "Killed", "rows": "1", "% of all": "50"}]
+
+
+def test_summary_of_several_commits(served, client):
+    client.store([{"params_m": m, "code_commit": f"{c}" * 40, "latency": 1.0, "data_version": "v1"}
+                  for m, commits in (("x", "ab"), ("y", "abc")) for c in commits for _ in range(3)])
+    said = "Rows of up to 3 versions of the code (`code_commit`) are averaged in one line; --by or --where tells them apart."
+    assert ok("export", served.db, "--summary").count(f"\n\n{said}\n") == 1
+    assert "averaged" not in ok("export", served.db, "--summary", "--by", "params_m,code_commit")
+    assert "averaged" not in ok("export", served.db, "--summary", "--where", "code_commit=" + "a" * 40)
 
 
 def test_summary_options(results, runtime):

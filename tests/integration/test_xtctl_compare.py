@@ -96,7 +96,8 @@ def test_pairs(table):
     assert c["verdict"] == "different" and "slower, sure" in c["sentence"]
     notes = answer(db, "--metric", "latency", "--by", "model", "--baseline", "a")["notes"]
     assert any("2 of its values and 1 of the baseline's have no partner" in n for n in notes), notes
-    assert any(n == "1 row without latency (NULL or NaN) left out" for n in notes), notes
+    assert c["sentence"].endswith("; but it has no latency in 0 of 32 rows, the baseline in 1 of 32")
+    assert not any("row without latency" in n for n in notes), notes  # the verdict has said so
 
 
 def test_samples(table):
@@ -230,8 +231,8 @@ def test_failures_do_not_make_a_group_equal(table):
     assert (c["n"], c["rows"], c["lacking"], c["rows_baseline"], c["lacking_baseline"], c["uneven"]) == (154, 200, 46, 200, 0, True)
     assert c["sentence"] == ("no difference: all 154 pairs are equal; but it has no accuracy in 46 of 200 rows, the baseline in "
                              "0 of 200")
-    assert ("flaky: 46 of 200 rows have no accuracy, zstd: 0 of 200; 46 of them failed; compared are only the inputs that both have; "
-            "'xtctl errors' tells why") in got["notes"]
+    assert "of 'flaky' only inputs that both have are compared; 46 rows failed: 'xtctl errors' tells why" in got["notes"]
+    assert not any("46 rows without accuracy" in n or "of 200" in n for n in got["notes"]), got["notes"]
     for when in ("measured", "sure", "proven"):
         p = run(*args, "--fail-on", "accuracy<-0.01", "--fail-when", when)
         assert p.returncode == 1 and "'accuracy<-0.01' cannot be judged for 'flaky': no difference" in p.stderr, p.stderr
@@ -245,7 +246,7 @@ def test_a_sure_difference_tells_of_the_failures(table):
     got = answer(db, "--metric", "accuracy", "--by", "codec", "--baseline", "zstd", "--unpaired")
     (c,) = got["cells"]
     assert c["verdict"] == "different" and "sure (p < 0.0001)" in c["sentence"] and "; but it has no accuracy in 46 of 200 rows" in c["sentence"]
-    assert any(n.endswith("zstd: 0 of 200; compared are only the rows that have one") for n in got["notes"]), got["notes"]
+    assert "of 'flaky' only rows with accuracy are compared" in got["notes"]
     p = run(db, "--metric", "accuracy", "--by", "codec", "--baseline", "zstd", "--fail-on", "accuracy>0.1")
     assert p.returncode == 1 and "is broken by 'flaky'" in p.stderr
 
@@ -260,8 +261,7 @@ def test_the_time_until_a_failure_is_no_speed(table):
     (c,) = got["cells"]
     assert (c["lacking"], c["failed"], c["failed_baseline"], c["uneven"]) == (0, 20, 0, True)
     assert c["sentence"].endswith("; but it failed or has no seconds in 20 of 60 rows, the baseline in 0 of 60")
-    assert ("b: 20 of 60 rows failed or have no seconds, a: 0 of 60; 20 of them failed; compared are only the inputs that both "
-            "have, failed ones too; 'xtctl errors' tells why") in got["notes"]
+    assert "of 'b' only inputs that both have are compared, failed ones too; 20 rows failed: 'xtctl errors' tells why" in got["notes"]
     assert "cannot be judged for 'b'" in run(*args, "--fail-on", "seconds>5%").stderr
 
 
@@ -471,8 +471,9 @@ def test_noise_floor(table):
         got = answer(db, "--metric", "v", "--by", "model", *more)
         c = got["cells"][0]
         assert (c["repeats"], c["noise_floor"], c["verdict"]) == (2, 2.0, "noise" if not more else c["verdict"]), more
-        assert any("repeated runs of one configuration differ by up to" in n for n in got["notes"])
-    assert "but repeated runs of one configuration differ as much" in cell(db, "--metric", "v", "--by", "model")["sentence"]
+        assert any("repeated runs of one configuration differ by up to" in n for n in got["notes"]) is (c["verdict"] != "noise")
+    sentence = cell(db, "--metric", "v", "--by", "model")["sentence"]
+    assert "but repeated runs of one configuration differ as much" in sentence and sentence.endswith(" (2 repeats)")
     # By run, the runs are what is compared.
     assert answer(db, "--metric", "v", "--by", "track_id")["cells"][0]["repeats"] == 0
 
@@ -489,6 +490,77 @@ def test_noise_floor_without_inputs(table):
     con.close()
     c = cell(db, "--metric", "v", "--by", "model")
     assert c["repeats"] == 4 and c["noise_floor"] == pytest.approx(3)  # 1, 3, 1, 3
+
+
+def repeated(db, *runs):
+    con = sqlite3.connect(db)
+    con.executemany("INSERT INTO xt_runs(track_id, status, start_time, params) VALUES(?, 'finished', '2026-01-01', ?)",
+                    [(run, '{"model": "m"}') for run in runs])
+    con.commit()
+    con.close()
+
+
+@pytest.mark.parametrize("more", [(), ("--unpaired",)])
+@pytest.mark.parametrize("slower, told", [(0, False), (300, True)])
+def test_noise_of_a_third_group_is_its_own(slower, told, more, table):
+    """Whose repeats differ as much as the groups do says nothing of two others, nor does it open their gate."""
+    rows = [("base", i, 10 + i % 3, "r0") for i in range(30)] + [("beta", i, 39 + i % 3, "r1") for i in range(30)]
+    rows += [("third", i, 10 + i % 3 + slower + run, f"t{run}") for i in range(30) for run in (0, 90)]
+    db = table("g TEXT, input_id INTEGER, latency REAL, track_id TEXT", rows)
+    repeated(db, "r0", "r1", "t0", "t90")
+    args = (db, "--metric", "latency", "--by", "g", "--fail-on", "latency>+5%", *more)
+    got = answer(*args, status=1)
+    beta, third = got["cells"]
+    assert (beta["verdict"], beta["repeats"], beta["noise_floor"]) == ("different", 0, None) and ", sure" in beta["sentence"]
+    assert (third["repeats"], third["noise_floor"]) == (1, 90)
+    assert len(got["broken"]) == 1 + told and "is broken by 'beta'" in got["broken"][0]
+    noise = [n for n in got["notes"] if n.startswith("noise floor")]
+    assert noise == ([] if not told else [
+        "noise floor of latency: repeated runs of one configuration differ by up to 818 % ('third', 1 repeat); the baseline and "
+        "'beta' have none, and are not held against it"]), got["notes"]
+
+
+def test_noise_of_the_baseline_is_everybodys(table):
+    rows = [("a", i, 10 + i % 3 + run, f"a{run}") for i in range(30) for run in (0, 2)]
+    rows += [("b", i, 12 + i % 3, "b0") for i in range(30)] + [("c", i, 51 + i % 3 + run, f"c{run}") for i in range(30) for run in (0, 6)]
+    db = table("g TEXT, input_id INTEGER, v REAL, track_id TEXT", rows)
+    repeated(db, "a0", "a2", "b0", "c0", "c6")
+    got = answer(db, "--metric", "v", "--by", "g")
+    b, c = got["cells"]
+    assert (b["repeats"], b["noise_floor"], b["verdict"]) == (1, 2, "noise")
+    assert c["repeats"] == 2 and c["noise_floor"] == pytest.approx(5.8) and c["verdict"] == "different"
+    assert "noise floor of v: repeated runs of one configuration differ by up to 48 % (2 repeats)" in got["notes"], got["notes"]
+
+
+COMMITS = ["3f2a9c1d5b7e8f60" + "1" * 24, "3f2a9c1d77" + "2" * 30, "90ab12cd34" + "3" * 30]
+
+
+def test_hashes_are_shown_short(table):
+    """As many digits as tell them apart; programs get them whole, and a short one names the baseline."""
+    rows = [(g, i, 10 + i % 3 + k * 5) for k, g in enumerate(COMMITS) for i in range(30)]
+    db = table("code_commit TEXT, input_id INTEGER, latency REAL", rows)
+    args = (db, "--metric", "latency", "--by", "code_commit")
+    out = ok(*args)
+    assert "  3f2a9c1d7: 45 % slower, sure" in out and "  90ab12c: 91 % slower, sure" in out and "beside '3f2a9c1d5'" in out
+    assert not any(c in out or c[:12] in out for c in COMMITS), out
+    got = answer(*args, "--baseline", "90ab12c")
+    assert got["baseline"] == COMMITS[2] and [c["group"] for c in got["cells"]] == COMMITS[:2]
+    assert all(c in ok(*args, "--format", "csv") for c in COMMITS)
+    assert answer(*args, "--baseline", "3f2a9c1d7")["baseline"] == COMMITS[1]
+    fails(1, "no 'code_commit' is '3f2a9c1'", *args, "--baseline", "3f2a9c1")
+
+
+@pytest.mark.parametrize("labels, shown", [
+    (["aaaabbbbccccdddd", "0123456789abcdef-dirty"], ["aaaabbb", "0123456-dirty"]),
+    (["0123456789abcdef", "0123456789abcdef-dirty"], ["0123456", "0123456-dirty"]),
+    (["202601010000", "202601020000"], ["202601010000", "202601020000"]),  # times
+    (["aaaabbbbccccdddd", "main"], ["aaaabbbbccccdddd", "main"]),
+    (["deadbeefdea", "deadbeefbee"], ["deadbeefdea", "deadbeefbee"]),
+])
+def test_what_is_a_hash(labels, shown, table):
+    db = table("g TEXT, input_id INTEGER, v REAL", [(g, i, i % 3 + k) for k, g in enumerate(labels) for i in range(30)])
+    out = ok(db, "--metric", "v", "--by", "g", "--baseline", labels[0])
+    assert f"beside '{shown[0]}'" in out and f"\n  {shown[1]}: " in out, out
 
 
 def test_mean_and_ranks_may_lean_apart(table):
@@ -518,13 +590,29 @@ def test_fail_on(rules, when, status, table):
     p = run(db, "--metric", "v,w", "--by", "g", "--fail-when", when, *more)
     assert p.returncode == status, (p.stdout, p.stderr)
     assert "sure" in p.stdout
-    if not status:
+    if not status and (rules[0].startswith("w>") or when == "proven"):  # by chance, or in part: that is told
+        assert p.stderr.count("\n") == 1 and p.stderr.startswith(f"xtctl: note: {rules[0][0]} of 'b' passes the limit '{rules[0]}' (+")
+        assert ("), not judged: not all of its interval passes it; " if rules[0][0] == "v" else
+                "), not judged: neither test nor interval sees a difference; ") in p.stderr
+        assert p.stderr.endswith("--fail-when measured judges it\n")
+    elif not status:
         assert p.stderr == ""
     else:
         assert p.stderr.startswith(f"xtctl: --fail-on '{rules[-1]}' is broken by 'b': "), p.stderr
         assert p.stderr.count("\n") == 1, p.stderr
     got = answer(db, "--metric", "v,w", "--by", "g", "--fail-when", when, *more, status=status)
     assert len(got["broken"]) == status
+
+
+def test_a_limit_that_noise_keeps_is_told(table):
+    rows = [(g, i, 10 + i % 3 + run + 29 * (g == "beta"), f"{g}{run}") for g in ("base", "beta") for i in range(30) for run in (0, 90)]
+    db = table("g TEXT, input_id INTEGER, latency REAL, track_id TEXT", rows)
+    repeated(db, "base0", "base90", "beta0", "beta90")
+    for more in ((), ("--json",)):
+        p = run(db, "--metric", "latency", "--by", "g", "--fail-on", "latency>+5%", "--fail-on", "latency<-5%", *more)
+        assert p.returncode == 0 and p.stderr == (
+            "xtctl: note: latency of 'beta' passes the limit 'latency>+5%' (+51.8 %), not judged: repeated runs of one configuration "
+            "differ as much; --fail-when measured judges it\n"), p.stderr
 
 
 def test_a_limit_that_cannot_be_judged_is_no_pass(table):
@@ -658,7 +746,7 @@ def test_golden(name, args, env, table):
     assert p.stdout == (GOLDEN / name).read_text()
 
 
-@pytest.mark.parametrize("width, names", [(200, "baseline | mean"), (80, "difference | 95 % from | to | adjusted p"), (30, "small")])
+@pytest.mark.parametrize("width, names", [(200, "baseline | mean"), (80, "change | adjusted p | difference | 95 % from | to"), (30, "small")])
 def test_terminals(width, names, table):
     """On a narrow one the columns that are read first are shown; the sentences say the rest."""
     db = table(SCHEMA, demo())
@@ -676,8 +764,9 @@ def test_terminals(width, names, table):
     assert os.waitpid(pid, 0)[1] == 0
     lines = out.decode().splitlines()
     assert names in " ".join(out.decode().split()) and any(line.startswith("  large: 16 % slower, sure") for line in lines), out
-    assert all(len(line) <= width for line in lines if "|" in line), out
-    assert any("columns do not fit and are left out" in line for line in lines) is (width < 200), out
+    assert not any("|" in line for line in lines[max(i for i, line in enumerate(lines) if ", each beside " in line):]), out  # words come last
+    assert all(len(line) <= width for line in lines if "|" in line or line.startswith(("note: ", "  large: ", "      "))), out
+    assert ("columns do not fit and are left out" in " ".join(out.decode().split())) is (width < 200), out
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "md"])
@@ -685,7 +774,7 @@ def test_other_forms(form, table):
     """A row a comparison, every number in it; the notes go beside it."""
     db = table(SCHEMA, demo())
     p = run(db, "--metric", "latency_ms,correct", "--by", "model", "--format", form)
-    assert p.returncode == 0 and p.stderr.count("xtctl: note: ") == 5, p.stderr
+    assert p.returncode == 0 and p.stderr.count("xtctl: note: ") == 3, p.stderr
     lines = p.stdout.splitlines()
     assert len(lines) == {"csv": 5, "jsonl": 4, "md": 6}[form]
     if form == "jsonl":

@@ -1,7 +1,8 @@
 /*
  * What `compare` works with: the values of each group, and what came of holding a group against the
  * baseline. compare_groups.c and compare_read.c fill the first, compare_cell.c computes the second,
- * compare_rule.c holds it against limits, compare_say.c and compare_print.c show it.
+ * compare_rule.c holds it against limits; compare_say.c, compare_notes.c, compare_limits.c and
+ * compare_print.c show it.
  */
 #ifndef XTCTL_COMPARE_H
 #define XTCTL_COMPARE_H
@@ -40,7 +41,7 @@ struct series {
 
 struct group {
 	char *label;	       /* owned: its value of --by, as text */
-	char *shown;	       /* owned: the same, cut short for sentences */
+	char *shown;	       /* owned: the same, cut short for people */
 	xt_value value;	       /* borrows from `kept` */
 	char *kept;	       /* owned */
 	struct series *series; /* owned: one a metric */
@@ -48,7 +49,7 @@ struct group {
 	uint64_t copies;       /* further ones that came from the cache, left out */
 };
 
-/* How far repeated runs of the same configuration differ, of a metric. */
+/* How far repeated runs of the same configuration differ, of a metric, in a group and in the baseline. */
 struct noise {
 	size_t repeats;	   /* that there were */
 	double difference; /* below which 95 % of the differences of their means are; NAN: no repeats */
@@ -63,9 +64,10 @@ struct values {
 	const struct relation_column *by, *pair; /* borrowed; pair NULL: no column tells the inputs apart */
 	bool pair_named;			 /* by --pair-by */
 	bool unpaired;				 /* inputs are told apart, but not held against each other */
+	bool hashes;				 /* all labels are, and shown as their first digits */
 	uint64_t nameless;			 /* rows without a value of --by, left out */
 	char *settings;	     /* owned: "'level', 'window'", in which averaged rows differ; NULL: in none */
-	struct noise *noise; /* owned: one a metric */
+	struct noise *noise; /* owned: metric by metric, one a group */
 	size_t bytes;	     /* of memory that the values take */
 };
 
@@ -152,6 +154,9 @@ int cells_compute(struct cells *c, const struct ctl *ctl, const struct values *v
 void cells_done(struct cells *c);
 bool cell_leans_apart(const struct cell *c);
 
+/* What the repeated runs of a cell's two sides show; borrowed from the values. */
+const struct noise *cell_noise(const struct values *v, const struct cell *c);
+
 /* ---- limits ----------------------------------------------------------- */
 
 /* An amount such as 5%, 5pt or 0.1. */
@@ -177,8 +182,9 @@ enum ruling { RULE_KEPT, RULE_BROKEN, RULE_UNKNOWN /* there is no number to hold
 int rules_read(const struct ctl *ctl, const struct values *v, struct rule **ret)
 	__attribute__((warn_unused_result));
 
-/* What a rule says of a cell of its metric. */
+/* What a rule says of a cell of its metric; and whether the difference as measured passes its limit. */
 enum ruling rule_judge(const struct rule *rule, const struct cell *cell, const struct compare_options *o);
+bool rule_is_passed(const struct rule *rule, const struct cell *cell);
 
 /* ---- sentences -------------------------------------------------------- */
 
@@ -200,6 +206,9 @@ void say_notes(const struct cells *c, struct sentences *s);
 
 /* How rules were read whose unit is not that of the metric's sentences. */
 void say_readings(const struct cells *c, const struct rule *rules, struct sentences *s);
+
+/* Where a difference passes a limit as measured, and breaks no rule all the same: why. */
+void say_passed(const struct cells *c, const struct rule *rules, struct sentences *s);
 
 /* What the broken rules are. */
 void say_broken(const struct cells *c, const struct rule *rules, struct sentences *s);

@@ -319,10 +319,15 @@ bool cell_leans_apart(const struct cell *c)
 	return !c->binary && c->order * c->difference < 0;
 }
 
+const struct noise *cell_noise(const struct values *v, const struct cell *c)
+{
+	return &v->noise[c->metric * v->n_groups + c->group];
+}
+
 static enum verdict judge(const struct cells *cells, const struct cell *c)
 {
 	double alpha = 1 - cells->options->confidence;
-	const struct noise *noise = &cells->values->noise[c->metric];
+	const struct noise *noise = cell_noise(cells->values, c);
 
 	if (c->verdict == VERDICT_EQUAL && (c->paired || c->least_p <= alpha))
 		return VERDICT_EQUAL;

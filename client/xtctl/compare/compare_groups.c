@@ -9,6 +9,9 @@
 
 #define MOST_GROUPS 200 /* values of --by: more are no names of what is compared */
 #define SHOWN_BYTES 40	/* of a label in sentences */
+#define LEAST_HASH  12	/* digits from which on a label may be a hash */
+#define LEAST_SHOWN 7	/* of them that are shown, as git does */
+#define DIGITS	    "0123456789abcdefABCDEF"
 
 /* ---- groups ----------------------------------------------------------- */
 
@@ -46,6 +49,62 @@ static char *shown_of(const char *label)
 	while (cut > 0 && ((unsigned char)label[cut] & 0xc0) == 0x80)
 		cut--;
 	return asprintf(&shown, "%.*s…", (int)cut, label) < 0 ? NULL : shown;
+}
+
+/* How many digits of a hash a label begins with; 0: it is none. What runs log of a commit may end so. */
+static size_t hash_digits(const struct group *g)
+{
+	size_t n = strspn(g->label, DIGITS);
+	const char *rest = g->label + n;
+
+	return g->value.type == XT_T_TEXT && n >= LEAST_HASH && (!*rest || strcmp(rest, "-dirty") == 0) ? n
+													: 0;
+}
+
+/* All labels are hashes; digits of ten alone are rather a time or a number. */
+static bool all_hashes(const struct values *v)
+{
+	bool letters = false;
+
+	for (size_t i = 0; i < v->n_groups; i++) {
+		size_t n = hash_digits(&v->groups[i]);
+		if (n == 0)
+			return false;
+		letters = letters || strspn(v->groups[i].label, "0123456789") < n;
+	}
+	return letters;
+}
+
+/* How many digits of its hash tell a group from all that have another. */
+static size_t telling_digits(const struct values *v, const struct group *g)
+{
+	size_t own = hash_digits(g), most = LEAST_SHOWN;
+
+	for (size_t i = 0; i < v->n_groups; i++) {
+		const char *other = v->groups[i].label;
+		size_t same = 0, n = hash_digits(&v->groups[i]);
+		while (same < own && same < n && g->label[same] == other[same])
+			same++;
+		if (same < own && same >= most)
+			most = same + 1;
+	}
+	return most < own ? most : own;
+}
+
+/* Nobody reads forty digits, and they leave no room for the numbers. 0, or -1. */
+static int shorten_hashes(struct values *v)
+{
+	v->hashes = all_hashes(v);
+	for (size_t i = 0; i < v->n_groups && v->hashes; i++) {
+		struct group *g = &v->groups[i];
+		free(g->shown);
+		if (asprintf(&g->shown, "%.*s%s", (int)telling_digits(v, g), g->label,
+			     g->label + hash_digits(g)) < 0) {
+			g->shown = NULL;
+			return -1;
+		}
+	}
+	return 0;
 }
 
 /* Copies a value into memory of the group. 0, or -1. */
@@ -118,7 +177,7 @@ int groups_read(struct values *v, const struct ctl *ctl, xt_client *client, cons
 			"column '%s' has more than %d values; --by takes a column that names what is "
 			"compared, or --where chooses some",
 			v->by->name, MOST_GROUPS);
-	return CTL_OK;
+	return shorten_hashes(v) == 0 ? CTL_OK : ctl_no_memory(ctl);
 }
 
 /* ---- the baseline ----------------------------------------------------- */
@@ -153,11 +212,28 @@ static int no_baseline(const struct ctl *ctl, const struct values *v, const char
 	return CTL_FAILED;
 }
 
+/* The one group whose hash begins so, as it may have been read from a table; n_groups: none, or several. */
+static size_t find_hash(const struct values *v, const char *name)
+{
+	size_t found = v->n_groups, n = strlen(name);
+
+	for (size_t i = 0; i < v->n_groups && v->hashes && n >= LEAST_SHOWN; i++) {
+		const struct group *g = &v->groups[i];
+		if (strcmp(g->shown, name) == 0)
+			return i;
+		if (strncmp(g->label, name, n) == 0)
+			found = found == v->n_groups ? i : SIZE_MAX;
+	}
+	return found == SIZE_MAX ? v->n_groups : found;
+}
+
 int groups_find_baseline(struct values *v, const struct ctl *ctl, const char *name)
 {
 	for (v->baseline = 0; name && v->baseline < v->n_groups; v->baseline++)
 		if (is_label(&v->groups[v->baseline], name))
 			break;
+	if (name && v->baseline == v->n_groups)
+		v->baseline = find_hash(v, name);
 	if (v->baseline == v->n_groups)
 		return no_baseline(ctl, v, name);
 	if (v->n_groups == 1)

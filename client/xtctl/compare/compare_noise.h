@@ -24,7 +24,7 @@ void noise_add(struct noise_table *t, size_t metric, double value);
 /* The rows of the present unit and group are over. */
 void noise_end_unit(struct noise_table *t, size_t group);
 
-/* Fills in values->noise; t may be NULL. 0, or -1 when out of memory. */
+/* Makes values->noise; t may be NULL. 0, or -1 when out of memory. */
 int noise_close(const struct noise_table *t, struct values *v) __attribute__((warn_unused_result));
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "text.h"
+#include "wrapped.h"
 
 /* ---- a cell as fields --------------------------------------------------- */
 
@@ -92,8 +93,8 @@ static void fill_fields(struct fields *f, const struct cells *cells, const struc
 	add_interval(f, "t_low", "t_high", c->t.interval);
 	add_real(f, "detectable", c->detectable);
 	add_real(f, "n_needed", c->needed);
-	add(f, "repeats", xt_uint(v->noise[c->metric].repeats));
-	add_real(f, "noise_floor", v->noise[c->metric].difference);
+	add(f, "repeats", xt_uint(cell_noise(v, c)->repeats));
+	add_real(f, "noise_floor", cell_noise(v, c)->difference);
 	add(f, "verdict", xt_text(verdict_words[c->verdict]));
 	add(f, "sentence", xt_text(sentence));
 }
@@ -214,7 +215,12 @@ static int print_object(struct ctl *ctl, const struct relation *r, const struct 
 
 /* ---- tables for people ------------------------------------------------ */
 
-enum { COLUMNS = 11, DIGITS = 4, SHORTEST_LABEL = 24 /* that a table cuts its first column to */ };
+enum {
+	COLUMNS = 11,
+	DIGITS = 4,
+	INDENT = 6,
+	SHORTEST_LABEL = 24 /* that a table cuts its first column to */
+};
 
 /* Texts of one line of a table. */
 struct line {
@@ -250,17 +256,19 @@ static xt_value change_value(char text[48], const struct cell *c)
 /* The texts are borrowed from the cell, the values and `l`. */
 static void fill_line(xt_value row[COLUMNS], struct line *l, const struct cells *cells, const struct cell *c)
 {
+	const struct group *g = &cells->values->groups[c->group];
+
 	if (c->paired)
 		snprintf(l->n, sizeof(l->n), "%zu pairs", c->n);
 	else
 		snprintf(l->n, sizeof(l->n), "%zu, %zu", c->n_base, c->n);
 	const xt_value values[COLUMNS] = {
-		xt_text(cells->values->groups[c->group].label),
+		xt_text(cells->values->hashes ? g->shown : g->label),
+		change_value(l->change, c),
+		p_value(l->q, c->q),
 		number(c->difference),
 		number(c->interval.low),
 		number(c->interval.high),
-		p_value(l->q, c->q),
-		change_value(l->change, c),
 		xt_text(l->n),
 		number(c->standard),
 		number(c->mean_base),
@@ -304,19 +312,38 @@ static size_t columns_that_fit(const struct ctl *ctl, const struct cells *c, siz
 	return n < 2 ? 2 : n;
 }
 
+/* The end of a metric's cells, which begin at `from`. */
+static size_t end_of_metric(const struct cells *c, size_t from)
+{
+	size_t to = from + 1;
+
+	while (to < c->n && c->list[to].metric == c->list[from].metric)
+		to++;
+	return to;
+}
+
+static void put_text(FILE *out, const char *text)
+{
+	text_put(out, text, strlen(text), SIZE_MAX);
+}
+
+/* "latency, each beside 'small'" */
+static void put_what(FILE *out, const struct cells *c, size_t from)
+{
+	const struct values *v = c->values;
+
+	put_text(out, v->metrics[c->list[from].metric]->name);
+	fputs(", each beside '", out);
+	put_text(out, v->groups[v->baseline].shown);
+	putc('\'', out);
+}
+
 static void put_head(FILE *out, const struct cells *c, size_t from)
 {
-	const struct cell *cell = &c->list[from];
-	const struct values *v = c->values;
-	const char *metric = v->metrics[cell->metric]->name;
-
-	text_put(out, metric, strlen(metric), SIZE_MAX);
-	fputs(": each beside '", out);
-	text_put(out, v->groups[v->baseline].shown, strlen(v->groups[v->baseline].shown), SIZE_MAX);
-	putc('\'', out);
-	if (cell->paired) {
+	put_what(out, c, from);
+	if (c->list[from].paired) {
 		fputs(", in pairs of the same ", out);
-		text_put(out, v->pair->name, strlen(v->pair->name), SIZE_MAX);
+		put_text(out, c->values->pair->name);
 	}
 	putc('\n', out);
 }
@@ -326,9 +353,9 @@ static int put_table(struct ctl *ctl, const struct cells *c, size_t from, size_t
 {
 	struct format_options how = ctl_how_to_print(ctl);
 	char low[32];
-	const char *const names[COLUMNS] = {c->values->by->name, "difference", low, "to",
-					    "adjusted p",	 "change",     "n", "effect",
-					    "baseline",		 "mean",       "p"};
+	const char *const names[COLUMNS] = {
+		c->values->by->name, "change", "adjusted p", "difference", low, "to", "n", "effect",
+		"baseline",	     "mean",   "p"};
 	const char *types[COLUMNS];
 	xt_value row[COLUMNS];
 	struct line l;
@@ -352,69 +379,87 @@ static int put_table(struct ctl *ctl, const struct cells *c, size_t from, size_t
 	return r < 0 ? ctl_no_memory(ctl) : CTL_OK;
 }
 
-static int put_verdicts(struct ctl *ctl, const struct cells *c, size_t from, size_t to)
+/* They come last, where a terminal stands when it has scrolled. */
+static int put_verdicts(struct ctl *ctl, const struct cells *c)
 {
-	for (size_t i = from; i < to; i++) {
-		const char *label = c->values->groups[c->list[i].group].shown;
-		char *verdict = say_verdict(c, &c->list[i]);
+	FILE *out = ctl->out.file;
+
+	for (size_t i = 0; i < c->n; i++) {
+		char *verdict = say_verdict(c, &c->list[i]), *label;
 		if (!verdict)
 			return ctl_no_memory(ctl);
-		fputs("  ", ctl->out.file);
-		text_put(ctl->out.file, label, strlen(label), SIZE_MAX);
-		fputs(": ", ctl->out.file);
-		text_put(ctl->out.file, verdict, strlen(verdict), SIZE_MAX);
-		putc('\n', ctl->out.file);
+		if (i == 0 || c->list[i].metric != c->list[i - 1].metric) {
+			put_what(out, c, i);
+			fputs(":\n", out);
+		}
+		if (asprintf(&label, "  %s: ", c->values->groups[c->list[i].group].shown) < 0)
+			label = NULL;
+		int r = label ? wrapped_put(&ctl->out, label, INDENT, verdict) : -1;
+		free(label);
 		free(verdict);
+		if (r < 0)
+			return ctl_no_memory(ctl);
 	}
 	return CTL_OK;
 }
 
 /* What the numbers are, for who wants to look them up: of each kind of comparison once. */
-static void put_foot(FILE *out, const struct cells *c, size_t from, size_t to)
+static int put_foot(struct out *out, const struct cells *c, size_t from, size_t to)
 {
 	bool told[2][2] = {{false}};
 	bool any = false;
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
 
+	if (!f)
+		return -1;
 	for (size_t i = from; i < to; i++) {
 		const struct cell *cell = &c->list[i];
 		bool *done = &told[cell->binary][cell->paired];
 		if (!cell->test || *done)
 			continue;
-		fprintf(out, "%s%.*s p, %s interval, %s", any ? "; " : "  (", (int)strcspn(cell->test, ","),
+		fprintf(f, "%s%.*s p, %s interval, %s", any ? "; " : "", (int)strcspn(cell->test, ","),
 			cell->test, cell->interval_by, cell->standard_name);
 		*done = any = true;
 	}
-	if (any)
-		fprintf(out, "; seed %lld, %lld resamples)\n", (long long)c->options->seed,
-			(long long)c->options->resamples);
+	fprintf(f, "; seed %lld, %lld resamples)", (long long)c->options->seed,
+		(long long)c->options->resamples);
+	int r = fclose(f) == 0 ? 0 : -1;
+	if (r == 0 && any)
+		r = wrapped_put(out, "  (", 3, text);
+	free(text);
+	return r;
 }
 
 static int print_tables(struct ctl *ctl, const struct cells *c, const struct sentences *notes)
 {
-	int status = CTL_OK;
+	FILE *out = ctl->out.file;
+	int status = CTL_OK, r = 0;
 	size_t hidden = 0;
 
-	for (size_t from = 0, to; from < c->n && status == CTL_OK; from = to) {
-		for (to = from + 1; to < c->n && c->list[to].metric == c->list[from].metric; to++)
-			;
-		put_head(ctl->out.file, c, from);
+	for (size_t from = 0, to; from < c->n && status == CTL_OK && r == 0; from = to) {
+		to = end_of_metric(c, from);
+		put_head(out, c, from);
 		status = put_table(ctl, c, from, to, &hidden);
-		if (status == CTL_OK)
-			status = put_verdicts(ctl, c, from, to);
-		put_foot(ctl->out.file, c, from, to);
-		putc('\n', ctl->out.file);
+		r = put_foot(&ctl->out, c, from, to);
+		putc('\n', out);
 	}
-	if (hidden > 0)
-		fprintf(ctl->out.file,
-			"note: %zu of %d columns do not fit and are left out; a wider terminal or --json "
-			"shows them\n",
-			hidden, COLUMNS);
-	for (size_t i = 0; i < notes->n; i++) {
-		fputs("note: ", ctl->out.file);
-		text_put(ctl->out.file, notes->list[i], strlen(notes->list[i]), SIZE_MAX);
-		putc('\n', ctl->out.file);
+	if (r == 0 && hidden > 0) {
+		char left_out[160];
+		snprintf(left_out, sizeof(left_out),
+			 "%zu of %d columns do not fit and are left out; a wider terminal or --json shows "
+			 "them",
+			 hidden, COLUMNS);
+		r = wrapped_put(&ctl->out, "note: ", INDENT, left_out);
 	}
-	return status;
+	for (size_t i = 0; i < notes->n && r == 0; i++)
+		r = wrapped_put(&ctl->out, "note: ", INDENT, notes->list[i]);
+	if (r < 0)
+		return ctl_no_memory(ctl);
+	if (hidden > 0 || notes->n > 0)
+		putc('\n', out);
+	return status == CTL_OK ? put_verdicts(ctl, c) : status;
 }
 
 /* ---- all of it -------------------------------------------------------- */
@@ -433,22 +478,26 @@ static int print_in_form(struct ctl *ctl, const struct relation *r, const struct
 
 int compare_print(struct ctl *ctl, const struct relation *r, const struct cells *c, const struct rule *rules)
 {
-	struct sentences notes = {0}, broken = {0};
+	struct sentences notes = {0}, passed = {0}, broken = {0};
 	int status;
 
 	say_notes(c, &notes);
 	say_readings(c, rules, &notes);
+	say_passed(c, rules, &passed);
 	say_broken(c, rules, &broken);
-	if (notes.failed || broken.failed)
+	if (notes.failed || passed.failed || broken.failed)
 		status = ctl_no_memory(ctl);
 	else
 		status = print_in_form(ctl, r, c, &notes, &broken);
 	fflush(ctl->out.file);
+	for (size_t i = 0; i < passed.n && status == CTL_OK; i++)
+		ctl_note(ctl, "%s", passed.list[i]);
 	for (size_t i = 0; i < broken.n && status == CTL_OK; i++)
 		ctl_error(ctl, "--fail-on %s", broken.list[i]);
 	if (broken.n > 0 && status == CTL_OK)
 		status = CTL_FAILED;
 	sentences_done(&notes);
+	sentences_done(&passed);
 	sentences_done(&broken);
 	return status;
 }

@@ -365,8 +365,7 @@ int values_read(struct values *v, const struct ctl *ctl, xt_client *client, cons
 	if (status != CTL_OK)
 		return status;
 	in.sums = calloc(v->n_metrics, sizeof(*in.sums));
-	v->noise = calloc(v->n_metrics, sizeof(*v->noise));
-	if (!in.sums || !v->noise)
+	if (!in.sums)
 		status = ctl_no_memory(ctl);
 	if (status == CTL_OK)
 		status = groups_read(v, ctl, client, r, where);

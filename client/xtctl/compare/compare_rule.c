@@ -81,9 +81,19 @@ static bool is_beyond(const struct rule *rule, double value)
 	return rule->above ? value > rule->limit.size : value < rule->limit.size;
 }
 
+static double value_of(const struct rule *rule, const struct cell *cell)
+{
+	return rule->limit.percent ? cell->relative : cell->difference;
+}
+
+bool rule_is_passed(const struct rule *rule, const struct cell *cell)
+{
+	return is_beyond(rule, value_of(rule, cell));
+}
+
 static enum ruling judge(const struct rule *rule, const struct cell *cell, const struct compare_options *o)
 {
-	double value = rule->limit.percent ? cell->relative : cell->difference;
+	double value = value_of(rule, cell);
 	struct interval i = rule->limit.percent ? cell->relative_interval : cell->interval;
 	bool measured = strcmp(o->fail_when, "measured") == 0, proven = strcmp(o->fail_when, "proven") == 0;
 
@@ -91,7 +101,7 @@ static enum ruling judge(const struct rule *rule, const struct cell *cell, const
 		return RULE_UNKNOWN;
 	if (proven && isnan(i.low) && cell->verdict != VERDICT_EQUAL)
 		return RULE_UNKNOWN;
-	if (!is_beyond(rule, value))
+	if (!rule_is_passed(rule, cell))
 		return RULE_KEPT;
 	if (measured)
 		return RULE_BROKEN;

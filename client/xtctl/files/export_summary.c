@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "failed.h"
+#include "meaning.h"
 #include "sql.h"
 #include "text.h"
 
@@ -24,6 +26,8 @@ struct summary {
 	struct out *out;		       /* borrowed: where it goes */
 	const struct relation_column **groups; /* owned: what the means are by */
 	size_t n_groups;
+	char *failed;	    /* owned: SQL that is true of failed executions */
+	bool may_fail;	    /* the table tells which these are */
 	const char **types; /* owned: of the table's columns, by their values where none is declared */
 };
 
@@ -93,6 +97,29 @@ static bool is_group(const struct summary *s, const struct relation_column *c)
 
 /* ---- what the columns hold -------------------------------------------- */
 
+/* Asks for one row of n counts, SELECTION standing for the selection. Takes `sql`, NULL: out of memory. */
+static int ask_counts(const struct summary *s, char *sql, size_t n, uint64_t *ret)
+{
+	const struct export_job *job = s->job;
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+	char *whole = sql ? sql_format("WITH " SELECTION " AS (%s) %s", job->from->sql, sql) : NULL;
+
+	free(sql);
+	if (!whole)
+		return ctl_no_memory(job->ctl);
+	int r = ctl_query(job->client, whole, NULL, 0,
+			  job->ctl->options.timeout_s ? (int)job->ctl->options.timeout_s * 1000 : XT_FOREVER,
+			  &cursor);
+	free(whole);
+	if (r == XT_OK)
+		r = ctl_next(cursor, &row);
+	for (size_t i = 0; i < n && r == XT_OK; i++)
+		ret[i] = (uint64_t)row[i].as.integer;
+	xt_cursor_close(cursor);
+	return r == XT_OK ? CTL_OK : ctl_fail(job->ctl, job->client, r);
+}
+
 /* Values of a column: all but NULL, numbers, and those of them that are reals. */
 struct values {
 	uint64_t all, numbers, reals;
@@ -100,28 +127,17 @@ struct values {
 
 static int count_values(const struct summary *s, const char *column, struct values *ret)
 {
-	const struct export_job *job = s->job;
-	xt_cursor *cursor = NULL;
-	const xt_value *row;
-	char *sql =
-		sql_format("WITH " SELECTION
-			   " AS (%s) SELECT count(%n), coalesce(sum(typeof(%n) IN ('integer', 'real')), 0), "
-			   "coalesce(sum(typeof(%n) = 'real'), 0) FROM " SELECTION,
-			   job->from->sql, column, column, column);
+	uint64_t counts[3];
 
-	if (!sql)
-		return ctl_no_memory(job->ctl);
-	int r = ctl_query(job->client, sql, NULL, 0,
-			  job->ctl->options.timeout_s ? (int)job->ctl->options.timeout_s * 1000 : XT_FOREVER,
-			  &cursor);
-	free(sql);
-	if (r == XT_OK)
-		r = ctl_next(cursor, &row);
-	if (r == XT_OK)
-		*ret = (struct values){(uint64_t)row[0].as.integer, (uint64_t)row[1].as.integer,
-				       (uint64_t)row[2].as.integer};
-	xt_cursor_close(cursor);
-	return r == XT_OK ? CTL_OK : ctl_fail(job->ctl, job->client, r);
+	int status = ask_counts(
+		s,
+		sql_format("SELECT count(%n), coalesce(sum(typeof(%n) IN ('integer', 'real')), 0), "
+			   "coalesce(sum(typeof(%n) = 'real'), 0) FROM " SELECTION,
+			   column, column, column),
+		3, counts);
+	if (status == CTL_OK)
+		*ret = (struct values){counts[0], counts[1], counts[2]};
+	return status;
 }
 
 /* Numbers where more than half of the values are some; what is left out is said. */
@@ -198,8 +214,8 @@ static int put_overall(const struct summary *s)
 		fputs(", min(timestamp) AS first, max(timestamp) AS last", t.f);
 	if (has(s, "input_id"))
 		fputs(", count(DISTINCT input_id) AS inputs", t.f);
-	if (has(s, "error"))
-		fputs(", count(error) AS errors", t.f);
+	if (s->may_fail)
+		fprintf(t.f, ", coalesce(sum(%s), 0) AS errors", s->failed);
 	if (has(s, "cache"))
 		put_cache_columns(t.f);
 	fputs(" FROM " SELECTION, t.f);
@@ -238,9 +254,51 @@ static void put_groups(const struct summary *s, FILE *f, const char *first)
 		sql_print(f, "%s%n", i > 0 ? ", " : first, s->groups[i]->name);
 }
 
+/* How the share of predictions that are the truth is called: a column may have the name already. NULL: there
+ * is none. */
+static const char *name_of_right(const struct summary *s)
+{
+	static const char *const names[] = {"accuracy", "correct", "prediction = ground_truth"};
+	size_t i = 0;
+
+	if (!has(s, "prediction") || !has(s, "ground_truth"))
+		return NULL;
+	while (i + 1 < sizeof(names) / sizeof(names[0]) && has(s, names[i]))
+		i++;
+	return names[i];
+}
+
+/* Says where a line of the means is of rows of several versions: by the first such column that there is. */
+static int put_mixed(const struct summary *s, const char *const *names, const char *what)
+{
+	const struct relation_column *c = NULL;
+	uint64_t most = 0;
+	char count[COUNT_BYTES];
+	struct text t;
+
+	while (*names && !(c = relation_find(s->table, *names)))
+		names++;
+	if (!c || is_group(s, c))
+		return CTL_OK;
+	if (text_open(&t) < 0)
+		return ctl_no_memory(s->job->ctl);
+	sql_print(t.f, "SELECT coalesce(max(n), 0) FROM (SELECT count(DISTINCT %n) AS n FROM " SELECTION,
+		  c->name);
+	put_groups(s, t.f, " GROUP BY ");
+	fputs(")", t.f);
+	int status = ask_counts(s, text_end(&t), 1, &most);
+	if (status == CTL_OK && most > 1) {
+		fprintf(s->out->file, "\nRows of up to %s versions of the %s (`", text_count(count, most),
+			what);
+		text_put(s->out->file, c->name, strlen(c->name), SIZE_MAX);
+		fputs("`) are averaged in one line; --by or --where tells them apart.\n", s->out->file);
+	}
+	return status;
+}
+
 static int put_means(const struct summary *s)
 {
-	bool accuracy = has(s, "prediction") && has(s, "ground_truth");
+	const char *right = name_of_right(s);
 	size_t n = 0;
 	struct text t;
 
@@ -248,15 +306,18 @@ static int put_means(const struct summary *s)
 		return ctl_no_memory(s->job->ctl);
 	put_groups(s, t.f, "SELECT ");
 	fputs(s->n_groups > 0 ? ", count(*) AS rows" : "SELECT count(*) AS rows", t.f);
-	if (has(s, "error"))
-		fputs(", count(error) AS errors, round(100.0 * count(error) / count(*), 2) AS \"error %\"",
-		      t.f);
+	if (s->may_fail)
+		fprintf(t.f,
+			", coalesce(sum(%s), 0) AS errors, round(100.0 * coalesce(sum(%s), 0) / count(*), 2) "
+			"AS \"error %%\"",
+			s->failed, s->failed);
 	if (has(s, "cache"))
 		put_cache_columns(t.f);
-	if (accuracy) /* where there is no truth, there is nothing to be right about */
-		fputs(", avg(prediction IS ground_truth) FILTER (WHERE ground_truth IS NOT NULL"
-		      " AND prediction IS NOT NULL) AS accuracy",
-		      t.f);
+	if (right) /* where there is no truth, there is nothing to be right about */
+		sql_print(t.f,
+			  ", avg(prediction IS ground_truth) FILTER (WHERE ground_truth IS NOT NULL"
+			  " AND prediction IS NOT NULL) AS %n",
+			  right);
 	for (size_t i = 0; i < s->table->n && n < MOST_METRICS; i++)
 		if (is_metric(s, &s->table->columns[i])) {
 			put_mean(s, t.f, s->table->columns[i].name);
@@ -264,10 +325,13 @@ static int put_means(const struct summary *s)
 		}
 	fputs(" FROM " SELECTION, t.f);
 	put_groups(s, t.f, " GROUP BY ");
-	if (s->n_groups > 0 && accuracy)
-		fputs(" ORDER BY accuracy DESC", t.f);
-	put_groups(s, t.f, s->n_groups > 0 && accuracy ? ", " : " ORDER BY ");
-	return put_table(s, s->n_groups > 0 ? "Means by parameters" : "Means", text_end(&t));
+	if (s->n_groups > 0 && right)
+		sql_print(t.f, " ORDER BY %n DESC", right);
+	put_groups(s, t.f, s->n_groups > 0 && right ? ", " : " ORDER BY ");
+	int status = put_table(s, s->n_groups > 0 ? "Means by parameters" : "Means", text_end(&t));
+	if (status == CTL_OK)
+		status = put_mixed(s, meaning_code_columns, "code");
+	return status == CTL_OK ? put_mixed(s, meaning_data_columns, "data") : status;
 }
 
 /* ---- latencies -------------------------------------------------------- */
@@ -287,7 +351,8 @@ static bool is_latency(const struct summary *s, const struct relation_column *c)
 	return false;
 }
 
-/* One row of the table. The quantiles are exact up to some 260,000 values, and take constant memory for more.
+/* One row of the table, or with --by one for each of its values. The quantiles are exact up to some 260,000
+ * values, and take constant memory for more.
  */
 static void put_quantiles(const struct summary *s, FILE *f, const char *name)
 {
@@ -295,11 +360,16 @@ static void put_quantiles(const struct summary *s, FILE *f, const char *name)
 		{"0.5", "p50"}, {"0.9", "p90"}, {"0.95", "p95"}, {"0.99", "p99"}};
 	bool apart = strcasecmp(name, "function_time") == 0 && has(s, "cache");
 
-	sql_print(f, "SELECT %t AS \"column\", count(*) AS rows, avg(%n) AS mean", name, name);
+	sql_print(f, "SELECT %t AS \"column\"", name);
+	if (s->job->by)
+		put_groups(s, f, ", ");
+	sql_print(f, ", count(*) AS rows, avg(%n) AS mean", name);
 	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
 		sql_print(f, ", approx_quantile(%n, %s) AS %s", name, quantiles[i][0], quantiles[i][1]);
 	sql_print(f, ", max(%n) AS max FROM " SELECTION " WHERE typeof(%n) IN ('integer', 'real')%s", name,
 		  name, apart ? " AND NOT coalesce(" IS_HIT ", 0)" : "");
+	if (s->job->by)
+		put_groups(s, f, " GROUP BY ");
 }
 
 static int put_latencies(const struct summary *s)
@@ -315,6 +385,8 @@ static int put_latencies(const struct summary *s)
 		fputs(n++ > 0 ? " UNION ALL " : "", t.f);
 		put_quantiles(s, t.f, s->table->columns[i].name);
 	}
+	for (size_t i = 0; i <= s->n_groups && s->job->by; i++)
+		fprintf(t.f, "%s%zu", i > 0 ? ", " : " ORDER BY ", i + 1);
 	char *sql = text_end(&t);
 	if (n > 0)
 		return put_table(s, "Latencies", sql);
@@ -324,20 +396,28 @@ static int put_latencies(const struct summary *s)
 
 /* ---- errors and cache ------------------------------------------------- */
 
+/* Messages that differ in their numbers only are one lot: of each, one is shown. */
 static int put_errors(const struct summary *s)
 {
-	bool typed = has(s, "error_type");
+	bool typed = has(s, "error_type"), told = has(s, "error");
+	char *type = failed_type(s->table), *shape = told ? failed_shape(s->table) : strdup("NULL"),
+	     *sql = NULL;
 
-	if (!has(s, "error"))
+	if (!s->may_fail) {
+		free(type);
+		free(shape);
 		return CTL_OK;
-	return put_table(
-		s, "Errors",
-		sql_format(
-			"SELECT %ssubstr(error, 1, 100) AS error, count(*) AS rows, "
-			"round(100.0 * count(*) / (SELECT count(*) FROM " SELECTION
-			"), 2) AS \"%% of all\" FROM " SELECTION " "
-			"WHERE error IS NOT NULL GROUP BY 1%s ORDER BY count(*) DESC, 1 LIMIT " MOST_ERRORS,
-			typed ? "error_type, " : "", typed ? ", 2" : ""));
+	}
+	if (type && shape)
+		sql = sql_format("SELECT %s%s%s%scount(*) AS rows, round(100.0 * count(*) / (SELECT count(*) "
+				 "FROM " SELECTION "), 2) AS \"%% of all\" FROM " SELECTION
+				 " WHERE %s GROUP BY %s, %s ORDER BY count(*) DESC, 1 LIMIT " MOST_ERRORS,
+				 typed ? type : "", typed ? " AS error_type, " : "",
+				 told ? "substr(CAST(min(error) AS TEXT), 1, 100) AS error, " : "",
+				 told ? "count(DISTINCT error) AS messages, " : "", s->failed, type, shape);
+	free(type);
+	free(shape);
+	return put_table(s, "Errors", sql);
 }
 
 static int put_cache(const struct summary *s)
@@ -392,6 +472,9 @@ static int put_all(struct summary *s)
 							       put_errors, put_cache};
 	int status = find_groups(s);
 
+	s->failed = failed_condition(s->table, &s->may_fail);
+	if (status == CTL_OK && !s->failed)
+		status = ctl_no_memory(s->job->ctl);
 	if (status == CTL_OK)
 		status = find_types(s);
 	if (status != CTL_OK)
@@ -419,5 +502,6 @@ int export_summary(struct export_job *job)
 		error = out_close(&file);
 	free(s.groups);
 	free(s.types);
+	free(s.failed);
 	return error && status == CTL_OK ? export_failed(job, error) : status;
 }

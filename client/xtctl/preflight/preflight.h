@@ -12,8 +12,8 @@
 struct preflight_options {
 	const char *params;	 /* "a,b": the keys that will be logged; NULL: not given */
 	const char *repo;	 /* a directory; NULL: the working directory */
-	const char *code_column; /* NULL: what people call it, see preflight_code.c */
-	const char *data_column; /* NULL: likewise, see preflight_data.c */
+	const char *code_column; /* NULL: what people call it, see meaning.h */
+	const char *data_column; /* NULL: likewise */
 };
 
 /* Names for a sentence: the first few in quotes, and how many there are. Zeroed is none. */

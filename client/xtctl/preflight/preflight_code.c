@@ -5,12 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "meaning.h"
 #include "preflight.h"
 #include "text.h"
-
-/* What people call the column; "commit" is said to anything, so it comes last. */
-static const char *const code_columns[] = {"code_commit", "git_commit",	 "git_commit_hash", "git_hash",
-					   "git_sha",	  "commit_hash", "commit",	    NULL};
 
 /* ---- what is the database's own ---------------------------------------- */
 
@@ -195,7 +192,7 @@ static int look_at_history(struct preflight *p)
 	struct logged last = {0};
 	char error[REPO_ERROR];
 
-	int status = preflight_logged(p, p->opt->code_column ? named : code_columns, &last);
+	int status = preflight_logged(p, p->opt->code_column ? named : meaning_code_columns, &last);
 	int r = status == CTL_OK && last.value ? repo_find(p->repo, last.value, p->last_commit, error) : 0;
 	if (r < 0)
 		status = preflight_unreadable(p, error);
@@ -205,7 +202,7 @@ static int look_at_history(struct preflight *p)
 		findings_add(&p->found, false, "code_not_tracked", NULL, named[0], 0,
 			     "no table has a '%s', so nobody can tell the code that a result came from; log "
 			     "'git rev-parse HEAD' as a parameter",
-			     named[0] ? named[0] : code_columns[0]);
+			     named[0] ? named[0] : meaning_code_columns[0]);
 	else if (status == CTL_OK && strcmp(p->last_commit, facts->head) == 0)
 		findings_add(&p->found, false, "code_unchanged", last.table, last.column, 0,
 			     "the code is that of the last experiment: %.*s (table '%s', %.19s)%s",

@@ -10,10 +10,9 @@
 #include <unistd.h>
 
 #include "dvc.h"
+#include "meaning.h"
 #include "preflight.h"
 #include "text.h"
-
-static const char *const data_columns[] = {"data_commit", "data_version", NULL};
 
 /* The .dvc files of the data, from the root. */
 struct pointers {
@@ -181,7 +180,7 @@ static int say_since(struct preflight *p, const struct logged *last, const char 
 
 static int say_not_tracked(struct preflight *p, const char *pointer)
 {
-	const char *named = p->opt->data_column ? p->opt->data_column : data_columns[0];
+	const char *named = p->opt->data_column ? p->opt->data_column : meaning_data_columns[0];
 	char error[REPO_ERROR], latest[REPO_HASH];
 
 	int r = repo_last_change(p->repo, pointer, latest, error);
@@ -201,7 +200,7 @@ static int look_at_history(struct preflight *p, const struct pointers *t)
 	char commit[REPO_HASH], error[REPO_ERROR];
 	struct logged last = {0};
 
-	int status = preflight_logged(p, named[0] ? named : data_columns, &last);
+	int status = preflight_logged(p, named[0] ? named : meaning_data_columns, &last);
 	int r = status == CTL_OK && last.value ? repo_find(p->repo, last.value, commit, error) : 0;
 	if (status == CTL_OK && !last.value)
 		status = say_not_tracked(p, t->paths[0]);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "text.h"
+#include "wrapped.h"
 
 void findings_add(struct findings *f, bool wrong, const char *code, const char *table, const char *column,
 		  uint64_t count, const char *fmt, ...)
@@ -70,65 +71,9 @@ static void print_json(const struct findings *f, FILE *out)
 	fputs("]}\n", out);
 }
 
-#define LABEL 7 /* columns of "wrong: " */
-
-/* Bytes up to the next blank that is not between quotes: commands and names stay in one piece, so that they
- * can be copied. */
-static size_t piece(const char *s)
-{
-	bool quoted = false;
-	size_t n = 0;
-
-	for (; s[n] && (quoted || s[n] != ' '); n++)
-		if (s[n] == '\'' && !quoted)
-			quoted = (n == 0 || s[n - 1] == '(') && strchr(s + n + 1, '\'');
-		else if (s[n] == '\'')
-			quoted = s[n + 1] && !strchr(" ,;:.?)", s[n + 1]);
-	return n;
-}
-
-/* A sentence that is escaped already, broken behind its label into lines of so many columns. */
-static void put_broken(FILE *out, const char *text, size_t columns)
-{
-	size_t column = LABEL;
-
-	for (const char *at = text; *at;) {
-		size_t n = piece(at), width = text_width(at, n);
-		if (column > LABEL && column + 1 + width > columns) {
-			fprintf(out, "\n%*s", LABEL, "");
-			column = LABEL;
-		} else if (column > LABEL) {
-			fputc(' ', out);
-			column++;
-		}
-		fwrite(at, 1, n, out);
-		column += width;
-		at += n;
-		at += *at == ' ';
-	}
-}
-
 static int print_sentence(const struct finding *one, struct out *out)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	if (!f)
-		return -1;
-	text_put(f, one->sentence, strlen(one->sentence), SIZE_MAX);
-	if (fclose(f) == 0) {
-		fputs(one->wrong ? "wrong: " : "note:  ", out->file);
-		if (out->columns > 0)
-			put_broken(out->file, text, (size_t)out->columns);
-		else
-			fputs(text, out->file);
-		fputc('\n', out->file);
-		free(text);
-		return 0;
-	}
-	free(text);
-	return -1;
+	return wrapped_put(out, one->wrong ? "wrong: " : "note:  ", strlen("note:  "), one->sentence);
 }
 
 static int print_words(const struct findings *f, struct out *to, const char *all_well)

@@ -1,5 +1,6 @@
 #include "failed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,30 @@ char *failed_type(const struct relation *r)
 	const struct relation_column *type = relation_find(r, "error_type");
 
 	return type ? sql_format("coalesce(nullif(%n, ''), 'unnamed')", type->name) : strdup("'unnamed'");
+}
+
+/* Numbers of up to 64 digits become one #. */
+char *failed_shape(const struct relation *r)
+{
+	enum { DIGITS = 10, HALVINGS = 6 };
+	const struct relation_column *error = relation_find(r, "error");
+	char *sql = NULL;
+	size_t size;
+	FILE *f = error ? open_memstream(&sql, &size) : NULL;
+
+	if (!f)
+		return NULL;
+	for (int i = 0; i < DIGITS + HALVINGS; i++)
+		fputs("replace(", f);
+	sql_print(f, "substr(CAST(%n AS TEXT), 1, 300)", error->name);
+	for (int i = 0; i < DIGITS; i++)
+		fprintf(f, ", '%d', '#')", i);
+	for (int i = 0; i < HALVINGS; i++)
+		fputs(", '##', '#')", f);
+	if (fclose(f) == 0)
+		return sql;
+	free(sql);
+	return NULL;
 }
 
 const char *failed_cache(const struct relation *r)

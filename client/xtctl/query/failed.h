@@ -13,6 +13,10 @@ char *failed_condition(const struct relation *r, bool *ret_known);
 /* SQL for what kind of failure a row is: its error_type, else "unnamed". Owned; NULL: out of memory. */
 char *failed_type(const struct relation *r);
 
+/* SQL for what messages have in common that differ in their numbers only: `error`, in short, with # for each
+ * of these. Owned; NULL: out of memory, or there is no such column. */
+char *failed_shape(const struct relation *r);
+
 /* SQL for how a row came by its values, from the column `cache`: 'hit', 'computed', or 'neither' where it is
  * NULL. A constant; NULL: the table has no such column. */
 const char *failed_cache(const struct relation *r);

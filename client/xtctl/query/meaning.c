@@ -5,6 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
+/* "commit" is said to anything, so it comes last. */
+const char *const meaning_code_columns[] = {"code_commit", "git_commit",  "git_commit_hash", "git_hash",
+					    "git_sha",	   "commit_hash", "commit",	     NULL};
+
+const char *const meaning_data_columns[] = {"data_commit", "data_version", NULL};
+
 #define MOST_PART 32 /* bytes of a part that may be a word of ours */
 
 /* Lists of words as they stand in the help. Those of `not` take the meaning away: the log of a probability is

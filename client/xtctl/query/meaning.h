@@ -21,6 +21,10 @@ enum meaning {
 /* Bits of enum meaning. */
 unsigned meaning_of(const char *column);
 
+/* What people call the column of the commit of the code, and of the data, that a row came from; each ends
+ * with NULL. */
+extern const char *const meaning_code_columns[], *const meaning_data_columns[];
+
 /* The words of a list, for the help. */
 #define MEANING_SHARES "prob, probability, confidence, accuracy, acc, f1, precision, recall, auc, auroc, iou"
 #define MEANING_AMOUNTS                                                                                     \
