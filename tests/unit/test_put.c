@@ -70,12 +70,12 @@ static void lengths(void **state)
 		text[i] = (uint8_t)('a' + i % 26);
 	for (size_t i = 0; i < COUNT(sizes); i++) {
 		size_t n = sizes[i], head = n < 32 ? 1 : n < 256 ? 2 : n < 65536 ? 3 : 5;
-		uint8_t *end = put_str(bytes, n ? text : NULL, n);
+		uint8_t *end = put_str(bytes, text, n);
 		struct token t = back(bytes, end);
 		assert_int_equal(end - bytes, head + n);
 		assert_int_equal(t.type, TOKEN_STR);
 		assert_span_equal(t.bytes, span_of(text, n));
-		t = back(bytes, put_bin(bytes, n ? text : NULL, n));
+		t = back(bytes, put_bin(bytes, text, n));
 		assert_int_equal(t.type, TOKEN_BIN);
 		assert_span_equal(t.bytes, span_of(text, n));
 	}
