@@ -359,34 +359,38 @@ static int put_verdicts(struct ctl *ctl, const struct cells *c, size_t from, siz
 		char *verdict = say_verdict(c, &c->list[i]);
 		if (!verdict)
 			return ctl_no_memory(ctl);
-		fputs("  ", ctl->out.file);
-		text_put(ctl->out.file, label, strlen(label), SIZE_MAX);
-		fputs(": ", ctl->out.file);
-		text_put(ctl->out.file, verdict, strlen(verdict), SIZE_MAX);
-		putc('\n', ctl->out.file);
+		ctl_say(ctl, "  ", "%s: %s", label, verdict);
 		free(verdict);
 	}
 	return CTL_OK;
 }
 
 /* What the numbers are, for who wants to look them up: of each kind of comparison once. */
-static void put_foot(FILE *out, const struct cells *c, size_t from, size_t to)
+static int put_foot(const struct ctl *ctl, const struct cells *c, size_t from, size_t to)
 {
+	char *foot = NULL;
+	size_t size;
+	FILE *out = open_memstream(&foot, &size);
 	bool told[2][2] = {{false}};
 	bool any = false;
 
+	if (!out)
+		return ctl_no_memory(ctl);
 	for (size_t i = from; i < to; i++) {
 		const struct cell *cell = &c->list[i];
 		bool *done = &told[cell->binary][cell->paired];
 		if (!cell->test || *done)
 			continue;
-		fprintf(out, "%s%.*s p, %s interval, %s", any ? "; " : "  (", (int)strcspn(cell->test, ","),
+		fprintf(out, "%s%.*s p, %s interval, %s", any ? "; " : "(", (int)strcspn(cell->test, ","),
 			cell->test, cell->interval_by, cell->standard_name);
 		*done = any = true;
 	}
-	if (any)
-		fprintf(out, "; seed %lld, %lld resamples)\n", (long long)c->options->seed,
+	bool failed = fclose(out) != 0;
+	if (any && !failed)
+		ctl_say(ctl, "  ", "%s; seed %lld, %lld resamples)", foot, (long long)c->options->seed,
 			(long long)c->options->resamples);
+	free(foot);
+	return failed ? ctl_no_memory(ctl) : CTL_OK;
 }
 
 static int print_tables(struct ctl *ctl, const struct cells *c, const struct sentences *notes)
@@ -401,18 +405,17 @@ static int print_tables(struct ctl *ctl, const struct cells *c, const struct sen
 		status = put_table(ctl, c, from, to, &hidden);
 		if (status == CTL_OK)
 			status = put_verdicts(ctl, c, from, to);
-		put_foot(ctl->out.file, c, from, to);
+		if (status == CTL_OK)
+			status = put_foot(ctl, c, from, to);
 		putc('\n', ctl->out.file);
 	}
 	if (hidden > 0)
-		fprintf(ctl->out.file,
-			"note: %zu of %d columns do not fit and are left out; a wider terminal or --json "
-			"shows them\n",
+		ctl_say(ctl, "note: ",
+			"%zu of %d columns do not fit and are left out; a wider terminal or --json shows "
+			"them",
 			hidden, COLUMNS);
 	for (size_t i = 0; i < notes->n; i++) {
-		fputs("note: ", ctl->out.file);
-		text_put(ctl->out.file, notes->list[i], strlen(notes->list[i]), SIZE_MAX);
-		putc('\n', ctl->out.file);
+		ctl_say(ctl, "note: ", "%s", notes->list[i]);
 	}
 	return status;
 }

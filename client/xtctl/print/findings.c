@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "prose.h"
 #include "text.h"
 
 void findings_add(struct findings *f, bool wrong, const char *code, const char *table, const char *column,
@@ -72,79 +73,27 @@ static void print_json(const struct findings *f, FILE *out)
 
 #define LABEL 7 /* columns of "wrong: " */
 
-/* Bytes up to the next blank that is not between quotes: commands and names stay in one piece, so that they
- * can be copied. */
-static size_t piece(const char *s)
+static void print_sentence(const struct finding *one, struct out *out)
 {
-	bool quoted = false;
-	size_t n = 0;
+	const struct prose where = {.begin = LABEL, .indent = LABEL, .columns = (size_t)out->columns};
 
-	for (; s[n] && (quoted || s[n] != ' '); n++)
-		if (s[n] == '\'' && !quoted)
-			quoted = (n == 0 || s[n - 1] == '(') && strchr(s + n + 1, '\'');
-		else if (s[n] == '\'')
-			quoted = s[n + 1] && !strchr(" ,;:.?)", s[n + 1]);
-	return n;
+	fputs(one->wrong ? "wrong: " : "note:  ", out->file);
+	prose_put(out->file, one->sentence, &where);
+	fputc('\n', out->file);
 }
 
-/* A sentence that is escaped already, broken behind its label into lines of so many columns. */
-static void put_broken(FILE *out, const char *text, size_t columns)
-{
-	size_t column = LABEL;
-
-	for (const char *at = text; *at;) {
-		size_t n = piece(at), width = text_width(at, n);
-		if (column > LABEL && column + 1 + width > columns) {
-			fprintf(out, "\n%*s", LABEL, "");
-			column = LABEL;
-		} else if (column > LABEL) {
-			fputc(' ', out);
-			column++;
-		}
-		fwrite(at, 1, n, out);
-		column += width;
-		at += n;
-		at += *at == ' ';
-	}
-}
-
-static int print_sentence(const struct finding *one, struct out *out)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	if (!f)
-		return -1;
-	text_put(f, one->sentence, strlen(one->sentence), SIZE_MAX);
-	if (fclose(f) == 0) {
-		fputs(one->wrong ? "wrong: " : "note:  ", out->file);
-		if (out->columns > 0)
-			put_broken(out->file, text, (size_t)out->columns);
-		else
-			fputs(text, out->file);
-		fputc('\n', out->file);
-		free(text);
-		return 0;
-	}
-	free(text);
-	return -1;
-}
-
-static int print_words(const struct findings *f, struct out *to, const char *all_well)
+static void print_words(const struct findings *f, struct out *to, const char *all_well)
 {
 	char count[COUNT_BYTES];
 	FILE *out = to->file;
 
 	for (size_t i = 0; i < f->n; i++)
-		if (print_sentence(&f->list[i], to) < 0)
-			return -1;
+		print_sentence(&f->list[i], to);
 	if (f->wrong)
 		fprintf(out, "%s %s wrong\n", text_count(count, f->wrong),
 			f->wrong == 1 ? "thing is" : "things are");
 	else
 		fprintf(out, "%s\n", all_well);
-	return 0;
 }
 
 int findings_print(struct findings *f, struct out *out, const char *all_well)
@@ -153,8 +102,8 @@ int findings_print(struct findings *f, struct out *out, const char *all_well)
 		return ctl_no_memory(f->ctl);
 	if (f->ctl->options.json)
 		print_json(f, out->file);
-	else if (print_words(f, out, all_well) < 0)
-		return ctl_no_memory(f->ctl);
+	else
+		print_words(f, out, all_well);
 	return f->wrong ? CTL_FAILED : CTL_OK;
 }
 
