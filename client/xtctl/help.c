@@ -59,7 +59,10 @@ void help_all(FILE *out, int columns, const char *program)
 	size_t width = width_of(columns);
 	char *end;
 
-	fprintf(out, "usage: %s COMMAND DB [ARGUMENTS]\n", program);
+	fprintf(out, "usage: %s ", program);
+	prose_put(out, "COMMAND DB [ARGUMENTS]",
+		  &(struct prose){.begin = 8 + strlen(program), .indent = 7, .columns = width});
+	fputc('\n', out);
 	put_text(out, "Logs, queries and administers a benchmark database that xetrackd keeps.", width);
 	for (const struct section *s = sections; s->title; s++) {
 		fprintf(out, "\n%s\n", s->title);

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from conftest import BUILD, TIMEOUT, XTCTL, sqlite
+from test_xtctl_stats import on_terminal
 from xtctl import needs_xtctl, ok, run
 
 pytestmark = needs_xtctl
@@ -61,6 +62,29 @@ def test_man_page(command):
     for shows, line in examples(command):
         assert shown is None or line in shown, shows
     assert f"xtctl-{command}" in (BUILD / "xtctl.1").read_text().replace("\\-", "-")
+
+
+@pytest.mark.parametrize("width", [30, 50, 80, 200])
+def test_lines_fit_a_terminal(width):
+    """Words stay whole, and what an example breaks is the same command to a shell."""
+    for args in (["help"], ["help", "sql"], ["help", "compare"], ["help", "schema"]):
+        out, _ = on_terminal(width, *args)
+        longest = max(len(word) for word in out.split())
+        whole = [line for line in out.splitlines() if len(line) > min(width, 80) and line.count("'") < 2]
+        assert all(len(line) < width + longest and len(line.split()) <= 3 for line in whole), whole
+        piped = ok(*args).replace("\n  # ", " ").replace(" \\\n", " ").split()
+        assert out.replace("\n  # ", " ").replace(" \\\n", " ").split() == piped
+
+
+def test_what_is_said_fits_a_terminal(tmp_path):
+    """Sentences beside the output are broken between words too, but only on a terminal."""
+    missing = tmp_path / "no.db"
+    out, _ = on_terminal(60, "head", missing, "--no-header", status=1, both=True)
+    plain = run("head", missing, "--no-header").stderr
+    assert len(plain.splitlines()) == 1 and len(out.splitlines()) > 1 and out.split() == plain.split()
+    assert all(line.startswith(" " * 7) for line in out.splitlines()[1:])
+    out, _ = on_terminal(60, "sql", missing, status=2, both=True)
+    assert out.splitlines()[1].startswith("usage: xtctl sql DB ")
 
 
 # ---- examples ------------------------------------------------------------
