@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import sqlite3
 import struct
@@ -114,12 +115,17 @@ def screen(served):
     def start(*args):
         started.append(subprocess.Popen([XTCTL, "watch", served.db, *args], stdout=theirs, stderr=subprocess.PIPE,
                                         env={**os.environ, "LC_ALL": "C.UTF-8", "TERM": "dumb"}))
-        terminal = os.fdopen(os.dup(ours), encoding="utf-8")
+        text = b""
 
         def lines(mark):
+            nonlocal text
             found = []
             while not found or not re.search(mark, found[-1]):
-                found.append(terminal.readline().rstrip("\n"))
+                while b"\n" not in text:
+                    assert select.select([ours], [], [], TIMEOUT)[0], found
+                    text += os.read(ours, 4096)
+                line, _, text = text.partition(b"\n")
+                found.append(line.decode().rstrip())
             return found
 
         return lines
