@@ -217,11 +217,10 @@ static int reset(struct ctl *ctl, xt_client *client)
 	}
 	if (!aside[0])
 		fputs("There was no cache; an empty one is there now\n", ctl->out.file);
-	else {
-		fputs("The cache is empty; the old one lies in ", ctl->out.file);
-		text_put(ctl->out.file, aside, strlen(aside), SIZE_MAX);
-		fputs(": remove it when you need it no more\n", ctl->out.file);
-	}
+	else
+		ctl_say(ctl, "",
+			"The cache is empty; the old one lies in %s: remove it when you need it no more",
+			aside);
 	return CTL_OK;
 }
 

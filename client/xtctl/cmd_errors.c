@@ -124,8 +124,8 @@ static int say_none(struct errors *e, bool *ret_any)
 	status = ask_one(e, sql_format("SELECT count(*) FROM %n WHERE %s", e->rel.name, e->where), &n,
 			 &ignored);
 	if (status == CTL_OK)
-		fprintf(e->ctl->out.file, "no execution failed: %s %s in '%s'\n",
-			text_count(count, (uint64_t)n), n == 1 ? "row" : "rows", e->rel.name);
+		ctl_say(e->ctl, "", "no execution failed: %s %s in '%s'", text_count(count, (uint64_t)n),
+			n == 1 ? "row" : "rows", e->rel.name);
 	return status;
 }
 

@@ -148,7 +148,9 @@ static const struct command line_command = {
 	.usage = "[COLUMN_X] COLUMN_Y",
 	.summary = "the mean of one column at each value of another, or one row by row",
 	.help = "With COLUMN_X the rows must be sorted. Without it rows are taken as they are stored, those "
-		"of each group on their own." TIMES "\nMore times than there are dots across are taken "
+		"of each group on their own." TIMES
+		" No line is drawn over a time that is many times as long as the usual one from row to "
+		"row.\nMore times than there are dots across are taken "
 		"together, by the second, minute or what else is round.",
 	.examples = (const struct example[]){{"how the ratio grows with the level",
 					      "plot line demo.db level ratio --by codec"},

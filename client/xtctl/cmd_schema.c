@@ -68,16 +68,6 @@ static void put_json_text(FILE *f, const char *label, const char *text)
 	json_print_text(f, text, strlen(text));
 }
 
-/* "column 'a' of table 'events' …". */
-static void put_subject(FILE *f, const char *what, const char *name, const char *table)
-{
-	fprintf(f, "%s '", what);
-	text_put(f, name, strlen(name), SIZE_MAX);
-	fputs("' of table '", f);
-	text_put(f, table, strlen(table), SIZE_MAX);
-	fputs("' ", f);
-}
-
 /* The answer to a change that may have been made before: a sentence, or an object. */
 static int put_changed(struct ctl *ctl, const char *table, const char *done, bool changed,
 		       const char *already)
@@ -90,11 +80,7 @@ static int put_changed(struct ctl *ctl, const char *table, const char *done, boo
 		fprintf(f, ", \"changed\": %s}\n", changed ? "true" : "false");
 		return CTL_OK;
 	}
-	fputs("table '", f);
-	text_put(f, table, strlen(table), SIZE_MAX);
-	fputs("' ", f);
-	text_put(f, changed ? done : already, strlen(changed ? done : already), SIZE_MAX);
-	putc('\n', f);
+	ctl_say(ctl, "", "table '%s' %s", table, changed ? done : already);
 	return CTL_OK;
 }
 
@@ -118,12 +104,15 @@ static int rename_one(struct ctl *ctl, xt_client *client, const struct relation 
 			renamed.moved);
 		return CTL_OK;
 	}
-	put_subject(f, "column", ctl->args[0], table->name);
-	fprintf(f, "is '%s' now", renamed.name);
 	if (renamed.merged)
-		fprintf(f, ", as one with that which was there; %s %s moved",
-			text_count(count, renamed.moved), renamed.moved == 1 ? "value" : "values");
-	fputs("\n", f);
+		ctl_say(ctl, "",
+			"column '%s' of table '%s' is '%s' now, as one with that which was there; %s %s "
+			"moved",
+			ctl->args[0], table->name, renamed.name, text_count(count, renamed.moved),
+			renamed.moved == 1 ? "value" : "values");
+	else
+		ctl_say(ctl, "", "column '%s' of table '%s' is '%s' now", ctl->args[0], table->name,
+			renamed.name);
 	return CTL_OK;
 }
 
@@ -226,7 +215,6 @@ static const struct command schema_alias_command = {
 
 static int accept_one(struct ctl *ctl, xt_client *client, const struct relation *table)
 {
-	FILE *f = ctl->out.file;
 	char count[COUNT_BYTES];
 	uint64_t accepted = 0;
 
@@ -235,15 +223,15 @@ static int accept_one(struct ctl *ctl, xt_client *client, const struct relation 
 	if (r != XT_OK)
 		return ctl_fail(ctl, client, r);
 	if (ctl->options.json) {
-		fprintf(f, "{\"accepted\": %" PRIu64 "}\n", accepted);
+		fprintf(ctl->out.file, "{\"accepted\": %" PRIu64 "}\n", accepted);
 		return CTL_OK;
 	}
-	put_subject(f, "column", ctl->args[0], table->name);
 	if (accepted > 0)
-		fprintf(f, "is accepted beside %s %s\n", text_count(count, accepted),
-			accepted == 1 ? "other" : "others");
+		ctl_say(ctl, "", "column '%s' of table '%s' is accepted beside %s %s", ctl->args[0],
+			table->name, text_count(count, accepted), accepted == 1 ? "other" : "others");
 	else
-		fputs(ctl->n_args > 1 ? "is accepted beforehand\n" : "was not taken for another one\n", f);
+		ctl_say(ctl, "", "column '%s' of table '%s' %s", ctl->args[0], table->name,
+			ctl->n_args > 1 ? "is accepted beforehand" : "was not taken for another one");
 	return CTL_OK;
 }
 

@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "text.h"
+#include "help.h"
+#include "prose.h"
 
 /* A signal handler can reach nothing else; threads look at it, too. */
 static atomic_int interrupted;
@@ -49,17 +50,53 @@ bool ctl_again(int status)
 
 /* ---- messages --------------------------------------------------------- */
 
-static void say(const struct ctl *ctl, const char *kind, const char *fmt, va_list ap)
+/* Writes a text to stderr behind a label, of whose first `indent` columns further lines keep clear. */
+static void put_behind(const char *label, size_t indent, const char *text, const char *end)
+{
+	const struct prose where = {
+		.begin = strlen(label), .indent = indent, .columns = (size_t)out_columns(STDERR_FILENO)};
+	char *all = NULL;
+	size_t size;
+	FILE *f = open_memstream(&all, &size); /* stderr has no buffer: in one piece */
+
+	if (!f)
+		return;
+	fputs(label, f);
+	prose_put(f, text, &where);
+	fputs(end, f);
+	if (fclose(f) == 0)
+		fwrite(all, 1, size, stderr);
+	free(all);
+}
+
+static void say(const struct ctl *ctl, const char *kind, const char *end, const char *fmt, va_list ap)
 {
 	char *message = NULL;
+	char label[32];
 
 	if (vasprintf(&message, fmt, ap) < 0)
 		return;
 	fflush(ctl->out.file); /* on a terminal the data that came before stands before */
-	fprintf(stderr, "%s: %s", ctl->program, kind);
-	text_put(stderr, message, strlen(message), SIZE_MAX);
-	fputc('\n', stderr);
+	snprintf(label, sizeof(label), "%s: %s", ctl->program, kind);
+	put_behind(label, strlen(ctl->program) + 2, message, end);
 	free(message);
+}
+
+void ctl_say(const struct ctl *ctl, const char *label, const char *fmt, ...)
+{
+	const struct prose where = {
+		.begin = strlen(label), .indent = strlen(label), .columns = (size_t)ctl->out.columns};
+	char *sentence = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&sentence, fmt, ap) >= 0) {
+		fputs(label, ctl->out.file);
+		prose_put(ctl->out.file, sentence, &where);
+		fputc('\n', ctl->out.file);
+		free(sentence);
+	}
+	va_end(ap);
 }
 
 int ctl_error(const struct ctl *ctl, const char *fmt, ...)
@@ -67,7 +104,7 @@ int ctl_error(const struct ctl *ctl, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(ctl, "", fmt, ap);
+	say(ctl, "", "\n", fmt, ap);
 	va_end(ap);
 	return CTL_FAILED;
 }
@@ -77,7 +114,7 @@ void ctl_note(const struct ctl *ctl, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(ctl, "note: ", fmt, ap);
+	say(ctl, "note: ", "\n", fmt, ap);
 	va_end(ap);
 }
 
@@ -86,12 +123,14 @@ int ctl_usage(const struct ctl *ctl, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(ctl, "", fmt, ap);
+	say(ctl, "", "\n", fmt, ap);
 	va_end(ap);
-	if (ctl->command)
-		fprintf(stderr, "usage: %s %s%s%s%s\ntry '%s %s --help'\n", ctl->program, ctl->command->name,
-			ctl->command->apart ? "" : " DB", ctl->command->usage ? " " : "",
-			ctl->command->usage ? ctl->command->usage : "", ctl->program, ctl->command->name);
+	char *usage = ctl->command ? help_usage(ctl->program, ctl->command) : NULL;
+	if (usage) {
+		put_behind("usage: ", strlen("usage: "), usage, "\n");
+		fprintf(stderr, "try '%s %s --help'\n", ctl->program, ctl->command->name);
+	}
+	free(usage);
 	return CTL_USAGE;
 }
 
@@ -171,15 +210,8 @@ bool ctl_confirm(const struct ctl *ctl, const char *fmt, ...)
 	if (!ctl_can_ask())
 		return true;
 	va_start(ap, fmt);
-	char *question = NULL;
-	int n = vasprintf(&question, fmt, ap);
+	say(ctl, "", " [y/N] ", fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		return false;
-	fprintf(stderr, "%s: ", ctl->program);
-	text_put(stderr, question, strlen(question), SIZE_MAX);
-	fputs(" [y/N] ", stderr);
-	free(question);
 	return fgets(answer, sizeof(answer), stdin) && tolower((unsigned char)answer[0]) == 'y';
 }
 

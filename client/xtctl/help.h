@@ -6,8 +6,11 @@
 
 #include "xtctl.h"
 
-/* All commands, a line each. */
-void help_all(FILE *out, const char *program);
+/* All commands, each with what it does, in lines for a terminal of so many columns; 0: not one. */
+void help_all(FILE *out, int columns, const char *program);
+
+/* How one is called: "xtctl head DB [-n N]". Owned by the caller; NULL: out of memory. */
+char *help_usage(const char *program, const struct command *c);
 
 /* All about one, in lines that fit the terminal. */
 void help_command(const struct out *out, const char *program, const struct command *c);

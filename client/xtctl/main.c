@@ -227,7 +227,7 @@ static int run_command(struct ctl *ctl, int argc, char **argv)
 static int run_help(struct ctl *ctl, int argc, char **argv)
 {
 	if (argc < 3) {
-		help_all(ctl->out.file, ctl->program);
+		help_all(ctl->out.file, ctl->out.columns, ctl->program);
 		return CTL_OK;
 	}
 	ctl->command = command_find(argv[2]);
@@ -245,7 +245,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	const char *word = argc > 1 ? argv[1] : "";
 
 	if (argc < 2) {
-		help_all(stderr, ctl->program);
+		help_all(stderr, out_columns(STDERR_FILENO), ctl->program);
 		return CTL_USAGE;
 	}
 	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0 || strcmp(word, "version") == 0) {

@@ -75,6 +75,11 @@ int ctl_usage(const struct ctl *ctl, const char *fmt, ...) __attribute__((format
 /* Writes "xtctl: note: …" to stderr. */
 void ctl_note(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Writes a sentence to standard output behind a label, which may be blanks; on a terminal broken between
+ * words to stand beside the label. */
+void ctl_say(const struct ctl *ctl, const char *label, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* Reports a client's failure with what can be done about it. Returns CTL_FAILED, CTL_INTERRUPTED
  * after Ctrl-C. */
 int ctl_fail(const struct ctl *ctl, const xt_client *client, int status);

@@ -345,3 +345,43 @@ def test_a_closed_pipe_and_a_narrow_terminal(runs):
     p.stderr.close()
     p = run("show", runs, "one", "two")
     assert p.returncode == 2
+
+
+# ---- what is shown where not all has room ------------------------------------------------------------
+
+
+WIDE = ["track_id", "timestamp", "function_name", "args", "kwargs", "error", "accuracy", "latency", "cache", "error_type",
+        "params_model", "repeat", "params_lr", "note"]
+
+
+def wide(day="2026-07-31", last=None):
+    """Rows of a run: of fourteen columns three have NULL only and six always the same."""
+    return [["calm-otter-1234", f"{last if last and i == 2 else day} 10:59:4{i}.123456", "predict", "[1, 2, 3]", "{}", None,
+             0.8 + i / 100, 1.25 + i / 8, "", None, "small-model", i, 0.5, None] for i in range(3)]
+
+
+def test_what_tells_nothing_gives_way(served, client):
+    """Of 80 columns: NULLs are left out first, then what is the same in all rows; times keep their clock."""
+    client.change("exec", sql=f"CREATE TABLE events({', '.join(WIDE)})")
+    for row in wide():
+        client.change("exec", sql=f"INSERT INTO events VALUES ({', '.join('?' * len(row))})", args=row)
+    out, err = on_terminal(80, "tail", served.db, TERM="dumb")
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80 and "columns do not fit and are left out" in err
+    heads = [head.strip() for head in lines[0].split("│")]
+    assert {"timestamp", "accuracy", "latency", "repeat"} < set(heads) and not {"error", "error_type", "note"} & set(heads), lines
+    assert [line.split("│")[heads.index("timestamp")].strip() for line in lines[2:]] == [f"10:59:4{i}" for i in range(3)]
+    assert len(heads) == len(lines[2].split("│")) == len(lines[1].split("┼"))
+    assert lines[0].rstrip().endswith("│ …") and lines[1].endswith("┼──"), lines
+    assert "2026-07-31 10:59:40.123456" in ok("tail", served.db)
+
+
+def test_times_of_several_days_keep_them(served, client):
+    client.change("exec", sql=f"CREATE TABLE events({', '.join(WIDE)})")
+    for row in wide(last="2026-08-01"):
+        client.change("exec", sql=f"INSERT INTO events VALUES ({', '.join('?' * len(row))})", args=row)
+    out, _ = on_terminal(80, "head", served.db, "--columns", "timestamp,accuracy,function_name,args,params_model,latency,kwargs",
+                         TERM="dumb")
+    assert [line.split("│")[0].strip() for line in out.splitlines()[2:]] == ["07-31 10:59:40", "07-31 10:59:41", "08-01 10:59:42"]
+    out, _ = on_terminal(80, "head", served.db, "--columns", "timestamp,accuracy,args,params_model,latency", TERM="dumb")
+    assert out.splitlines()[2].startswith(" 2026-07-31 10:59:40 │"), out

@@ -1,9 +1,15 @@
 """`watch` and `tail -f`: a stream of rows, with real processes at both ends."""
+import fcntl
 import json
 import os
+import pty
+import re
+import select
 import signal
 import sqlite3
+import struct
 import subprocess
+import termios
 
 import pytest
 from conftest import TIMEOUT, XT_LOAD, XTCTL
@@ -97,6 +103,70 @@ def test_columns_stay_below_their_heads(served, client, watch):
     client.store({"model": "c", "n": 3}, track_id="z")
     assert places(w.line()) == places(head)
     w.end()
+
+
+@pytest.fixture
+def screen(served):
+    """Starts `watch` on a terminal of 80 columns; lines(mark) are those up to one that the pattern is in."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    started = []
+
+    def start(*args):
+        started.append(subprocess.Popen([XTCTL, "watch", served.db, *args], stdout=theirs, stderr=subprocess.PIPE,
+                                        env={**os.environ, "LC_ALL": "C.UTF-8", "TERM": "dumb"}))
+        text = b""
+
+        def lines(mark):
+            nonlocal text
+            found = []
+            while not found or not re.search(mark, found[-1]):
+                while b"\n" not in text:
+                    assert select.select([ours], [], [], TIMEOUT)[0], found
+                    text += os.read(ours, 4096)
+                line, _, text = text.partition(b"\n")
+                found.append(line.decode().rstrip())
+            return found
+
+        return lines
+
+    yield start
+    for p in started:
+        p.kill()
+        p.communicate()
+    os.close(theirs)
+    os.close(ours)
+
+
+def heads(lines):
+    """The lines above the rules."""
+    return [above for above, rule in zip(lines, lines[1:]) if set(rule) <= set("─┼")]
+
+
+def test_lines_fit_though_values_become_wider(client, screen):
+    """What no longer fits is left out, below a head of its own; so it is with columns that come later."""
+    wide = {f"number_{i}": 10**14 + i for i in range(9)}
+    client.store({f"number_{i}": i for i in range(9)}, track_id="r")
+    lines = screen("-n", "1")
+    shown = lines(" 8$")
+    client.store(wide, track_id="r")
+    shown += lines("100000000000008$")
+    client.store({**wide, "repeat": 7 * 10**15, "error": "no answer " * 9}, track_id="r")
+    shown += lines("7000000000000000")
+    assert max(map(len, shown)) <= 80, shown
+    assert [re.sub("[ …]+", " ", head).split("│")[-1].strip() for head in heads(shown)] == ["number_8", "number_8", "error"]
+    assert [[line.count("│") for line in shown[at:at + 3:2]] for at in (0, 3, 6)] == [[5, 5], [5, 5], [4, 4]], shown
+
+
+def test_a_column_left_out_comes_when_it_has_something_to_tell(client, screen):
+    """It had NULLs only, and so gave way: a first error must not go unseen for that."""
+    client.store({**{f"number_{i}": i for i in range(4)}, **{f"real_{i}": i / 3 for i in range(4)}}, track_id="r")
+    client.change("exec", sql="ALTER TABLE events ADD COLUMN late TEXT")
+    lines = screen("-n", "1")
+    shown = lines("1[.]0 │ …$")
+    client.store({"late": "it failed"}, track_id="r")
+    shown += lines("it failed")
+    assert ["late" in head for head in heads(shown)] == [False, True] and max(map(len, shown)) <= 80, shown
 
 
 def test_tail_follows(filled, client, watch):

@@ -1,11 +1,13 @@
 """What xtctl says of itself: the help, the man pages, their examples, what shells complete, mistaken names."""
 import json
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 from conftest import BUILD, TIMEOUT, XTCTL, sqlite
+from test_xtctl_stats import on_terminal
 from xtctl import needs_xtctl, ok, run
 
 pytestmark = needs_xtctl
@@ -26,8 +28,8 @@ def examples(command):
     """Pairs of what an example shows, and its line."""
     found = []
     for text in [ok("help", command)] + [ok("help", command, part) for part in parts(command)]:
-        lines = text.partition("\nexamples:\n")[2].splitlines()
-        found += [(lines[i][4:], lines[i + 1].strip()) for i in range(0, len(lines), 2)]
+        said = re.findall(r"\n  # (.*(?:\n  # .*)*)\n  (xtctl.*(?:\n {6}.*)*)", text.partition("\nexamples:")[2])
+        found += [(shows.replace("\n  # ", " "), re.sub(r" \\\n +", " ", line)) for shows, line in said]
     return found
 
 
@@ -37,7 +39,7 @@ EXAMPLES = [(c, line) for c in COMMANDS for _, line in examples(c)]
 def test_commands_are_listed():
     """None of them is missing in the list of all, in its heading's order."""
     assert len(COMMANDS) > 20
-    listed = [line.split()[0] for line in ok("help").splitlines() if line.startswith("  ")]
+    listed = [line.split()[0] for line in ok("help").splitlines() if re.match(" {2}[a-z]", line)]
     assert listed == COMMANDS
 
 
@@ -46,7 +48,7 @@ def test_help(command):
     text = ok("help", command)
     assert text == ok(command, "--help")
     assert text.startswith(f"usage: xtctl {command}") and "--help" in text
-    assert all(len(line) <= 110 for line in text.splitlines()), max(text.splitlines(), key=len)
+    assert all(len(line) <= 80 for line in text.splitlines()), max(text.splitlines(), key=len)
     assert examples(command), "a command without an example"
 
 
@@ -60,6 +62,29 @@ def test_man_page(command):
     for shows, line in examples(command):
         assert shown is None or line in shown, shows
     assert f"xtctl-{command}" in (BUILD / "xtctl.1").read_text().replace("\\-", "-")
+
+
+@pytest.mark.parametrize("width", [30, 50, 80, 200])
+def test_lines_fit_a_terminal(width):
+    """Words stay whole, and what an example breaks is the same command to a shell."""
+    for args in (["help"], ["help", "sql"], ["help", "compare"], ["help", "schema"]):
+        out, _ = on_terminal(width, *args)
+        longest = max(len(word) for word in out.split())
+        whole = [line for line in out.splitlines() if len(line) > min(width, 80) and line.count("'") < 2]
+        assert all(len(line) < width + longest and len(line.split()) <= 3 for line in whole), whole
+        piped = ok(*args).replace("\n  # ", " ").replace(" \\\n", " ").split()
+        assert out.replace("\n  # ", " ").replace(" \\\n", " ").split() == piped
+
+
+def test_what_is_said_fits_a_terminal(tmp_path):
+    """Sentences beside the output are broken between words too, but only on a terminal."""
+    missing = tmp_path / "no.db"
+    out, _ = on_terminal(60, "head", missing, "--no-header", status=1, both=True)
+    plain = run("head", missing, "--no-header").stderr
+    assert len(plain.splitlines()) == 1 and len(out.splitlines()) > 1 and out.split() == plain.split()
+    assert all(line.startswith(" " * 7) for line in out.splitlines()[1:])
+    out, _ = on_terminal(60, "sql", missing, status=2, both=True)
+    assert out.splitlines()[1].startswith("usage: xtctl sql DB ")
 
 
 # ---- examples ------------------------------------------------------------

@@ -378,6 +378,31 @@ def test_colours_on_a_terminal_only(filled):
         assert "\033" not in out and "●" in out and "▲" in out
 
 
+def test_the_legend_is_seen_with_its_picture(filled):
+    """Of 24 lines: all of it, the note that may come, and the next prompt."""
+    for more in ([], ["--title", "squares"]):
+        out, _ = on_terminal(40, "plot", "line", filled, "x", "square", "--by", "kind", *more, rows=24)
+        assert len(out.splitlines()) == 22 and "even" in out
+    assert len(ok("line", filled, "x", "square", "--by", "kind", "--height", "30").splitlines()) == 35
+
+
+def test_no_line_over_idle_times(served, client):
+    """Three short runs are three, not a slow climb; of many rows, too, and in each group for itself."""
+    client.change("exec", sql="CREATE TABLE runs AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 600) "
+                              "SELECT strftime('%Y-%m-%d %H:%M:%S', 1785500000 + i / 200 * 900 + i % 200 / 5.0, 'unixepoch') AS "
+                              "timestamp, i / 200 AS run, i % 2 AS g FROM n")
+    for few in ([], ["--where", "g=0"], ["--by", "g"], ["--where", "run<1"]):
+        marks = [set(line[line.index("┤" if "┤" in line else "│") + 1:]) - {" "}
+                 for line in ok("line", served.db, "timestamp", "run", "--table", "runs", "--height", "9", *few).splitlines()
+                 if re.match(" *[0-9.]* [┤│]", line)]
+        assert sum(map(bool, marks)) == (1 if few == ["--where", "run<1"] else 3), (few, marks)
+    client.change("exec", sql="CREATE TABLE steady AS SELECT *, 0 AS k FROM runs WHERE run = 0")
+    client.change("exec", sql="UPDATE steady SET timestamp = strftime('%Y-%m-%d %H:%M:%S', 1785500000 + _rowid_ * 60, 'unixepoch'), "
+                              "run = _rowid_ / 100")
+    out = ok("line", served.db, "timestamp", "run", "--table", "steady", "--height", "9")
+    assert all(re.search("[┤│].*[⠀-⣿]", line) for line in out.splitlines()[1:10]), out
+
+
 def test_a_low_terminal(filled):
     out, _ = on_terminal(40, "plot", "hist", filled, "x", rows=12)
     assert len(out.splitlines()) <= 12

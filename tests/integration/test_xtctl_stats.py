@@ -33,11 +33,11 @@ def described(*args):
     return {row["column"]: row for row in json.loads(ok("stats", "describe", *args, "--json").replace("9e999", "1e999"))}
 
 
-def on_terminal(columns, *args, rows=40, **env):
-    """What a command writes to a terminal so wide."""
+def on_terminal(columns, *args, rows=40, status=0, both=False, **env):
+    """What a command writes to a terminal so wide: its output, or both that and what it says beside it."""
     main, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    p = subprocess.Popen([XTCTL, *map(str, args)], stdout=side, stderr=subprocess.PIPE,
+    p = subprocess.Popen([XTCTL, *map(str, args)], stdout=side, stderr=side if both else subprocess.PIPE,
                          env={**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm", **env})
     os.close(side)
     out = b""
@@ -47,8 +47,8 @@ def on_terminal(columns, *args, rows=40, **env):
     except OSError:  # nobody writes any more
         pass
     os.close(main)
-    err = p.communicate(timeout=TIMEOUT)[1].decode()
-    assert p.returncode == 0, err
+    err = (p.communicate(timeout=TIMEOUT)[1] or b"").decode()
+    assert p.returncode == status, err
     return out.decode().replace("\r\n", "\n"), err
 
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "text.h"
-#include "wrapped.h"
 
 /* ---- a cell as fields --------------------------------------------------- */
 
@@ -218,7 +217,6 @@ static int print_object(struct ctl *ctl, const struct relation *r, const struct 
 enum {
 	COLUMNS = 11,
 	DIGITS = 4,
-	INDENT = 6,
 	SHORTEST_LABEL = 24 /* that a table cuts its first column to */
 };
 
@@ -382,84 +380,74 @@ static int put_table(struct ctl *ctl, const struct cells *c, size_t from, size_t
 /* They come last, where a terminal stands when it has scrolled. */
 static int put_verdicts(struct ctl *ctl, const struct cells *c)
 {
-	FILE *out = ctl->out.file;
-
 	for (size_t i = 0; i < c->n; i++) {
-		char *verdict = say_verdict(c, &c->list[i]), *label;
+		char *verdict = say_verdict(c, &c->list[i]);
 		if (!verdict)
 			return ctl_no_memory(ctl);
 		if (i == 0 || c->list[i].metric != c->list[i - 1].metric) {
-			put_what(out, c, i);
-			fputs(":\n", out);
+			put_what(ctl->out.file, c, i);
+			fputs(":\n", ctl->out.file);
 		}
-		if (asprintf(&label, "  %s: ", c->values->groups[c->list[i].group].shown) < 0)
-			label = NULL;
-		int r = label ? wrapped_put(&ctl->out, label, INDENT, verdict) : -1;
-		free(label);
+		ctl_say(ctl, "  ", "%s: %s", c->values->groups[c->list[i].group].shown, verdict);
 		free(verdict);
-		if (r < 0)
-			return ctl_no_memory(ctl);
 	}
 	return CTL_OK;
 }
 
 /* What the numbers are, for who wants to look them up: of each kind of comparison once. */
-static int put_foot(struct out *out, const struct cells *c, size_t from, size_t to)
+static int put_foot(const struct ctl *ctl, const struct cells *c, size_t from, size_t to)
 {
+	char *foot = NULL;
+	size_t size;
+	FILE *out = open_memstream(&foot, &size);
 	bool told[2][2] = {{false}};
 	bool any = false;
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
 
-	if (!f)
-		return -1;
+	if (!out)
+		return ctl_no_memory(ctl);
 	for (size_t i = from; i < to; i++) {
 		const struct cell *cell = &c->list[i];
 		bool *done = &told[cell->binary][cell->paired];
 		if (!cell->test || *done)
 			continue;
-		fprintf(f, "%s%.*s p, %s interval, %s", any ? "; " : "", (int)strcspn(cell->test, ","),
+		fprintf(out, "%s%.*s p, %s interval, %s", any ? "; " : "(", (int)strcspn(cell->test, ","),
 			cell->test, cell->interval_by, cell->standard_name);
 		*done = any = true;
 	}
-	fprintf(f, "; seed %lld, %lld resamples)", (long long)c->options->seed,
-		(long long)c->options->resamples);
-	int r = fclose(f) == 0 ? 0 : -1;
-	if (r == 0 && any)
-		r = wrapped_put(out, "  (", 3, text);
-	free(text);
-	return r;
+	bool failed = fclose(out) != 0;
+	if (any && !failed)
+		ctl_say(ctl, "  ", "%s; seed %lld, %lld resamples)", foot, (long long)c->options->seed,
+			(long long)c->options->resamples);
+	free(foot);
+	return failed ? ctl_no_memory(ctl) : CTL_OK;
 }
 
 static int print_tables(struct ctl *ctl, const struct cells *c, const struct sentences *notes)
 {
 	FILE *out = ctl->out.file;
-	int status = CTL_OK, r = 0;
+	int status = CTL_OK;
 	size_t hidden = 0;
 
-	for (size_t from = 0, to; from < c->n && status == CTL_OK && r == 0; from = to) {
+	for (size_t from = 0, to; from < c->n && status == CTL_OK; from = to) {
 		to = end_of_metric(c, from);
 		put_head(out, c, from);
 		status = put_table(ctl, c, from, to, &hidden);
-		r = put_foot(&ctl->out, c, from, to);
+		if (status == CTL_OK)
+			status = put_foot(ctl, c, from, to);
 		putc('\n', out);
 	}
-	if (r == 0 && hidden > 0) {
-		char left_out[160];
-		snprintf(left_out, sizeof(left_out),
-			 "%zu of %d columns do not fit and are left out; a wider terminal or --json shows "
-			 "them",
-			 hidden, COLUMNS);
-		r = wrapped_put(&ctl->out, "note: ", INDENT, left_out);
-	}
-	for (size_t i = 0; i < notes->n && r == 0; i++)
-		r = wrapped_put(&ctl->out, "note: ", INDENT, notes->list[i]);
-	if (r < 0)
-		return ctl_no_memory(ctl);
+	if (status != CTL_OK)
+		return status;
+	if (hidden > 0)
+		ctl_say(ctl, "note: ",
+			"%zu of %d columns do not fit and are left out; a wider terminal or --json shows "
+			"them",
+			hidden, COLUMNS);
+	for (size_t i = 0; i < notes->n; i++)
+		ctl_say(ctl, "note: ", "%s", notes->list[i]);
 	if (hidden > 0 || notes->n > 0)
 		putc('\n', out);
-	return status == CTL_OK ? put_verdicts(ctl, c) : status;
+	return put_verdicts(ctl, c);
 }
 
 /* ---- all of it -------------------------------------------------------- */

@@ -10,9 +10,8 @@
 #include "text.h"
 
 #define DEFAULT_WIDTH  80
-#define DEFAULT_HEIGHT 24 /* of a terminal that does not tell */
-#define MOST_ROWS      20 /* inside of a picture, unless told otherwise */
-#define LEAST_ROWS     4
+#define DEFAULT_HEIGHT 24      /* of a terminal that does not tell */
+#define MOST_ROWS      20      /* inside of a picture, unless told otherwise */
 #define AROUND	       6       /* lines around it */
 #define LARGEST	       "4e307" /* so that a difference stays finite */
 
@@ -84,8 +83,10 @@ static void set_size(struct plot *p)
 		columns = p->ctl->out.columns > 0 ? p->ctl->out.columns : DEFAULT_WIDTH;
 	if (rows == 0) {
 		bool told = ioctl(p->ctl->out.fd, TIOCGWINSZ, &size) == 0 && size.ws_row > 0;
-		rows = (told ? size.ws_row : DEFAULT_HEIGHT) - AROUND;
-		rows = rows > MOST_ROWS ? MOST_ROWS : rows < LEAST_ROWS ? LEAST_ROWS : rows;
+		rows = (told ? size.ws_row : DEFAULT_HEIGHT) - AROUND - (p->o->title ? 1 : 0);
+		rows = rows < PLOT_LEAST_ROWS ? PLOT_LEAST_ROWS : rows;
+		p->lines = (size_t)rows;
+		rows = rows > MOST_ROWS ? MOST_ROWS : rows;
 	}
 	p->width = (size_t)columns;
 	p->height = (size_t)rows;

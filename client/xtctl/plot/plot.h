@@ -9,6 +9,8 @@
 #include "frame.h"
 #include "where.h"
 
+#define PLOT_LEAST_ROWS 4 /* inside of a picture */
+
 struct plot_options {
 	const char *by, *stat, *title, *pch, *colour; /* NULL: not given */
 	int64_t width, height, size, bins;	      /* 0: not given */
@@ -35,6 +37,7 @@ struct plot {
 	char *x_sql;			     /* owned: of SQL: x as a number */
 	bool time;			     /* x has times; as numbers they are seconds since 1970 */
 	size_t width, height; /* characters of the whole picture, and of what is inside of it */
+	size_t lines;	      /* that a terminal has for it and for its legend; 0: the height was told */
 	struct frame_style style;
 	struct plot_group *groups; /* owned: n_groups of them, one without a value where there is no --by */
 	size_t n_groups;
@@ -84,6 +87,9 @@ size_t plot_group_of(const struct plot *p, const xt_value *value);
 
 /* Which mark and colour each of the groups has, one line; nothing where there is one group. */
 void plot_legend(const struct plot *p);
+
+/* Makes a picture whose height was not told so low that its legend is seen with it. */
+void plot_make_room(struct plot *p);
 
 /* The widest label. */
 size_t plot_label_width(const struct plot *p);

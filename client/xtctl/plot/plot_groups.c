@@ -145,6 +145,33 @@ size_t plot_group_of(const struct plot *p, const xt_value *value)
 
 /* ---- showing ---------------------------------------------------------- */
 
+/* Lines that the legend takes. */
+static size_t legend_lines(const struct plot *p)
+{
+	size_t lines = p->by && p->n_groups > 0, at = 0;
+
+	for (size_t i = 0; p->by && i < p->n_groups; i++) {
+		size_t width = 4 + p->groups[i].label_width;
+		if (at > 0 && at + width > p->width) {
+			lines++;
+			at = 0;
+		}
+		at += width;
+	}
+	return lines;
+}
+
+void plot_make_room(struct plot *p)
+{
+	size_t legend = legend_lines(p), room = PLOT_LEAST_ROWS;
+
+	if (p->lines > legend + room)
+		room = p->lines - legend;
+
+	if (p->lines > 0 && p->height > room)
+		p->height = room;
+}
+
 void plot_legend(const struct plot *p)
 {
 	FILE *f = p->ctl->out.file;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "plot.h"
+#include "plot_gaps.h"
 #include "sql.h"
 
 struct points {
@@ -76,6 +77,36 @@ static int read_points(struct points *s, const char *sql)
 	return status;
 }
 
+/* Rows of y, x, the group, of its rows the first and last x, and their number: what is drawn of times. They
+ * are as few as fit beside each other, so all are kept. */
+static int read_times(struct points *s, const char *sql)
+{
+	struct spots spots = {0};
+	struct plot *p = s->p;
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+	double dot = (s->range.x_max - s->range.x_min) / (double)(s->canvas.columns * CANVAS_X), reach = 0;
+
+	int status = plot_query(p, sql, &cursor);
+	while (status == CTL_OK && plot_next(p, cursor, &row, &status)) {
+		struct spot one = {plot_group_of(p, &row[2]), plot_real(&row[1]), plot_real(&row[0]),
+				   plot_real(&row[3]),	      plot_real(&row[4]), plot_integer(&row[5])};
+		if (one.group < p->n_groups && spots_add(&spots, &one) < 0)
+			status = ctl_no_memory(p->ctl);
+	}
+	xt_cursor_close(cursor);
+	if (status == CTL_OK && spots_reach(&spots, dot, &reach) < 0)
+		status = ctl_no_memory(p->ctl);
+	struct pen pen = {0};
+	for (size_t i = 0; i < spots.n && status == CTL_OK; i++) {
+		const struct spot *one = &spots.list[i];
+		pen.down = spots_joined(&spots, i, reach);
+		put_point(s, &pen, one->group, one->x, one->y);
+	}
+	spots_done(&spots);
+	return status;
+}
+
 /* ---- drawing ---------------------------------------------------------- */
 
 /* x_name NULL: the column's. */
@@ -128,12 +159,13 @@ static int draw_points(struct points *s, const char *sql, const char *x_name, co
 {
 	size_t columns;
 
+	plot_make_room(s->p);
 	set_axes(s);
 	columns = s->canvas.columns;
 	int status = sql && canvas_init(&s->canvas, columns, s->p->height) == 0 ? CTL_OK
 										: ctl_no_memory(s->p->ctl);
 	if (status == CTL_OK)
-		status = read_points(s, sql);
+		status = s->joined && s->p->time ? read_times(s, sql) : read_points(s, sql);
 	if (status == CTL_OK)
 		status = draw(s, x_name, y_name);
 	canvas_done(&s->canvas);
@@ -231,8 +263,9 @@ static char *means_sql(const struct points *s, const char *usable, double span)
 		x = strdup(p->x_sql);
 	if (x && by)
 		sql = sql_format(
-			"SELECT avg(%n) AS y, %s AS x, %s AS g FROM %n WHERE %s AND %s GROUP BY 3, 2",
-			p->y->name, x, by, p->rel.name, p->where, usable);
+			"SELECT avg(%n) AS y, %s AS x, %s AS g, min(%s), max(%s), count(*) FROM %n WHERE %s "
+			"AND %s GROUP BY 3, 2",
+			p->y->name, x, by, p->x_sql, p->x_sql, p->rel.name, p->where, usable);
 	free(x);
 	free(by);
 	return sql;

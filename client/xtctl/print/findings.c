@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "prose.h"
 #include "text.h"
-#include "wrapped.h"
 
 void findings_add(struct findings *f, bool wrong, const char *code, const char *table, const char *column,
 		  uint64_t count, const char *fmt, ...)
@@ -71,25 +71,29 @@ static void print_json(const struct findings *f, FILE *out)
 	fputs("]}\n", out);
 }
 
-static int print_sentence(const struct finding *one, struct out *out)
+#define LABEL 7 /* columns of "wrong: " */
+
+static void print_sentence(const struct finding *one, struct out *out)
 {
-	return wrapped_put(out, one->wrong ? "wrong: " : "note:  ", strlen("note:  "), one->sentence);
+	const struct prose where = {.begin = LABEL, .indent = LABEL, .columns = (size_t)out->columns};
+
+	fputs(one->wrong ? "wrong: " : "note:  ", out->file);
+	prose_put(out->file, one->sentence, &where);
+	fputc('\n', out->file);
 }
 
-static int print_words(const struct findings *f, struct out *to, const char *all_well)
+static void print_words(const struct findings *f, struct out *to, const char *all_well)
 {
 	char count[COUNT_BYTES];
 	FILE *out = to->file;
 
 	for (size_t i = 0; i < f->n; i++)
-		if (print_sentence(&f->list[i], to) < 0)
-			return -1;
+		print_sentence(&f->list[i], to);
 	if (f->wrong)
 		fprintf(out, "%s %s wrong\n", text_count(count, f->wrong),
 			f->wrong == 1 ? "thing is" : "things are");
 	else
 		fprintf(out, "%s\n", all_well);
-	return 0;
 }
 
 int findings_print(struct findings *f, struct out *out, const char *all_well)
@@ -98,8 +102,8 @@ int findings_print(struct findings *f, struct out *out, const char *all_well)
 		return ctl_no_memory(f->ctl);
 	if (f->ctl->options.json)
 		print_json(f, out->file);
-	else if (print_words(f, out, all_well) < 0)
-		return ctl_no_memory(f->ctl);
+	else
+		print_words(f, out, all_well);
 	return f->wrong ? CTL_FAILED : CTL_OK;
 }
 

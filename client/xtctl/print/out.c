@@ -27,12 +27,14 @@ static ssize_t put(void *cookie, const char *data, size_t size)
 	return (ssize_t)size;
 }
 
-static int terminal_columns(int fd)
+int out_columns(int fd)
 {
 	const char *env = getenv("COLUMNS");
 	struct winsize size;
 	int n = 0;
 
+	if (isatty(fd) != 1)
+		return 0;
 	if (ioctl(fd, TIOCGWINSZ, &size) == 0)
 		n = size.ws_col;
 	if (n <= 0 && env)
@@ -44,9 +46,8 @@ static int terminal_columns(int fd)
 
 int out_open(struct out *o, int fd, const atomic_int *stop)
 {
-	*o = (struct out){.fd = fd, .stop = stop, .terminal = isatty(fd) == 1};
-	if (o->terminal)
-		o->columns = terminal_columns(fd);
+	*o = (struct out){.fd = fd, .stop = stop, .columns = out_columns(fd)};
+	o->terminal = o->columns > 0;
 	o->file = fopencookie(o, "w", (cookie_io_functions_t){.write = put});
 	if (!o->file)
 		return -1;

@@ -20,6 +20,9 @@ struct out {
 	int columns;		/* of the terminal; 0: not a terminal, lines may be of any length */
 };
 
+/* The columns of a terminal; 0: the descriptor is none. */
+int out_columns(int fd);
+
 /* Opens a stream over a descriptor. 0, or -1 when out of memory. */
 int out_open(struct out *o, int fd, const atomic_int *stop) __attribute__((warn_unused_result));
 

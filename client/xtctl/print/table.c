@@ -109,7 +109,7 @@ static enum cell_kind put_value(struct table *t, const xt_value *v)
 			put_markdown(t->text, v->as.text, v->n);
 		else
 			text_put(t->text, v->as.text, v->n, t->style.columns ? t->style.columns : SIZE_MAX);
-		return CELL_TEXT;
+		return fit_is_time(v->as.text, v->n) ? CELL_TIME : CELL_TEXT;
 	case XT_T_BLOB:
 		fputs_unlocked("x'", t->text);
 		hex_put(t->text, v->as.blob, v->n, BLOB_BYTES);
@@ -155,7 +155,7 @@ int table_row(struct table *t, const xt_value *row)
 	for (size_t i = t->n; i-- > 0; end = cells[i].at) {
 		cells[i].len = end - cells[i].at;
 		cells[i].width = text_width(t->bytes + cells[i].at, cells[i].len);
-		fit_add(&t->fit[i], cells[i].kind, cells[i].width);
+		fit_cell(&t->fit[i], cells[i].kind, t->bytes + cells[i].at, cells[i].len, cells[i].width);
 	}
 	t->rows++;
 	return t->rows == PAGE_ROWS || bytes >= PAGE_BYTES ? print_page(t) : 0;
@@ -179,10 +179,11 @@ static void shorten_real(char *text, size_t columns)
 			return;
 }
 
-/* One cell in exactly `columns` columns, more only for whole numbers that need them. */
-static void put_cell(const struct table *t, const char *s, const struct cell *c, size_t columns, bool right,
-		     bool last)
+/* One cell in exactly its column's width, more only for whole numbers that need it. */
+static void put_cell(const struct table *t, const struct fit *f, const char *s, const struct cell *c,
+		     bool right, bool last)
 {
+	size_t columns = f->width, from = 0;
 	const char *faint = t->style.colour && c->kind == CELL_NULL ? "\033[2m" : "";
 	const char *cut = t->style.utf8 ? "…" : "~";
 	size_t len = c->len, width = c->width;
@@ -195,6 +196,10 @@ static void put_cell(const struct table *t, const char *s, const struct cell *c,
 		shorten_real(real, columns);
 		s = real;
 		len = width = strlen(real);
+	} else if (width > columns && t->style.columns > 0 && c->kind == CELL_TIME &&
+		   fit_time(f, len, columns, &from, &len)) {
+		s += from;
+		width = len;
 	} else if (width > columns && t->style.columns > 0 && c->kind != CELL_INTEGER) {
 		len = text_fit(s, len, columns - 1, &width);
 		width++;
@@ -230,6 +235,7 @@ static void put_separator(const struct table *t, bool first, bool gap)
 /* A line of cells; cells NULL: the names. */
 static void put_line(const struct table *t, const struct cell *cells)
 {
+	const char *line = t->style.utf8 ? "│" : "|", *sign = t->style.utf8 ? "…" : "~";
 	bool first = true, gap = false;
 
 	for (size_t i = 0; i < t->n; i++) {
@@ -242,15 +248,17 @@ static void put_line(const struct table *t, const struct cell *cells)
 		if (cells) {
 			const struct cell *c = &cells[i];
 			bool number = c->kind == CELL_INTEGER || c->kind == CELL_REAL;
-			put_cell(t, t->bytes + c->at, c, f->width,
+			put_cell(t, f, t->bytes + c->at, c,
 				 number || (c->kind == CELL_NULL && fit_is_number(f)), last);
 		} else {
 			size_t len = strlen(f->name);
 			struct cell head = {.len = len, .width = text_width(f->name, len), .kind = CELL_TEXT};
-			put_cell(t, f->name, &head, f->width, fit_is_number(f), last);
+			put_cell(t, f, f->name, &head, fit_is_number(f), last);
 		}
 		first = gap = false;
 	}
+	if (gap)
+		fprintf(t->out, " %s %s", line, sign);
 	fputs_unlocked(t->style.markdown ? " |\n" : "\n", t->out);
 }
 
@@ -275,6 +283,10 @@ static void put_rule(const struct table *t)
 			fill(t->out, dash, f->width + (i + 1 == t->n ? 1 : 2));
 		}
 		first = gap = false;
+	}
+	if (gap) {
+		fputs_unlocked(cross, t->out);
+		fill(t->out, dash, 2);
 	}
 	fputs_unlocked(t->style.markdown ? "|\n" : "\n", t->out);
 }
@@ -308,17 +320,27 @@ static void keep_room(struct table *t)
 			fit_add(&t->fit[i], CELL_TEXT, TRACK_ID_ROOM);
 }
 
-/* Sets the widths. Whether one of them is another than before. */
+/* Sets the widths. Whether the head is to be printed: above the first page, and where other columns are shown
+ * than before, since those no longer fit or one that was left out has something to tell by now; and where
+ * rows are followed, also when a width is another. */
 static bool set_widths(struct table *t, bool first)
 {
-	bool other = false;
+	size_t columns = t->style.markdown ? 0 : t->style.columns;
+	bool choose = first || (columns > 0 && (fit_overflows(t->fit, t->n, columns) ||
+						(t->style.follows && fit_has_news(t->fit, t->n))));
+	bool head = first;
 
-	for (size_t i = 0; i < t->n; i++)
+	for (size_t i = 0; i < t->n; i++) {
 		t->fit[i].before = t->fit[i].width;
-	fit_columns(t->fit, t->n, t->style.markdown ? 0 : t->style.columns, first);
-	for (size_t i = 0; i < t->n; i++)
-		other = other || (!t->fit[i].hidden && t->fit[i].width != t->fit[i].before);
-	return other;
+		t->fit[i].hidden_before = t->fit[i].hidden;
+	}
+	fit_columns(t->fit, t->n, columns, choose);
+	for (size_t i = 0; i < t->n; i++) {
+		const struct fit *f = &t->fit[i];
+		head = head || f->hidden != f->hidden_before ||
+		       (t->style.follows && !f->hidden && f->width != f->before);
+	}
+	return head;
 }
 
 static int print_page(struct table *t)
@@ -330,8 +352,7 @@ static int print_page(struct table *t)
 	if (first && t->style.follows)
 		keep_room(t);
 	t->began = true;
-	bool head = set_widths(t, first) && t->style.follows;
-	if ((first || head) && t->n > 0 && !t->style.no_head) {
+	if (set_widths(t, first) && t->n > 0 && !t->style.no_head) {
 		put_line(t, NULL);
 		put_rule(t);
 	}
