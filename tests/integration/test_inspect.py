@@ -84,6 +84,8 @@ def test_failed_executions_may_lack_results(served, client):
     assert not [k for k, v in result.items() if v[0]]
     assert result["failed_executions", None] == (False, 4)
     assert result["null_values", "prediction"] == (False, 4)
+    client.store([{"input_id": 20, "params_model": "a", "prediction": None}])
+    assert "wrong: 'prediction' is NULL in 1 of 11 rows (9.1 %) whose execution did not fail\n" in run("inspect", served.db).stdout
 
 
 def test_inspect_golden(served, client):

@@ -47,6 +47,17 @@ def test_who_creates_a_database_says_so(here):
         run("down", f"{name}.db")
 
 
+def test_a_log_is_named_only_where_it_is(here):
+    (here / "dir.db").mkdir()
+    p = run("log", "dir.db", "a=1")
+    assert p.returncode == 1 and "its log" not in p.stderr
+    (here / "text.db").write_text("no database\n" * 100)
+    p = run("log", "text.db", "a=1")
+    assert p.returncode == 1 and f"its log is '{here / 'text.db.log'}'" in p.stderr and (here / "text.db.log").exists()
+    for lock in here.glob("*.lock"):  # of daemons that never served
+        lock.unlink()
+
+
 def test_a_directory_that_is_missing(here):
     p = run("log", "typo/x.db", "a=1")
     assert p.returncode == 1 and "its directory does not exist" in p.stderr and "create one" not in p.stderr

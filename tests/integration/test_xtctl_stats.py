@@ -331,7 +331,7 @@ def test_interrupted(endless, client, args):
     p = endless(args)
     p.send_signal(signal.SIGINT)
     out, err = p.communicate(timeout=TIMEOUT)
-    assert p.returncode == 130, err
+    assert p.returncode == 130 and not out, err  # no head of a table that has no rows
     while client.call("status")["cursors"]:
         pass
 
