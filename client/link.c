@@ -266,6 +266,34 @@ static bool let_wait(int fd)
 	       fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
 }
 
+/* Whose the socket is: its directory is closed to others as a rule, and tells the same. False: nobody says.
+ */
+static bool owner_of(const char *socket, uid_t *ret)
+{
+	const char *slash = strrchr(socket, '/');
+	char dir[PATH_MAX];
+	struct stat st;
+
+	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - socket) : 0, socket);
+	if (stat(socket, &st) < 0 && stat(dir, &st) < 0)
+		return false;
+	*ret = st.st_uid;
+	return true;
+}
+
+static int unreachable(struct xt_client *c, const struct place *p, int error)
+{
+	uid_t owner;
+
+	if (error == EACCES && owner_of(p->socket, &owner) && owner != geteuid())
+		return client_fail(
+			c, XT_ECONNECT,
+			"cannot connect to '%s': %s; the daemon belongs to user %u, who admits others "
+			"by `xetrackd --group NAME` or `--readers`",
+			p->socket, strerror(error), (unsigned)owner);
+	return client_fail(c, XT_ECONNECT, "cannot connect to '%s': %s", p->socket, strerror(error));
+}
+
 /* One try. XT_OK with fd set, or with fd -1: try again. */
 static int attempt(struct xt_client *c, bool patient, int64_t deadline)
 {
@@ -287,7 +315,7 @@ static int attempt(struct xt_client *c, bool patient, int64_t deadline)
 	if (fd == -EAGAIN || fd == -EINTR)
 		return XT_OK;
 	if (fd < 0)
-		return client_fail(c, XT_ECONNECT, "cannot connect to '%s': %s", p.socket, strerror(-fd));
+		return unreachable(c, &p, -fd);
 	c->fd = fd;
 	buf_clear(&c->in);
 	enum greeting g = greet(c, &p, deadline, &status);

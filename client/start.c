@@ -142,20 +142,32 @@ static int read_ready(int fd, char *line, size_t size, int64_t deadline)
 	return (int)len;
 }
 
+#define HINT_BYTES (PATH_MAX + 32)
+
+/* Where more is to be read, if it is: who failed early enough wrote nothing. */
+static const char *log_hint(const struct place *p, char ret[HINT_BYTES])
+{
+	ret[0] = '\0';
+	if (access(p->log, F_OK) == 0)
+		snprintf(ret, HINT_BYTES, "; its log is '%s'", p->log);
+	return ret;
+}
+
 /* "ok", or "<code> <message>". */
 static int judge(struct xt_client *c, const struct place *p, int r, char *line)
 {
+	char hint[HINT_BYTES];
+
 	if (r == -EINTR)
 		return client_fail(c, XT_EINTR, "a signal came while the daemon started");
 	if (r < 0 && c->error[0])
 		return XT_ECONNECT; /* why it was busy all the time says more */
 	if (r < 0)
-		return client_fail(c, XT_ECONNECT,
-				   "the daemon for '%s' is not ready in time; its log is '%s'", p->database,
-				   p->log);
+		return client_fail(c, XT_ECONNECT, "the daemon for '%s' is not ready in time%s", p->database,
+				   log_hint(p, hint));
 	if (r == 0) { /* perhaps only killed: worth another try, but not for ever */
-		client_fail(c, XT_ECONNECT, "the daemon for '%s' ended while it started; its log is '%s'",
-			    p->database, p->log);
+		client_fail(c, XT_ECONNECT, "the daemon for '%s' ended while it started%s", p->database,
+			    log_hint(p, hint));
 		return ++c->ended_starts % MAX_ENDED_STARTS ? XT_OK : XT_ECONNECT;
 	}
 	if (strcmp(line, "ok") == 0)
@@ -170,8 +182,8 @@ static int judge(struct xt_client *c, const struct place *p, int r, char *line)
 	}
 	if (space)
 		*space = '\0';
-	client_fail(c, XT_ECONNECT, "the daemon could not start: %s; its log is '%s'",
-		    space ? space + 1 : line, p->log);
+	client_fail(c, XT_ECONNECT, "the daemon could not start: %s%s", space ? space + 1 : line,
+		    log_hint(p, hint));
 	snprintf(c->code, sizeof(c->code), "%.63s", line);
 	return XT_ECONNECT;
 }

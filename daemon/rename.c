@@ -110,11 +110,13 @@ static int refuse(struct store *s, const struct merge *m, struct xt_err *err)
 {
 	struct xt_err ignored;
 	char example[400] = "";
-	sqlite3_stmt *st =
-		prepare(s,
-			"SELECT track_id, timestamp, substr(quote(@), 1, 40), substr(quote(@), 1, 40) "
-			"FROM @ WHERE @ IS NOT NULL AND @ IS NOT NULL LIMIT 1",
-			NAMES(m->old, m->name, m->table, m->old, m->name), &ignored);
+	sqlite3_stmt *st = prepare(
+		s,
+		"SELECT track_id, timestamp, substr(iif(typeof(@) = 'real', CAST(@ AS TEXT), quote(@)), 1, "
+		"40), substr(iif(typeof(@) = 'real', CAST(@ AS TEXT), quote(@)), 1, 40) "
+		"FROM @ WHERE @ IS NOT NULL AND @ IS NOT NULL LIMIT 1",
+		NAMES(m->old, m->old, m->old, m->name, m->name, m->name, m->table, m->old, m->name),
+		&ignored);
 
 	if (st && store_step(s, st, &ignored) > 0) {
 		struct span id = store_text(st, 0), time = store_text(st, 1), a = store_text(st, 2),

@@ -1,5 +1,6 @@
 """xtctl, called as its users call it: run() has all that came of it, ok() what it printed, refused() why it would not."""
 import os
+import pty
 import subprocess
 
 import pytest
@@ -33,3 +34,22 @@ def refused(*args, status=1, **kw):
     assert p.returncode == status and not p.stdout, (args, p.returncode, p.stdout, p.stderr)
     assert p.stderr.startswith(f"{os.path.basename(p.args[0])}: "), p.stderr
     return p.stderr
+
+
+def asked(answer, *args, program=XTCTL):
+    """What it came to, and what stood on the terminal, where somebody sits who gives this answer to each question."""
+    screen, terminal = pty.openpty()
+    os.write(screen, answer.encode())
+    p = subprocess.Popen([program, *map(str, args)], stdin=terminal, stdout=subprocess.PIPE, stderr=terminal,
+                         env={**os.environ, "LC_ALL": "C.UTF-8"})
+    out = p.communicate(timeout=TIMEOUT)[0].decode()
+    os.close(terminal)
+    said = b""
+    try:
+        while data := os.read(screen, 65536):
+            said += data
+    except OSError:  # nobody writes any more
+        pass
+    os.close(screen)
+    assert not any(sign.encode() in said for sign in SANITIZER), said
+    return p.returncode, out, said.decode().replace("\r\n", "\n")

@@ -248,7 +248,7 @@ static int tell(struct ctl *ctl, uint64_t copied, int status)
 
 	if (status != CTL_OK) {
 		if (copied > 0 || status == CTL_INTERRUPTED)
-			ctl_note(ctl, "rows copied so far: %s; the same command goes on from there",
+			ctl_note(ctl, "rows copied so far: %s or more; the same command goes on from there",
 				 text_count(count, copied));
 		return status;
 	}

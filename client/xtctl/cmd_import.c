@@ -110,6 +110,19 @@ int import_failed(const struct import_job *job, int error, uint64_t line, size_t
 
 /* ---- the command ------------------------------------------------------ */
 
+static bool is_database(const char *file)
+{
+	static const char *const endings[] = {".db", ".sqlite", ".sqlite3", ".db3"};
+	size_t n = strlen(file);
+
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		size_t len = strlen(endings[i]);
+		if (n > len && strcasecmp(file + n - len, endings[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int find_form(const struct ctl *ctl, const struct import_options *o, const struct form **ret)
 {
 	const char *file = ctl->args[0];
@@ -118,6 +131,9 @@ static int find_form(const struct ctl *ctl, const struct import_options *o, cons
 	for (size_t i = 0; i < N_FORMS && o->format; i++)
 		if (strcmp(forms[i].name, o->format) == 0)
 			form = &forms[i];
+	if (!form && is_database(file))
+		return ctl_usage(ctl, "'%s' is a database by its name: '%s copy %s DB' copies its rows", file,
+				 ctl->program, file);
 	if (!form)
 		return ctl_usage(ctl, "the name '%s' does not tell the format: give --format", file);
 	if (form->needs_path && strcmp(file, "-") == 0)

@@ -86,7 +86,7 @@ static void look_at_nulls(struct inspection *s, const struct relation_column *c,
 		return;
 	if (needed)
 		findings_add(&s->found, true, "missing_values", s->rel.name, c->name, (uint64_t)missing,
-			     "'%s' is NULL in %s%s", c->name, say_share(text, missing, s->rows),
+			     "'%s' is NULL in %s%s", c->name, say_share(text, missing, s->rows - s->failures),
 			     s->failures ? " whose execution did not fail" : "");
 	else if (nulls == s->rows)
 		findings_add(&s->found, false, "null_column", s->rel.name, c->name, (uint64_t)nulls,
@@ -171,7 +171,7 @@ static void look_at_texts(struct inspection *s, const struct relation_column *c,
 	if (empty > 0)
 		findings_add(&s->found, true, "empty_text", s->rel.name, c->name, (uint64_t)empty,
 			     "'%s' is empty in %s%s: is the model's answer kept?", c->name,
-			     say_share(text, empty, s->rows),
+			     say_share(text, empty, s->rows - s->failures),
 			     s->failures ? " whose execution did not fail" : "");
 }
 

@@ -50,8 +50,12 @@ const struct command runs_command = {
 		"order.\n"
 		"In the table a run of today has the time only, the table's name is shown where there are "
 		"several, "
-		"rejects where there are any, and parameters that differ between the runs come first. "
-		"--json, "
+		"rejects and crashed_workers where there are any, and parameters that differ between the "
+		"runs "
+		"come first. "
+		"crashed_workers: of those that joined the run; one that SIGTERM ended, or nobody knows "
+		"what, "
+		"between two calls is none, since a pool ends its workers so. --json, "
 		"--format csv and jsonl have every column, whole times, and durations in seconds.",
 	.examples = (const struct example[]){{"the ten runs with the most rows, the largest first",
 					      "runs demo.db --sort rows --reverse -n 10"},

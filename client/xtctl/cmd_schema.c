@@ -95,6 +95,13 @@ static int rename_one(struct ctl *ctl, xt_client *client, const struct relation 
 	int r = xt_schema_rename(client, table->name, ctl->args[0], ctl->args[1], &renamed);
 	if (r != XT_OK)
 		return ctl_fail(ctl, client, r);
+	const char *near = renamed.merged ? NULL : relation_near(table, renamed.name, ctl->args[0]);
+	if (near && !relation_find(table, renamed.name))
+		ctl_note(ctl,
+			 "column '%s' is new beside '%s'; if that is meant, '%s schema rename DB %s %s "
+			 "--table %s' "
+			 "makes them one",
+			 renamed.name, near, ctl->program, renamed.name, near, table->name);
 	if (ctl->options.json) {
 		putc('{', f);
 		put_json_text(f, "table", table->name);

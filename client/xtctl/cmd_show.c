@@ -31,7 +31,9 @@ const struct command show_command = {
 		"Shows what the daemon recorded "
 		"of it, its parameters, workers by status, rows by table, failures by type, how many results "
 		"came from the cache, its "
-		"assets, and what deserves attention. Times are UTC.",
+		"assets, and what deserves attention. A worker that SIGTERM ended, or nobody knows what, "
+		"between two "
+		"calls has not crashed: a pool ends its workers so. Times are UTC.",
 	.examples = (const struct example[]){{"the newest run", "show demo.db last"}, {0}},
 	.options = OPT_ROWS | OPT_TABLE,
 	.most = 1,

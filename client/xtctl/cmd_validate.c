@@ -166,6 +166,7 @@ static void take_combinations(void *data, const xt_value *row)
 	struct validation *v = data;
 	char n[COUNT_BYTES];
 
+	v->combinations = say_integer(&row[0]);
 	findings_add(&v->found, false, "combinations", v->rel.name, NULL, (uint64_t)say_integer(&row[0]),
 		     "%s %s of parameters", text_count(n, (uint64_t)say_integer(&row[0])),
 		     say_integer(&row[0]) == 1 ? "combination" : "combinations");
@@ -191,12 +192,12 @@ static int count_combinations(struct validation *v)
 
 /* ---- the runs --------------------------------------------------------- */
 
-/* rejected rows, crashed runs, running runs */
+/* rejected rows, crashed runs, running runs, failed runs, crashed workers of any of them */
 static void take_runs(void *data, const xt_value *row)
 {
 	struct validation *v = data;
 	int64_t rejects = say_integer(&row[0]), crashed = say_integer(&row[1]),
-		running = say_integer(&row[2]);
+		running = say_integer(&row[2]), failed = say_integer(&row[3]), workers = say_integer(&row[4]);
 	char n[COUNT_BYTES];
 
 	if (rejects > 0)
@@ -208,6 +209,17 @@ static void take_runs(void *data, const xt_value *row)
 			     "%s %s crashed, and may lack inputs; '%s runs DB --status crashed' names them",
 			     text_count(n, (uint64_t)crashed), crashed == 1 ? "run" : "runs",
 			     v->ctl->program);
+	if (failed > 0)
+		findings_add(&v->found, false, "failed_runs", v->rel.name, NULL, (uint64_t)failed,
+			     "%s %s failed, and may lack inputs; '%s runs DB --status failed' names them",
+			     text_count(n, (uint64_t)failed), failed == 1 ? "run" : "runs", v->ctl->program);
+	if (workers > 0)
+		findings_add(
+			&v->found, false, "crashed_workers", v->rel.name, NULL, (uint64_t)workers,
+			"%s %s of runs of this table crashed, and may have left inputs out; '%s runs DB' "
+			"shows whose",
+			text_count(n, (uint64_t)workers), workers == 1 ? "worker" : "workers",
+			v->ctl->program);
 	if (running > 0)
 		findings_add(&v->found, false, "running_runs", v->rel.name, NULL, (uint64_t)running,
 			     "%s %s still running", text_count(n, (uint64_t)running),
@@ -267,6 +279,8 @@ static int look(struct validation *v)
 			     "there is no column 'input_id', so inputs that were evaluated twice cannot be "
 			     "found; --input "
 			     "names another");
+	if (status == CTL_OK && v->input && v->n_params > 0)
+		status = validate_missing(v);
 	if (status == CTL_OK)
 		status = look_at_versions(v);
 	if (status == CTL_OK)
@@ -274,9 +288,11 @@ static int look(struct validation *v)
 			v,
 			sql_format(
 				"%s SELECT coalesce(sum(rejects), 0), coalesce(sum(status = 'crashed'), 0), "
-				"coalesce(sum(status = 'running'), 0) FROM xt_runs WHERE table_name = %t "
-				"COLLATE NOCASE "
-				"AND status <> 'deleted'",
+				"coalesce(sum(status = 'running'), 0), coalesce(sum(status = 'failed'), 0), "
+				"coalesce(sum((SELECT count(*) FROM xt_workers w WHERE w.track_id = "
+				"r.track_id AND " RUNS_WORKER_CRASHED
+				")), 0) FROM xt_runs r WHERE table_name = %t COLLATE NOCASE AND status <> "
+				"'deleted'",
 				v->prefix, v->rel.name),
 			take_runs, v);
 	return status;
@@ -337,7 +353,10 @@ const struct command validate_command = {
 		"Worth a note: inputs that several runs evaluated with the same parameters, which are the "
 		"repetitions that 'compare' knows the noise from; combinations of parameters; how many "
 		"results "
-		"came from the cache, where NULL is no hit; runs that crashed; rows of different commits.\n"
+		"came from the cache, where NULL is no hit; runs that failed or crashed, and workers of runs "
+		"that "
+		"did; groups with the same parameters that lack inputs which others have; rows of different "
+		"commits.\n"
 		"Groups all rows by input, which sorts them: the daemon does so in a temporary file.",
 	.examples = (const struct example[]){{"each file once by each run, whatever the codec",
 					      "validate demo.db --input file --params codec,level"},

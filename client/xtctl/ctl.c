@@ -174,8 +174,8 @@ int ctl_fail(const struct ctl *ctl, const xt_client *client, int status)
 				 "%s: its directory does not exist; check the path, or make it with mkdir -p",
 				 message);
 	if (status == XT_ENODB)
-		return ctl_error(ctl, "%s; check the path ('%s up' and '%s log' create one)", message,
-				 ctl->program, ctl->program);
+		return ctl_error(ctl, "%s; check the path ('%s up', 'log', 'import' and 'copy' create one)",
+				 message, ctl->program);
 	bool asks = message[0] && message[strlen(message) - 1] == '?'; /* the remedy is in it already */
 	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]) && !asks; i++)
 		if (strcmp(remedies[i].code, xt_error_code(client)) == 0)
@@ -257,12 +257,25 @@ int ctl_try_open(const struct ctl *ctl, const xt_options *options, xt_client **r
 	}
 }
 
+/* Who meant another file sees that there is a new one. */
+static void note_created(const struct ctl *ctl)
+{
+	char *path = realpath(ctl->database, NULL);
+
+	if (path)
+		ctl_note(ctl, "created '%s'", path);
+	free(path);
+}
+
 int ctl_open(const struct ctl *ctl, const xt_options *options, xt_client **ret_client)
 {
+	bool creates = !options->read_only && access(ctl->database, F_OK) < 0;
 	xt_client *client = NULL;
 	int r = ctl_try_open(ctl, options, &client);
 
 	*ret_client = client;
+	if (r == XT_OK && creates)
+		note_created(ctl);
 	if (r == XT_OK)
 		return CTL_OK;
 	*ret_client = NULL;

@@ -20,6 +20,7 @@ static const struct shared {
 	{OPT_N, {"n", "ROWS", OPTION_INT, AT(n), "how many rows; also -n 5, or -5", 0, 0}},
 	{OPT_TABLE,
 	 {"table", "TABLE", OPTION_TEXT, AT(table), "the table, else $XETRACK_TABLE, else events", 0, 0}},
+	{OPT_ONE_TABLE, {"table", "TABLE", OPTION_TEXT, AT(table), "only in this table; else in all", 0, 0}},
 	{OPT_TRACK_ID, {"track-id", "ID", OPTION_TEXT, AT(track_id), "the run", 0, 0}},
 	{OPT_ALL, {"all", NULL, OPTION_FLAG, AT(all), "every run of the table, without a question", 0, 0}},
 	{OPT_EVERY, {"all", NULL, OPTION_FLAG, AT(all), "every entry, as far as nothing narrows it", 0, 0}},

@@ -76,7 +76,8 @@ struct option_list {
 #define OPT_EVERY      OPT(28)
 #define OPT_ASSET      OPT(29) /* --name, --column, and the seed's --remove-keys and --no-remove-keys */
 #define OPT_FILTER     OPT(30)
-#define OPT_LAST       OPT_FILTER
+#define OPT_ONE_TABLE  OPT(31) /* --table of a command that means all tables without it */
+#define OPT_LAST       OPT_ONE_TABLE
 
 #define OPT_ROWS   (OPT_FORMAT | OPT_JSON | OPT_NO_HEADER) /* of every command that prints rows */
 #define OPT_ALWAYS (OPT_ENGINE | OPT_HELP)		   /* of every command */

@@ -92,7 +92,8 @@ void ctl_catch_signals(void);
 /* True when a call that was interrupted should be made again: not by Ctrl-C. */
 bool ctl_again(int status);
 
-/* Opens the client. CTL_OK, or the failure is reported and *ret_client is NULL. */
+/* Opens the client; a database that is made is told. CTL_OK, or the failure is reported and *ret_client is
+ * NULL. */
 int ctl_open(const struct ctl *ctl, const xt_options *options, xt_client **ret_client)
 	__attribute__((warn_unused_result));
 

@@ -189,6 +189,14 @@ def test_client_library_finds_the_groups_socket(shared, lab):
     assert p.returncode != 0 and "not you" in p.stderr
 
 
+def test_client_library_says_whose_the_daemon_is(shared, lab):
+    """And how he lets others in: of a socket in a directory that one may not look into."""
+    d = shared()
+    p = subprocess.run([XTCTL, "sql", d.db, "SELECT 1"], user=STRANGER, group=STRANGER, extra_groups=[], capture_output=True,
+                       text=True, timeout=TIMEOUT, cwd="/", env={"PATH": os.environ["PATH"], "XETRACK_AUTOSTART": "0"})
+    assert p.returncode == 1 and f"Permission denied; the daemon belongs to user {OWNER}, who admits others by `xetrackd --group" in p.stderr
+
+
 @pytest.mark.parametrize("option", ["--group", "--readers"])
 def test_unknown_group(db, option):
     p = subprocess.run([XETRACKD, option, "no-such-group", str(db)], capture_output=True, text=True, timeout=TIMEOUT)

@@ -1,6 +1,7 @@
 """Tracked calls by real workers: every datapoint is executed once, counted by an outside witness."""
 import collections
 import contextlib
+import json
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import subprocess
 
 import pytest
 from conftest import BUILD, SANITIZER, TIMEOUT, sqlite, until
+from xtctl import needs_xtctl, ok
 
 XT_CALL = BUILD / "xt-call"
 SLOW = bool(os.environ.get("XT_BUILD_KIND"))
@@ -173,6 +175,28 @@ def call_in_child(d):
         a.change("run_start", track_id="r")
         a.change("call_begin", call=1, track_id="r", row={"function_name": "f", "x": 7})
     return identity, in_child(begin)
+
+
+@needs_xtctl
+def test_a_worker_that_was_ended_in_a_call_has_crashed(served, client):
+    """However softly. One that SIGTERM ended between two calls has not, as a pool's are."""
+    client.change("run_start", track_id="r", table="events")
+
+    def begin(busy):
+        a = served.client()
+        a.change("run_join", track_id="r")
+        if busy:
+            a.change("call_begin", call=1, track_id="r", row={"function_name": "f", "x": 7})
+    for crashed, shown in ((False, {"ended by SIGTERM": 1}), (True, {"ended by SIGTERM": 1, "crashed": 1})):
+        child = in_child(lambda: begin(crashed))
+        os.kill(child, signal.SIGTERM)
+        while client.value("SELECT count(*) FROM xt_workers WHERE status = 'crashed'", after=0) < 1 + crashed:
+            assert client.call("status")["state"] == "ok"
+        os.waitpid(child, 0)
+        told = json.loads(ok("show", served.db, "r", "--json"))
+        assert told["workers"] == shown and ("warnings" in told) == crashed
+        assert [r["crashed_workers"] for r in json.loads(ok("runs", served.db, "--json"))] == [int(crashed)]
+    assert client.rows("SELECT status, cause FROM xt_workers", after=0) == [["crashed", "killed by signal 15 (SIGTERM)"]] * 2
 
 
 def test_a_late_end_takes_the_place_of_the_row(daemon, db):

@@ -1,5 +1,6 @@
 """xtctl import: files of others, and what export wrote."""
 import json
+import os
 import signal
 import subprocess
 import time
@@ -187,6 +188,13 @@ def test_standard_input(put):
     assert "cannot read 'none.csv'" in refused("import", "i.db", "none.csv")
 
 
+@pytest.mark.parametrize("name", ["old.sqlite", "old.DB"])
+def test_a_database_is_copied_not_imported(put, name):
+    put(name, "")
+    assert f"'xtctl copy {name} DB' copies its rows" in refused("import", "i.db", name, status=2)
+    assert not os.path.exists("i.db")
+
+
 def test_runs_and_times_of_the_file(put):
     put("a.csv", "track_id,timestamp,a\none,2025-01-02 03:04:05.678901,1\ntwo,2025-01-02T03:04:06Z,2\none,,3\n")
     assert ok("import", "i.db", "a.csv") == "3 rows imported\n"
@@ -194,7 +202,8 @@ def test_runs_and_times_of_the_file(put):
     assert got[:2] == [("one", "2025-01-02 03:04:05.678901", 1), ("two", "2025-01-02 03:04:06.000000", 2)] and got[2][0] == "one"
     assert sqlite("i.db", "SELECT track_id, status, rows FROM xt_runs ORDER BY 1") == [("one", "finished", 2), ("two", "finished", 1)]
     # Again: nothing is doubled, unless that is wanted.
-    assert "run 'one' is in the database already" in refused("import", "i.db", "a.csv")
+    said = refused("import", "i.db", "a.csv")
+    assert "run 'one' is in the database already" in said and "'xtctl delete DB one --table events' takes away" in said
     assert len(rows()) == 3
     ok("import", "i.db", "a.csv", "--force")
     assert len(rows()) == 6

@@ -84,6 +84,8 @@ def test_failed_executions_may_lack_results(served, client):
     assert not [k for k, v in result.items() if v[0]]
     assert result["failed_executions", None] == (False, 4)
     assert result["null_values", "prediction"] == (False, 4)
+    client.store([{"input_id": 20, "params_model": "a", "prediction": None}])
+    assert "wrong: 'prediction' is NULL in 1 of 11 rows (9.1 %) whose execution did not fail\n" in run("inspect", served.db).stdout
 
 
 def test_inspect_golden(served, client):
@@ -193,6 +195,42 @@ def test_inputs_of_several_combinations_count_once(served, client):
     assert found("validate", served.db)["repeated", "input_id"] == (False, 4)
     words = ok("validate", served.db)
     assert "by 'run-a' and 'run-c'" in words or "by 'run-b' and 'run-d'" in words
+
+
+def missing(db, *args):
+    found = json.loads(run("validate", db, "--json", *args).stdout)["findings"]
+    return [(f["count"], f["message"]) for f in found if f["code"] == "missing_inputs"]
+
+
+def test_an_input_that_one_model_lacks(served, client):
+    """A worker that died leaves one out, and all else looks well."""
+    rows = [dict(r, input_id=f"i{r['input_id']}") for r in clean(40)]
+    for model in ("alpha", "beta", "gamma"):
+        client.store([dict(r, params_model=model, params_lr=0.5) for r in rows if (model, r["input_id"]) != ("beta", "i17")])
+    assert missing(served.db) == [(1, "model 'beta' lacks 1 of 40 inputs that others have, such as 'i17'")]
+    assert run("validate", served.db).returncode == 0
+    client.store([dict(rows[17], params_model="beta", params_lr=0.5, error="no answer")])  # which failed, but is there
+    assert missing(served.db) == []
+
+
+def test_how_many_combinations_lack_inputs_is_told(served, client):
+    for seed in range(8):
+        client.store([dict(r, params_seed=seed) for r in clean(20)[seed:]])
+    said = missing(served.db)
+    assert [n for n, _ in said] == [1, 2, 3, 4, 5, 2] and said[1][1] == "seed 2 lacks 2 of 20 inputs that others have, such as 0"
+    assert said[-1][1] == "2 more combinations of parameters lack inputs that others have"
+    assert missing(served.db, "--params", "params_model") == []
+
+
+def test_experiments_over_other_inputs_lack_none_of_each_others(served, client):
+    for model in range(3):
+        client.store([dict(r, params_model=model, input_id=model * 100 + r["input_id"]) for r in clean(10)])
+    assert missing(served.db) == []
+
+
+def test_very_many_combinations_are_not_held_against_each_other(served, client):
+    client.store([{"input_id": i, "params_seed": i % 2001} for i in range(2100)])
+    assert missing(served.db) == [] and found("validate", served.db)["many_combinations", "input_id"] == (False, 2001)
 
 
 def test_a_leak_between_splits(served, client):

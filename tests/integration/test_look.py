@@ -100,12 +100,12 @@ def test_runs_of_yesterday_at_80_columns(served, client):
 
 def test_runs_for_programs(runs):
     rows = json.loads(ok("runs", runs, "--json"))
-    assert list(rows[0]) == ["track_id", "status", "start", "duration", "table", "rows", "rejects", "params"]
+    assert list(rows[0]) == ["track_id", "status", "start", "duration", "table", "rows", "rejects", "params", "crashed_workers"]
     assert rows[0]["params"] == {"lr": 0.1, "model": "a", "quick": True} and rows[0]["duration"] == 3600
     assert rows[0]["start"] == "2023-11-14 22:13:20"
     assert json.loads(ok("runs", runs, "--format", "jsonl").splitlines()[0]) == rows[0]
     csv = ok("runs", runs, "--format", "csv").splitlines()
-    assert csv[1] == 'able-ant-0001,finished,2023-11-14 22:13:20,3600.0,events,4,0,"{""lr"":0.1,""model"":""a"",""quick"":true}"'
+    assert csv[1] == 'able-ant-0001,finished,2023-11-14 22:13:20,3600.0,events,4,0,"{""lr"":0.1,""model"":""a"",""quick"":true}",0'
 
 
 @pytest.mark.parametrize("args, want", [
@@ -217,6 +217,43 @@ def test_show_counts_workers_and_assets(runs, client, served):
     shown = json.loads(ok("show", runs, "deep", "--json"))
     assert shown["assets"] == {"weights": hash.hex()}
     assert sum(shown["workers"].values()) == 1
+
+
+TERM = "killed by signal 15 (SIGTERM)"
+AWAY = "gone while the daemon was away"
+
+
+def worker(number, cause, status="crashed"):
+    return [number, 10 + number, status, NOON, NOON + 1, cause]
+
+
+def with_workers(client, name, *workers):
+    client.change("run_import", track_id=name, status="finished", start=NOON, end=NOON + HOUR, table="events", workers=list(workers))
+
+
+def test_a_worker_that_a_pool_ended_is_no_crash(served, client):
+    """Nothing is said of it but how it ended, be it SIGTERM or nobody knows what; of a crash everywhere."""
+    with_workers(client, "pool", worker(1, None, "finished"), worker(2, TERM), worker(3, TERM), worker(4, AWAY),
+                 worker(5, "exited with status 0"), worker(6, "its connection ended without a goodbye"))
+    client.store({"input_id": 1}, track_id="pool")
+    shown = json.loads(ok("show", served.db, "pool", "--json"))
+    assert shown["workers"] == {"finished": 1, "ended by SIGTERM": 2, "ended without a goodbye": 3} and "warnings" not in shown
+    (listed,) = json.loads(ok("runs", served.db, "--json"))
+    assert listed["crashed_workers"] == 0 and "crashed_workers" not in ok("runs", served.db)
+    assert not [f for f in json.loads(ok("validate", served.db, "--json"))["findings"] if "crash" in f["code"]]
+
+    with_workers(client, "hard", worker(1, "killed by signal 9 (SIGKILL)"), worker(2, "exited with status 1"), worker(3, TERM))
+    shown = json.loads(ok("show", served.db, "hard", "--json"))
+    assert shown["workers"] == {"crashed": 2, "ended by SIGTERM": 1}
+    assert shown["warnings"]["crashed workers"] == "2 workers crashed: exited with status 1"
+    listed = {r["track_id"]: r["crashed_workers"] for r in json.loads(ok("runs", served.db, "--json"))}
+    assert listed == {"pool": 0, "hard": 2}
+    assert names(served.db, "--sort", "crashed_workers", "--reverse", "-n", "1") == ["hard"]
+    assert "crashed_workers" in ok("runs", served.db).splitlines()[0]
+    assert [f["count"] for f in json.loads(ok("validate", served.db, "--json"))["findings"] if f["code"] == "crashed_workers"] == [2]
+    difference = json.loads(ok("diff", served.db, "pool", "hard", "--json"))
+    assert [r for r in difference if r["what"] == "warnings"] == [
+        {"what": "warnings", "name": "crashed workers", "a": None, "b": "2 workers crashed: exited with status 1", "change": None}]
 
 
 def test_rows_in_several_tables(runs, client):

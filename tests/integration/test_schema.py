@@ -306,6 +306,11 @@ def test_rename_merges_the_other_way(client):
     assert client.rows("SELECT b FROM events ORDER BY x") == [[1], [1], [2], [3], [4]]
 
 
+def test_a_conflict_shows_values_as_they_are_shown_elsewhere(client):
+    client.store({"a": 0.872787292077581433632, "b": "it's"})
+    assert ": 0.872787292077581 and 'it''s'; of these" in fails("value_conflict", client.change, "schema_rename", old="a", new="b").message
+
+
 def test_rename_loses_no_value(client):
     client.store([{"a": 1, "b": 2, "x": 0}, {"a": 3, "x": 1}, {"a": 7, "b": 7, "x": 2}], track_id="one")
     e = fails("value_conflict", client.change, "schema_rename", old="a", new="b")

@@ -1,11 +1,12 @@
 """The command line."""
 import json
 import os
+import shlex
 import subprocess
 
 import pytest
 from conftest import BUILD, TIMEOUT, XTCTL, sqlite
-from xtctl import needs_xtctl, ok, run
+from xtctl import asked, needs_xtctl, ok, run
 
 pytestmark = needs_xtctl
 
@@ -33,12 +34,36 @@ def test_log_jsonl(served):
     assert sqlite(served.db, "SELECT count(*), sum(i), min(m) FROM bulk")[0][:2] == (5000, sum(range(5000)))
 
 
+def test_who_creates_a_database_says_so(here):
+    """Once: of the next one a mistyped name would be another."""
+    (here / "rows.jsonl").write_text('{"a": 1}\n')
+    for args in (["log", "one.db", "a=1"], ["import", "two.db", "rows.jsonl"], ["copy", "one.db", "three.db"]):
+        made = here / args[2 if args[0] == "copy" else 1]
+        assert f"xtctl: note: created '{made}'\n" in run(*args).stderr
+        assert made.exists() and "created" not in run(*args).stderr, args
+    assert "created" not in run("head", "one.db").stderr
+    assert "created '" in run("up", "four.db").stderr
+    for name in ("one", "two", "three", "four"):
+        run("down", f"{name}.db")
+
+
+def test_a_log_is_named_only_where_it_is(here):
+    (here / "dir.db").mkdir()
+    p = run("log", "dir.db", "a=1")
+    assert p.returncode == 1 and "its log" not in p.stderr
+    (here / "text.db").write_text("no database\n" * 100)
+    p = run("log", "text.db", "a=1")
+    assert p.returncode == 1 and f"its log is '{here / 'text.db.log'}'" in p.stderr and (here / "text.db.log").exists()
+    for lock in here.glob("*.lock"):  # of daemons that never served
+        lock.unlink()
+
+
 def test_a_directory_that_is_missing(here):
     p = run("log", "typo/x.db", "a=1")
     assert p.returncode == 1 and "its directory does not exist" in p.stderr and "create one" not in p.stderr
     assert not (here / "typo").exists()
     p = run("head", "x.db")
-    assert p.returncode == 1 and "'xtctl log' create one" in p.stderr
+    assert p.returncode == 1 and "'import' and 'copy' create one" in p.stderr
 
 
 def test_log_jsonl_bad_line(served):
@@ -111,6 +136,47 @@ def test_set_and_delete(filled):
     track = sqlite(filled, "SELECT track_id FROM events WHERE epoch = 1")[0][0]
     ok("delete", filled, track)
     assert sqlite(filled, "SELECT epoch FROM events") == [(2,)]
+
+
+def test_set_says_that_it_made_a_column(filled):
+    """Also what it may have been meant to be, and how it goes away again: as it is told, word for word."""
+    p = run("set", filled, "los", "1")
+    assert p.returncode == 0 and p.stdout == "2 rows changed\n"
+    assert "note: column 'los' is new: did you mean 'loss'? to take it back: xtctl sql DB --write '" in p.stderr
+    ok(*[filled if word == "DB" else word for word in shlex.split(p.stderr.split("take it back: xtctl ")[1])])
+    assert "los" not in [r["name"] for r in json.loads(ok("columns", filled, "--json"))]
+    p = run("set", filled, "reviewed", "true")
+    assert "note: column 'reviewed' is new; to take it back" in p.stderr
+    for args in (["reviewed", "false"], ["Loss", "2"], ["other", "1", "--where", "epoch=99"]):  # nothing is new
+        assert "note" not in run("set", filled, *args).stderr, args
+    ok("schema", "alias", filled, "losss", "loss")
+    assert asked("n\n", "set", filled, "losss", "3", "--all") == (0, "2 rows changed\n", "n\n")
+    assert sqlite(filled, "SELECT DISTINCT loss FROM events") == [(3,)]
+
+
+def test_a_column_that_may_be_mistyped_is_asked_for(filled):
+    status, out, said = asked("n\n", "set", filled, "los", "1", "--all")
+    assert (status, out) == (1, "") and "there is no column 'los' yet, but 'loss'; make a new one? [y/N]" in said
+    assert "los" not in [r["name"] for r in json.loads(ok("columns", filled, "--json"))]
+    for answer, args in (("y\n", ["--all"]), ("", ["--yes"])):
+        status, out, said = asked(answer, "set", filled, "los", "1", *args)
+        assert (status, out) == (0, "2 rows changed\n"), said
+    assert "new one?" not in asked("y\n", "set", filled, "los", "2")[2]
+
+
+def test_nobody_is_asked_about_a_run_that_there_is_not(filled):
+    status, out, said = asked("y\n", "delete", filled, "nosuch")
+    assert (status, out) == (1, "") and "there is no run 'nosuch'" in said and "[y/N]" not in said
+    track = sqlite(filled, "SELECT track_id FROM events WHERE epoch = 1")[0][0]
+    status, out, said = asked("n\n", "delete", filled, track)
+    assert (status, out) == (1, "") and "[y/N]" in said and "nothing was deleted" in said
+    assert asked("y\n", "delete", filled, track)[:2] == (0, "1 row deleted\n")
+    assert "there is no run" in asked("y\n", "delete", filled, track)[2]
+
+
+def test_a_run_that_nobody_recorded_can_be_deleted_at_a_terminal(filled):
+    ok("sql", filled, "--write", "INSERT INTO events(track_id, epoch) VALUES ('foreign', 7)")
+    assert asked("y\n", "delete", filled, "foreign")[:2] == (0, "1 row deleted\n")
 
 
 def test_ls_columns_status(filled):

@@ -25,6 +25,13 @@ def renamed(client, served):
     return served.db
 
 
+def test_a_new_name_that_may_be_mistyped(renamed):
+    """How it is mended is told, word for word."""
+    p = run("rename", renamed, "acc", "params_lrr")
+    assert p.returncode == 0 and "note: column 'params_lrr' is new beside 'params_lr'; if that is meant, 'xtctl schema rename DB " in p.stderr
+    assert "note" not in run("rename", renamed, "params_learning_rate", "params_learning_rates").stderr
+
+
 def test_check_until_it_is_renamed(renamed):
     p = run("check", renamed)
     assert p.returncode == 1 and "params_learning_rate" in p.stdout and "1 thing is wrong" in p.stdout

@@ -34,6 +34,7 @@ struct summaries {
 	char quantile_names[DESCRIBE_QUANTILES][QUANTILE_NAME];
 	size_t n;		   /* fields of a row */
 	int64_t left_out[AT_ONCE]; /* values of each column of the batch that are no numbers */
+	bool begun;		   /* a row went to the format */
 	bool approximate;	   /* quantiles are */
 	bool skipped;		   /* a most frequent value was not looked for */
 	bool estimated;		   /* numbers of different values are */
@@ -67,6 +68,7 @@ static int begin(struct summaries *s, struct layout layout)
 
 	how.digits = layout.narrow ? DIGITS - 1 : DIGITS;
 	s->layout = layout;
+	s->begun = false;
 	s->n = 0;
 	for (size_t i = 0; i < d->n_by + MOST_FIELDS; i++)
 		s->types[i] = i < d->n_by ? d->by[i]->type : "";
@@ -94,9 +96,12 @@ static int begin(struct summaries *s, struct layout layout)
 	return s->format ? CTL_OK : ctl_no_memory(d->ctl);
 }
 
+/* A head above nothing says that there is nothing, which who stopped it did not learn. */
 static int end(struct summaries *s, bool whole)
 {
-	int r = s->format ? ctl_format_end(s->d->ctl, &s->d->ctl->out, s->format, s->n, whole) : 0;
+	int r = s->format && (whole || s->begun)
+			? ctl_format_end(s->d->ctl, &s->d->ctl->out, s->format, s->n, whole)
+			: 0;
 
 	format_free(s->format);
 	s->format = NULL;
@@ -129,6 +134,7 @@ static int print(struct summaries *s, const struct relation_column *c, const str
 	xt_value *row = s->row;
 	size_t n = 0;
 
+	s->begun = true;
 	for (; n < s->d->n_by; n++)
 		row[n] = x->by[n];
 	row[n++] = xt_text(c->name);

@@ -79,28 +79,36 @@ const struct relation_column *relation_find(const struct relation *r, const char
 	return NULL;
 }
 
-/* The name that is most like it, or else that it is a part of; returns ret, "" when there is none. */
-static const char *nearest(const struct relation *r, const char *name, char ret[NEAR_SIZE])
+const char *relation_near(const struct relation *r, const char *name, const char *except)
 {
 	struct near near;
 
 	near_init(&near, name, strlen(name));
 	for (size_t i = 0; i < r->n; i++)
-		near_try(&near, r->columns[i].name);
-	for (size_t i = 0; i < r->n && !near.found[0] && strlen(name) >= 3; i++)
+		if (!except || strcasecmp(r->columns[i].name, except) != 0)
+			near_try(&near, r->columns[i].name);
+	return near.found[0] ? relation_find(r, near.found)->name : NULL;
+}
+
+/* The name that is most like it, or else that it is a part of; NULL: there is none. */
+static const char *nearest(const struct relation *r, const char *name)
+{
+	const char *near = relation_near(r, name, NULL);
+
+	for (size_t i = 0; i < r->n && !near && strlen(name) >= 3; i++)
 		if (strcasestr(r->columns[i].name, name))
-			snprintf(near.found, sizeof(near.found), "%s", r->columns[i].name);
-	return strcpy(ret, near.found);
+			near = r->columns[i].name;
+	return near;
 }
 
 const struct relation_column *relation_column(const struct relation *r, const char *name)
 {
 	const struct relation_column *c = relation_find(r, name);
-	char near[NEAR_SIZE];
+	const char *near;
 
 	if (c)
 		return c;
-	if (nearest(r, name, near)[0])
+	if ((near = nearest(r, name)))
 		ctl_error(r->ctl, "no column '%s' in table '%s'; did you mean '%s'?", name, r->name, near);
 	else
 		ctl_error(r->ctl, "no column '%s' in table '%s'; '%s columns DB' lists them", name, r->name,

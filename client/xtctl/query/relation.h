@@ -32,6 +32,10 @@ const struct relation_column *relation_find(const struct relation *r, const char
 /* The same; that there is none is reported, with the name that may be meant. */
 const struct relation_column *relation_column(const struct relation *r, const char *name);
 
+/* The column whose name a mistyped `name` may mean, other than `except`, which may be NULL. Borrowed; NULL:
+ * none is like it. */
+const char *relation_near(const struct relation *r, const char *name, const char *except);
+
 /* Columns of a list "a,b", in its order; *ret is owned by the caller, the columns borrow. CTL_OK, or the
  * failure is reported. */
 int relation_columns(const struct relation *r, const char *list, const struct relation_column ***ret,

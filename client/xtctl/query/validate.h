@@ -34,6 +34,7 @@ struct validation {
 	char *where;   /* owned SQL: true of the rows that are looked at */
 	bool failures_known;
 	int64_t rows;
+	int64_t combinations; /* of v->params */
 };
 
 /* Asks for one row, whose values are handed over; frees the statement. CTL_OK, or the failure is reported. */
@@ -46,5 +47,9 @@ void validate_add_key(struct validation *v, const struct relation_column *c);
 /* Finds inputs that were evaluated more than once: by one run, by several, in several splits. Needs
  * v->input. CTL_OK, or the failure is reported. */
 int validate_inputs(struct validation *v) __attribute__((warn_unused_result));
+
+/* Notes combinations of parameters that lack inputs which others have. Needs v->input, v->params and
+ * v->combinations. CTL_OK, or the failure is reported. */
+int validate_missing(struct validation *v) __attribute__((warn_unused_result));
 
 #endif

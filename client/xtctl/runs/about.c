@@ -255,8 +255,8 @@ static int add_warnings(const struct about *a)
 				    "UNION ALL SELECT 'crashed workers', count(*) || iif(count(*) = 1, ' "
 				    "worker', ' workers') || "
 				    "' crashed: ' || coalesce(min(cause), 'nobody knows why') FROM "
-				    "xt_workers WHERE track_id = ?1 "
-				    "AND status = 'crashed' GROUP BY track_id",
+				    "xt_workers w WHERE track_id = ?1 "
+				    "AND " RUNS_WORKER_CRASHED " GROUP BY track_id",
 				    a->prefix));
 }
 
@@ -276,8 +276,10 @@ int about_run(const struct ctl *ctl, xt_client *client, const char *run, struct 
 	if (status == CTL_OK)
 		status = add_pairs(
 			&a, "workers",
-			sql_format("%s SELECT status, count(*) FROM xt_workers WHERE track_id = ?1 GROUP BY "
-				   "status",
+			sql_format("%s SELECT CASE WHEN status <> 'crashed' OR " RUNS_WORKER_CRASHED
+				   " THEN status WHEN cause = 'killed by signal 15 (SIGTERM)' THEN 'ended "
+				   "by SIGTERM' ELSE 'ended without a goodbye' END, count(*) FROM xt_workers "
+				   "w WHERE track_id = ?1 GROUP BY 1",
 				   a.prefix));
 	if (status == CTL_OK)
 		status = each_table(&a, add_rows);

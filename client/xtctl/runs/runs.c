@@ -13,14 +13,16 @@
 
 int runs_prefix(const struct ctl *ctl, xt_client *client, const char **ret)
 {
-	static const char empty[] = "WITH xt_runs(track_id, status, start_time, end_time, table_name, "
-				    "params, rows, rejects, inserted) AS "
-				    "(SELECT '', '', '', '', '', '', 0, 0, 0 WHERE 0), "
-				    "xt_clients(run, run_rows, run_rejects) AS (SELECT '', 0, 0 WHERE 0), "
-				    "xt_workers(track_id, status, cause) AS (SELECT '', '', '' WHERE 0), "
-				    "xt_calls(track_id, row_id) AS (SELECT '', 0 WHERE 0), "
-				    "xt_asset_refs(track_id, hash, name) AS (SELECT '', '', '' WHERE 0), "
-				    "xt_assets(hash, size) AS (SELECT '', 0 WHERE 0) ";
+	static const char empty[] =
+		"WITH xt_runs(track_id, status, start_time, end_time, table_name, "
+		"params, rows, rejects, inserted) AS "
+		"(SELECT '', '', '', '', '', '', 0, 0, 0 WHERE 0), "
+		"xt_clients(run, run_rows, run_rejects) AS (SELECT '', 0, 0 WHERE 0), "
+		"xt_workers(track_id, uid, client, status, cause) AS (SELECT '', 0, '', '', '' "
+		"WHERE 0), "
+		"xt_calls(track_id, uid, client, row_id) AS (SELECT '', 0, '', 0 WHERE 0), "
+		"xt_asset_refs(track_id, hash, name) AS (SELECT '', '', '' WHERE 0), "
+		"xt_assets(hash, size) AS (SELECT '', 0 WHERE 0) ";
 	xt_cursor *cursor = NULL;
 	const xt_value *row;
 
@@ -152,11 +154,15 @@ int runs_find(const struct ctl *ctl, xt_client *client, const char *word, char *
 #define DURATION \
 	"round((julianday(coalesce(r.end_time, 'now')) - julianday(r.start_time)) * 86400, 3) AS duration"
 
+#define CRASHED                                                                                     \
+	"(SELECT count(*) FROM xt_workers w WHERE w.track_id = r.track_id AND " RUNS_WORKER_CRASHED \
+	") AS crashed_workers"
+
 /* All runs that are recorded; deleted ones leave a row behind. */
 static const char all_runs[] =
 	"SELECT r.track_id, r.status, substr(r.start_time, 1, 19) AS start, " DURATION
 	", r.table_name AS \"table\", r.rows + r.inserted + coalesce(c.rows, 0) AS rows, "
-	"r.rejects + coalesce(c.rejects, 0) AS rejects, r.params, r.start_time AS "
+	"r.rejects + coalesce(c.rejects, 0) AS rejects, " CRASHED ", r.params, r.start_time AS "
 	"began FROM xt_runs r LEFT JOIN "
 	"(SELECT run, sum(run_rows) AS rows, sum(run_rejects) AS rejects FROM "
 	"xt_clients WHERE run IS NOT NULL "
@@ -166,7 +172,8 @@ static const char all_runs[] =
 static const char runs_of_table[] =
 	"SELECT t.track_id, r.status, "
 	"substr(coalesce(r.start_time, (SELECT timestamp FROM %n WHERE _rowid_ = t.first)), 1, 19) AS "
-	"start, " DURATION ", t.rows, r.rejects, r.params, t.first AS began FROM (SELECT track_id, count(*) "
+	"start, " DURATION ", t.rows, r.rejects, " CRASHED
+	", r.params, t.first AS began FROM (SELECT track_id, count(*) "
 	"AS rows, min(_rowid_) AS "
 	"first FROM %n GROUP BY track_id) t LEFT JOIN xt_runs r ON r.track_id = t.track_id";
 
@@ -255,7 +262,8 @@ static bool for_people(const struct ctl *ctl)
 	return ctl->options.format == FORMAT_TABLE || ctl->options.format == FORMAT_MD;
 }
 
-/* The whole statement: of all runs, those that are wanted, in the order. */
+/* The whole statement: of all runs, those that are wanted, in the order. Parameters come last for people,
+ * since they take what room is left; programs find new columns behind those that they know. */
 static char *make_list(const struct ctl *ctl, const char *prefix, const struct runs_filter *filter,
 		       const char *conditions)
 {
@@ -273,10 +281,11 @@ static char *make_list(const struct ctl *ctl, const char *prefix, const struct r
 		snprintf(limit, sizeof(limit), " LIMIT %" PRId64, filter->last);
 	if (from)
 		sql = sql_format(
-			"%s SELECT track_id, status, start, duration, %srows, rejects, %s AS params FROM "
+			"%s SELECT track_id, status, start, duration, %srows, rejects, %s%s AS params%s FROM "
 			"(SELECT * FROM (%s) WHERE 1%s ORDER BY %n DESC, began DESC, "
 			"track_id DESC%s) ORDER BY %n%s, began%s, track_id%s",
-			prefix, table, params, from, conditions, sort, limit, sort,
+			prefix, table, for_people(ctl) ? "crashed_workers, " : "", params,
+			for_people(ctl) ? "" : ", crashed_workers", from, conditions, sort, limit, sort,
 			filter->reverse ? " DESC" : "", filter->reverse ? " DESC" : "",
 			filter->reverse ? " DESC" : "");
 	free(from);

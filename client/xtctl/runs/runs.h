@@ -33,6 +33,17 @@ int runs_list(struct ctl *ctl, xt_client *client, const struct runs_filter *filt
 int runs_prefix(const struct ctl *ctl, xt_client *client, const char **ret)
 	__attribute__((warn_unused_result));
 
-#define RUNS_COLUMNS "track_id|status|start|duration|table|rows|rejects"
+#define RUNS_COLUMNS "track_id|status|start|duration|table|rows|rejects|crashed_workers"
+
+/*
+ * What people call a crash of a worker: true of a row w of xt_workers. A pool ends its workers by SIGTERM or
+ * without exit handlers once all is done, so a worker that was ended so, or nobody knows how, has crashed
+ * only if it was in a call. Nothing in the record tells those apart but the call that it left.
+ */
+#define RUNS_WORKER_CRASHED                                                                                 \
+	"(w.status = 'crashed' AND (coalesce(w.cause, '') NOT IN ('', 'killed by signal 15 (SIGTERM)', "    \
+	"'exited with status 0', 'its process has ended', 'its connection ended without a goodbye', 'gone " \
+	"while the daemon was away') OR EXISTS (SELECT 1 FROM xt_calls k WHERE k.uid = w.uid AND k.client " \
+	"= w.client AND k.track_id = w.track_id)))"
 
 #endif

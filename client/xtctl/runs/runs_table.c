@@ -9,7 +9,7 @@
 #include "group.h"
 #include "text.h"
 
-#define MOST_COLUMNS 8
+#define MOST_COLUMNS 9
 #define SHORT_BYTES  32
 #define MOST_FIRST   24 /* columns that a track_id has at least, where it needs them */
 #define MOST_TEXT    16
@@ -183,16 +183,17 @@ static size_t find_name(const struct list *l, const char *name)
 /* Whether the column says something that is not the same of all. */
 static bool is_told(const struct list *l, size_t i)
 {
-	bool table = strcmp(l->names[i], "table") == 0, rejects = strcmp(l->names[i], "rejects") == 0;
+	bool table = strcmp(l->names[i], "table") == 0;
+	bool trouble = strcmp(l->names[i], "rejects") == 0 || strcmp(l->names[i], "crashed_workers") == 0;
 
 	for (size_t r = 0; r < l->rows.n; r++) {
 		const xt_value *v = &l->rows.rows[r][i], *first = &l->rows.rows[0][i];
 		if (table && value_order(v, first) != 0)
 			return true;
-		if (rejects && v->type == XT_T_INT && v->as.integer > 0)
+		if (trouble && v->type == XT_T_INT && v->as.integer > 0)
 			return true;
 	}
-	return !table && !rejects;
+	return !table && !trouble;
 }
 
 /* ---- printing --------------------------------------------------------- */
@@ -270,7 +271,7 @@ static int put_row(const struct list *l, const bool told[MOST_COLUMNS], const xt
 
 static int print(struct list *l)
 {
-	static const char *const types[MOST_COLUMNS] = {"", "", "", "", "", "", "", ""};
+	static const char *const types[MOST_COLUMNS] = {"", "", "", "", "", "", "", "", ""};
 	struct format_options how = ctl_how_to_print(l->ctl);
 	const char *names[MOST_COLUMNS];
 	bool told[MOST_COLUMNS];

@@ -15,9 +15,10 @@
 	"json_valid(params) THEN params ELSE '{}' END) p)"
 
 /*
- * Prints a cursor's rows: track_id, status, start, duration, table (may not be there), rows, rejects, and
- * params as RUNS_PAIRS. Times are short, durations have a unit; a table is told where there are several,
- * rejects where there are any, and of parameters first those that differ. CTL_OK, or the failure is reported.
+ * Prints a cursor's rows: track_id, status, start, duration, table (may not be there), rows, rejects,
+ * crashed_workers, and params as RUNS_PAIRS. Times are short, durations have a unit; a table is told where
+ * there are several, rejects and crashed workers where there are any, and of parameters first those that
+ * differ. CTL_OK, or the failure is reported.
  */
 int runs_table_print(struct ctl *ctl, const xt_client *client, xt_cursor *cursor);
 
