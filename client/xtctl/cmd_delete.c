@@ -1,4 +1,4 @@
-#include "xtctl.h"
+#include "chosen.h"
 
 /* The seed's scripts and loops call `xt delete` and expect no question. */
 static bool is_meant(const struct ctl *ctl)
@@ -27,7 +27,8 @@ static int cmd_delete(struct ctl *ctl)
 	if (status != CTL_OK)
 		return status;
 	int r = xt_delete_run(client, ctl->args[0], ctl->options.table, ctl->options.force, &deleted);
-	status = r == XT_OK ? ctl_print_count(ctl, "deleted", deleted) : ctl_fail(ctl, client, r);
+	status = r == XT_OK ? ctl_print_count(ctl, "deleted", deleted)
+			    : chosen_fail(ctl, client, ctl->args[0], r);
 	if (status == CTL_OK && !ctl->options.table)
 		status = cache_delete_of_run(ctl, client, ctl->args[0]);
 	return ctl_close(ctl, client, status);

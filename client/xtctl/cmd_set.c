@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "chosen.h"
 #include "value.h"
 
 #define WHY_BYTES 400
@@ -25,7 +26,8 @@ static int set(struct ctl *ctl, const xt_set_options *how, xt_value value)
 	if (status != CTL_OK)
 		return status;
 	int r = xt_set(client, ctl->args[0], value, how, &changed);
-	status = r == XT_OK ? ctl_print_count(ctl, "changed", changed) : ctl_fail(ctl, client, r);
+	status = r == XT_OK ? ctl_print_count(ctl, "changed", changed)
+			    : chosen_fail(ctl, client, how->track_id, r);
 	return ctl_close(ctl, client, status);
 }
 

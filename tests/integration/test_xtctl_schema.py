@@ -32,7 +32,7 @@ def test_check_until_it_is_renamed(renamed):
     assert found["ok"] is False
     (f,) = found["findings"]
     assert (f["code"], f["table"], f["column"]) == ("renamed_column", "events", "params_lr")
-    assert "'xtctl schema rename DB params_learning_rate params_lr --table events'" in f["message"]
+    assert f"'xtctl schema rename {renamed} params_learning_rate params_lr --table events'" in f["message"]
     out = ok("rename", renamed, "params_learning_rate", "params_lr")
     assert "'params_lr' now" in out and "2 values moved" in out
     assert json.loads(ok("check", renamed, "--json")) == {"ok": True, "findings": []}
