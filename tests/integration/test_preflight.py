@@ -64,10 +64,20 @@ def log(*pairs, table="metrics", db=DB, params=()):
 # ---- databases -----------------------------------------------------------------
 
 
-def test_missing_database(here):
-    p = run("preflight", "none.db")
-    assert p.returncode == 1 and p.stderr.startswith("xtctl: no database") and not p.stdout
-    assert run("preflight", "none.db", "--json").returncode == 1 and not (here / "none.db").exists()
+def test_before_there_is_a_database(repo):
+    """Code and data are looked at; nothing is made, and no daemon started."""
+    before = sorted(Path(".").iterdir())
+    found = codes("--table", "predictions", "--params", "lr", db="none.db")
+    assert found["first_experiment"]["message"] == "there is no database 'none.db' yet: this is the first experiment"
+    assert {"head", "code_not_tracked"} <= set(found) and "room" not in found and not wrong(db="none.db")
+    Path(git("ls-files").splitlines()[0]).write_text("changed\n")
+    assert wrong(db="none.db")
+    assert sorted(Path(".").iterdir()) == before
+
+
+def test_a_mistyped_directory(here):
+    p = run("preflight", "nowhere/none.db")
+    assert p.returncode == 1 and "its directory does not exist" in p.stderr and not p.stdout
 
 
 def test_first_experiment(served, here):

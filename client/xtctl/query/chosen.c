@@ -95,23 +95,27 @@ static int find_last(const struct chosen *c, char **ret)
 			c->prefix);
 	int r = each_run(c, sql, c->table, keep, &found);
 	if (r == XT_OK && !found && c->table) {
+		/* A view answers with some row's rowid, or with an error. */
 		sql = sql_format(
-			"SELECT track_id FROM %n WHERE track_id IS NOT NULL ORDER BY rowid DESC LIMIT 1",
+			"SELECT track_id FROM %n WHERE track_id IS NOT NULL AND NOT EXISTS (SELECT 1 "
+			"FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE) ORDER "
+			"BY rowid DESC LIMIT 1",
 			c->table);
-		r = each_run(c, sql, NULL, keep, &found);
+		r = each_run(c, sql, c->table, keep, &found);
 		if (r == XT_EREQUEST && strstr(xt_error(c->client), "rowid"))
-			return ctl_error(c->ctl,
-					 "the rows of '%s' have no order, so none of its runs is the last: "
-					 "give the run's id",
-					 c->table);
+			r = XT_OK;
 	}
 	if (r != XT_OK)
 		return failed(c, r);
 	*ret = found;
 	if (found)
 		return CTL_OK;
-	return c->table ? ctl_error(c->ctl, "there is no run yet in table '%s'", c->table)
-			: ctl_error(c->ctl, "there is no run yet in '%s'", c->ctl->database);
+	return c->table
+		       ? ctl_error(c->ctl,
+				   "there is no last run in table '%s': it has none yet, or its rows have no "
+				   "order, as those of a view",
+				   c->table)
+		       : ctl_error(c->ctl, "there is no run yet in '%s'", c->ctl->database);
 }
 
 /* ---- one that may be meant -------------------------------------------- */
