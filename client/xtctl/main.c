@@ -198,7 +198,7 @@ static int read_line(struct ctl *ctl, const struct option_set *set, int argc, ch
 	if (ctl->command->apart)
 		return check_count(ctl);
 	int status = find_database(ctl);
-	if (status == CTL_OK)
+	if (status == CTL_OK && ctl->database)
 		ctl->database_word = word_of(ctl->database);
 	find_table(ctl);
 	return status;

@@ -105,8 +105,10 @@ static int find_last(const struct chosen *c, char **ret)
 		if (r == XT_EREQUEST && strstr(xt_error(c->client), "rowid"))
 			r = XT_OK;
 	}
-	if (r != XT_OK)
+	if (r != XT_OK) {
+		free(found);
 		return failed(c, r);
+	}
 	*ret = found;
 	if (found)
 		return CTL_OK;
@@ -169,28 +171,29 @@ bool chosen_is_last(const char *id)
 
 int chosen_run(const struct ctl *ctl, xt_client *client, const char *table, bool may_come, char **ret)
 {
-	struct chosen c = {.ctl = ctl, .client = client, .table = table, .word = ctl->options.track_id};
+	const char *word = ctl->options.track_id;
+	struct chosen c = {.ctl = ctl, .client = client, .table = table, .word = word};
 	bool known = false;
 
 	*ret = NULL;
-	if (!c.word)
+	if (!word)
 		return CTL_OK;
 	int status = runs_prefix(ctl, client, &c.prefix);
 	if (status == CTL_OK)
 		status = look_up(&c, &known);
 	if (status != CTL_OK)
 		return status;
-	if (!known && chosen_is_last(c.word))
+	if (!known && chosen_is_last(word))
 		return find_last(&c, ret);
 	if (!known && may_come) {
-		ctl_note(ctl, "there is no run '%s' yet; waiting for its first row", c.word);
+		ctl_note(ctl, "there is no run '%s' yet; waiting for its first row", word);
 	} else if (!known) {
 		char *more = suggest(&c);
-		status = ctl_error(ctl, "there is no run '%s'%s", c.word, more ? more : "");
+		status = ctl_error(ctl, "there is no run '%s'%s", word, more ? more : "");
 		free(more);
 		return status;
 	}
-	*ret = strdup(c.word);
+	*ret = strdup(word);
 	return *ret ? CTL_OK : ctl_no_memory(ctl);
 }
 
