@@ -4,6 +4,7 @@
 
 #include "glance.h"
 #include "rules.h"
+#include "shell.h"
 #include "similar.h"
 
 #define BEST	     3		    /* old names that a new one is held against in the end */
@@ -12,6 +13,7 @@
 #define SAMPLE	     1000	    /* rows at each end of a run that say what it logs … */
 #define JUDGE_SAMPLE 10000	    /* … when it has ended */
 #define JUDGED	     32		    /* pairs that are judged in a turn */
+#define MOST_PATH    300	    /* bytes of the database's path that a warning repeats */
 
 /* A new column and one that it may be. */
 struct pair {
@@ -145,16 +147,19 @@ static int put(struct row_source *src, const struct pair *p, const char *state, 
 	return store_run(src->store, st, err);
 }
 
-static void warn(struct warnings *w, const struct table *t, const char *name, const char *old,
-		 const char *why)
+static void warn(const struct store *s, struct warnings *w, const struct table *t, const char *name,
+		 const char *old, const char *why)
 {
+	char word[SHELL_BYTES(MOST_PATH)];
+	/* Two that are longer would leave no room for the rest. */
+	const char *db = shell_word(word, sizeof(word), s->path) == 0 ? word : "DB";
 	bool named = sqlite3_stricmp(t->name, "events") != 0;
 	const char *flag = named ? " --table " : "", *table = named ? t->name : "";
 
 	table_warn(w, "similar_column", t, name,
 		   "column '%s' is new in table '%s' and its name is like '%s', which %s; if it was renamed: "
-		   "xtctl schema rename DB %s %s%s%s; if not: xtctl schema accept DB %s%s%s",
-		   name, t->name, old, why, old, name, flag, table, name, flag, table);
+		   "xtctl schema rename %s %s %s%s%s; if not: xtctl schema accept %s %s%s%s",
+		   name, t->name, old, why, db, old, name, flag, table, db, name, flag, table);
 }
 
 int suspects_notice(struct row_source *src, size_t first, const struct span *keys, size_t n,
@@ -192,7 +197,7 @@ int suspects_notice(struct row_source *src, size_t first, const struct span *key
 		if (!early)
 			continue;
 		told = p->name;
-		warn(&src->warnings, t, t->columns[p->name].name, t->columns[p->old].name,
+		warn(src->store, &src->warnings, t, t->columns[p->name].name, t->columns[p->old].name,
 		     "the run before had in every row and this row lacks");
 	}
 	return 0;
@@ -318,7 +323,7 @@ static int judge(struct store *s, const struct suspect *list, int n, int i, stru
 	if (open)
 		*stood = p;
 	if (open && seen->rows > 0 && !p->early && w && w->out)
-		warn(w, t, p->name, p->old,
+		warn(s, w, t, p->name, p->old,
 		     seen->ends ? "this run never had" : "the last rows of this run do not have");
 	return settle(s, p, open, err);
 }

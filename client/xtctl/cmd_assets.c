@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "chosen.h"
 #include "progress.h"
 #include "proto.h"
 #include "text.h"
@@ -60,12 +61,17 @@ static int list(struct ctl *ctl, xt_client *client)
 		" FROM xt_assets a LEFT JOIN xt_asset_refs r ON r.hash = a.hash"
 		" WHERE ?1 IS NULL OR a.hash IN (SELECT hash FROM xt_asset_refs WHERE track_id = ?1)"
 		" GROUP BY a.hash ORDER BY a.created, a.hash";
-	xt_value arg = xt_text(ctl->options.track_id);
 	xt_cursor *cursor = NULL;
+	char *run = NULL;
 
-	int r = ctl_query(client, sql, &arg, 1, 0, &cursor);
-	int status = r == XT_OK ? ctl_print(ctl, client, cursor) : ctl_fail(ctl, client, r);
+	int status = chosen_run(ctl, client, NULL, false, &run);
+	if (status == CTL_OK) {
+		xt_value arg = xt_text(run);
+		int r = ctl_query(client, sql, &arg, 1, 0, &cursor);
+		status = r == XT_OK ? ctl_print(ctl, client, cursor) : ctl_fail(ctl, client, r);
+	}
 	xt_cursor_close(cursor);
+	free(run);
 	return status;
 }
 
@@ -80,6 +86,8 @@ static int put(struct ctl *ctl, xt_client *client)
 
 	if (!ctl->options.track_id)
 		return ctl_usage(ctl, "--track-id is missing: an asset stays as long as a run needs it");
+	if (chosen_is_last(ctl->options.track_id))
+		return chosen_no_last(ctl);
 	int r = xt_run_join(&run, client, ctl->options.track_id, NULL);
 	if (r == XT_OK) {
 		progress_begin(&progress, -1);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cached.h"
+#include "chosen.h"
 #include "facts.h"
 
 /* ---- ls --------------------------------------------------------------- */
@@ -54,13 +55,13 @@ static int none(struct ctl *ctl, xt_client *client)
 	return CTL_OK;
 }
 
-static int list(struct ctl *ctl, xt_client *client)
+static int list_of(struct ctl *ctl, xt_client *client, const char *run)
 {
 	static const char *const names[] = {"key",	     "function", "track_id", "created",
 					    "function_time", "size",	 "hits",     "last_use"};
 	static const char *const types[] = {"TEXT", "TEXT", "TEXT", "TEXT", "REAL", "", "", "TEXT"};
 	const size_t n = sizeof(names) / sizeof(names[0]);
-	xt_cache_filter filter = {.function = ctl->options.function, .track_id = ctl->options.track_id};
+	xt_cache_filter filter = {.function = ctl->options.function, .track_id = run};
 	struct format_options how = ctl_how_to_print(ctl);
 	struct listing l = {.ctl = ctl, .now_us = cached_now(), .left = ctl->options.n};
 
@@ -77,6 +78,17 @@ static int list(struct ctl *ctl, xt_client *client)
 	if (r != XT_OK || ctl_interrupted())
 		return ctl_fail(ctl, client, r);
 	return l.began ? CTL_OK : none(ctl, client);
+}
+
+static int list(struct ctl *ctl, xt_client *client)
+{
+	char *run = NULL;
+
+	int status = chosen_run(ctl, client, NULL, false, &run);
+	if (status == CTL_OK)
+		status = list_of(ctl, client, run);
+	free(run);
+	return status;
 }
 
 /* ---- stats ------------------------------------------------------------ */
@@ -187,7 +199,7 @@ static int gc(struct ctl *ctl, xt_client *client)
 			 "the cache has no bounds: '%s config %s cache_ttl_s SECONDS' and 'cache_max_mib "
 			 "MIB' set "
 			 "them",
-			 ctl->program, ctl->database);
+			 ctl->program, ctl_db(ctl));
 	return CTL_OK;
 }
 

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chosen.h"
 #include "runs.h"
 #include "sql.h"
 
@@ -61,8 +62,8 @@ static int check_run(const struct ctl *ctl, xt_client *client)
 	if (r == XT_DONE)
 		r = has_rows(client, run);
 	if (r == XT_DONE)
-		return ctl_error(ctl, "there is no run '%s'; '%s ls DB runs' lists the runs", run,
-				 ctl->program);
+		return ctl_error(ctl, "there is no run '%s'; '%s runs %s' lists them", run, ctl->program,
+				 ctl_db(ctl));
 	return r == XT_OK ? CTL_OK : r == XT_ENOMEM ? ctl_no_memory(ctl) : ctl_fail(ctl, client, r);
 }
 
@@ -91,7 +92,8 @@ static int delete_run(struct ctl *ctl, xt_client *client)
 	if (!is_meant(ctl))
 		return ctl_interrupted() ? CTL_INTERRUPTED : ctl_error(ctl, "nothing was deleted");
 	int r = xt_delete_run(client, ctl->args[0], ctl->options.table, ctl->options.force, &deleted);
-	status = r == XT_OK ? ctl_print_count(ctl, "deleted", deleted) : ctl_fail(ctl, client, r);
+	status = r == XT_OK ? ctl_print_count(ctl, "deleted", deleted)
+			    : chosen_fail(ctl, client, ctl->args[0], r);
 	if (status == CTL_OK && !ctl->options.table)
 		status = cache_delete_of_run(ctl, client, ctl->args[0]);
 	return status;

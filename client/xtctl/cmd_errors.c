@@ -123,6 +123,10 @@ static int say_none(struct errors *e, bool *ret_any)
 		return status;
 	status = ask_one(e, sql_format("SELECT count(*) FROM %n WHERE %s", e->rel.name, e->where), &n,
 			 &ignored);
+	if (status == CTL_OK && n == 0) {
+		fputs("no row is selected, so none is known to have failed\n", e->ctl->out.file);
+		return where_tell_none(&e->rel, e->client, e->where, NULL);
+	}
 	if (status == CTL_OK)
 		ctl_say(e->ctl, "", "no execution failed: %s %s in '%s'", text_count(count, (uint64_t)n),
 			n == 1 ? "row" : "rows", e->rel.name);
@@ -148,6 +152,8 @@ static int list(struct errors *e)
 		return r == XT_ENOMEM ? ctl_no_memory(e->ctl) : ctl_fail(e->ctl, e->client, r);
 	status = print(e->ctl, e->client, cursor, o->by ? n + 1 : 1, &any);
 	xt_cursor_close(cursor);
+	if (status == CTL_OK && !any)
+		status = where_tell_none(&e->rel, e->client, e->where, NULL);
 	return status == CTL_OK && any ? CTL_FAILED : status;
 }
 
@@ -167,7 +173,7 @@ static int errors(struct ctl *ctl, xt_client *client)
 				   "tracked functions log both",
 				   e.rel.name);
 	if (status == CTL_OK)
-		status = where_make(&e.rel, ctl->options.track_id, &ctl->options.filter, &e.where);
+		status = where_make(&e.rel, &e.where);
 	if (status == CTL_OK && ctl->options.format == FORMAT_TABLE && !o->by)
 		status = say_none(&e, &any);
 	if (status == CTL_OK && any)

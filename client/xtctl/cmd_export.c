@@ -6,6 +6,7 @@
 
 #include "export.h"
 #include "text.h"
+#include "where.h"
 
 /* Options of its own. */
 struct export_options {
@@ -226,6 +227,8 @@ static int export(struct ctl *ctl, xt_client *client)
 			job.how.kind = form->kind;
 		status = write_to(&job, path, form && !o->summary ? form->write : export_summary);
 		progress_hide(&job.progress);
+		if (status == CTL_OK && job.rows == 0 && from.where)
+			status = where_tell_none(&from.relation, client, from.where, NULL);
 	}
 	select_done(&from);
 	return status;

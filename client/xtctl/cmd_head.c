@@ -5,6 +5,7 @@
 #include "follow.h"
 #include "select.h"
 #include "sql.h"
+#include "where.h"
 
 #define DEFAULT_ROWS 10
 
@@ -44,7 +45,9 @@ static char *cut(const struct select *s, int64_t n, bool tail)
 static int print_rows(struct ctl *ctl, xt_client *client, const struct select *s, bool tail)
 {
 	int64_t n = ctl->options.n >= 0 ? ctl->options.n : DEFAULT_ROWS;
+	struct format_options how = ctl_how_to_print(ctl);
 	xt_cursor *cursor = NULL;
+	uint64_t rows = 0;
 
 	if (tail && is_view(client, s->relation.name))
 		return ctl_error(ctl,
@@ -53,9 +56,10 @@ static int print_rows(struct ctl *ctl, xt_client *client, const struct select *s
 	char *sql = cut(s, n, tail);
 	int r = ctl_summarise(client, sql, &cursor);
 	free(sql);
-	int status = r == XT_OK ? ctl_print(ctl, client, cursor) : ctl_fail(ctl, client, r);
+	int status = r == XT_OK ? ctl_print_rows(ctl, &ctl->out, &how, client, cursor, NULL, NULL, &rows)
+				: ctl_fail(ctl, client, r);
 	xt_cursor_close(cursor);
-	return status;
+	return status == CTL_OK && rows == 0 ? where_tell_none(&s->relation, client, s->where, NULL) : status;
 }
 
 static int show(struct ctl *ctl, xt_client *client, bool tail)

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "chosen.h"
 #include "text.h"
 
 #define WHY_BYTES 400
@@ -181,6 +182,8 @@ static int run_import(struct ctl *ctl)
 	struct import_job job = {.ctl = ctl, .fd = STDIN_FILENO, .feed = {.new_runs = !o->force}};
 	const struct form *form = NULL;
 
+	if (chosen_is_last(ctl->options.track_id))
+		return chosen_no_last(ctl);
 	int status = find_form(ctl, o, &form);
 	if (status == CTL_OK)
 		status = find_delimiter(ctl, o, &job.delimiter);

@@ -298,8 +298,8 @@ static void look_at_rows(struct inspection *s, bool failures_known)
 			     s->rel.name);
 	else if (s->failures > 0)
 		findings_add(&s->found, false, "failed_executions", s->rel.name, NULL, (uint64_t)s->failures,
-			     "the execution failed in %s; '%s errors DB' tells more",
-			     say_share(text, s->failures, s->rows), s->ctl->program);
+			     "the execution failed in %s; '%s errors %s' tells more",
+			     say_share(text, s->failures, s->rows), s->ctl->program, ctl_db(s->ctl));
 	else if (!failures_known && relation_find(&s->rel, "input_id"))
 		findings_add(&s->found, false, "no_error_column", s->rel.name, NULL, 0,
 			     "there is no column 'error': a failure leaves no trace; log 'error' and "
@@ -315,15 +315,18 @@ static int inspect(struct ctl *ctl, xt_client *client)
 	if (status == CTL_OK && !(s.failed = failed_condition(&s.rel, &known)))
 		status = ctl_no_memory(ctl);
 	if (status == CTL_OK)
-		status = where_make(&s.rel, ctl->options.track_id, &ctl->options.filter, &s.where);
+		status = where_make(&s.rel, &s.where);
 	for (size_t from = 0; from < s.rel.n && status == CTL_OK; from += AT_ONCE)
 		status = look_at_columns(&s, from, from + AT_ONCE < s.rel.n ? from + AT_ONCE : s.rel.n);
 	if (status == CTL_OK) {
 		char well[100], count[COUNT_BYTES];
+		if (s.rows == 0)
+			status = where_tell_none(&s.rel, client, s.where, NULL);
 		look_at_rows(&s, known);
 		snprintf(well, sizeof(well), "nothing is wrong in %s %s of %zu columns",
 			 text_count(count, (uint64_t)s.rows), s.rows == 1 ? "row" : "rows", s.rel.n);
-		status = findings_print(&s.found, &ctl->out, well);
+		if (status == CTL_OK)
+			status = findings_print(&s.found, &ctl->out, well);
 	}
 	findings_done(&s.found);
 	free(s.failed);

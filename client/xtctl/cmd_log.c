@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "chosen.h"
 #include "feed.h"
 #include "lines.h"
 #include "text.h"
@@ -145,6 +146,8 @@ static int cmd_log(struct ctl *ctl)
 	struct pairs row = {0}, params = {0};
 	int status = CTL_OK;
 
+	if (chosen_is_last(ctl->options.track_id))
+		return chosen_no_last(ctl);
 	if (ctl->options.jsonl && ctl->n_args > 0)
 		return ctl_usage(ctl, "KEY=VALUE and --jsonl exclude each other");
 	if (!ctl->options.jsonl && ctl->n_args == 0)

@@ -2,8 +2,10 @@
  * What should be looked at before an experiment is started, in one call: schema, code, data, other runs,
  * room.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "near.h"
 #include "preflight.h"
@@ -74,11 +76,16 @@ static int read_tables(struct preflight *p)
 	return status;
 }
 
-/* Before the first experiment there may be no table: no fault, unless its name is mistyped. */
+/* Before the first experiment there may be no table, nor a database: no fault, unless a name is mistyped. */
 static void say_first(struct preflight *p)
 {
 	struct near near;
 
+	if (!p->client) {
+		findings_add(&p->found, false, "first_experiment", NULL, NULL, 0,
+			     "there is no database '%s' yet: this is the first experiment", p->ctl->database);
+		return;
+	}
 	if (!p->only) {
 		findings_add(&p->found, false, "first_experiment", NULL, NULL, 0,
 			     "nothing was logged yet: this is the first experiment");
@@ -115,11 +122,16 @@ static void done(struct preflight *p)
 	findings_done(&p->found);
 }
 
+/* client NULL: there is no database yet, and so nothing to ask it. */
 static int preflight(struct ctl *ctl, xt_client *client)
 {
-	static int (*const parts[])(struct preflight *) = {
-		preflight_tables, look_at_schema, preflight_code,
-		preflight_data,	  preflight_runs, preflight_daemon,
+	static const struct {
+		int (*look)(struct preflight *);
+		bool asks; /* the database */
+	} parts[] = {
+		{read_tables, true},	  {preflight_tables, true}, {look_at_schema, false},
+		{preflight_code, false},  {preflight_data, false},  {preflight_runs, true},
+		{preflight_daemon, true},
 	};
 	struct preflight p = {.ctl = ctl,
 			      .client = client,
@@ -127,9 +139,10 @@ static int preflight(struct ctl *ctl, xt_client *client)
 			      .found = {.ctl = ctl},
 			      .only = ctl->table_named ? ctl->table : NULL};
 
-	int status = read_tables(&p);
+	int status = CTL_OK;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && status == CTL_OK; i++)
-		status = parts[i](&p);
+		if (client || !parts[i].asks)
+			status = parts[i].look(&p);
 	if (status == CTL_OK) {
 		findings_sort(&p.found);
 		status = findings_print(&p.found, &ctl->out, "ready: nothing is wrong");
@@ -140,7 +153,16 @@ static int preflight(struct ctl *ctl, xt_client *client)
 
 static int cmd_preflight(struct ctl *ctl)
 {
-	return ctl_with_client(ctl, preflight);
+	xt_options options = ctl_reading();
+	xt_client *client;
+	struct stat st;
+
+	/* One that has no directory either is a mistyped path. */
+	if (stat(ctl->database, &st) < 0 && errno == ENOENT && !ctl_lacks_directory(ctl->database) &&
+	    strcmp(ctl->database, ":memory:") != 0)
+		return preflight(ctl, NULL);
+	int status = ctl_open(ctl, &options, &client);
+	return status == CTL_OK ? ctl_close(ctl, client, preflight(ctl, client)) : status;
 }
 
 static const struct option_def own[] = {
@@ -157,7 +179,10 @@ static const struct option_def own[] = {
 const struct command preflight_command = {
 	.name = "preflight",
 	.summary = "before an experiment: schema, code, data, other runs, room on the disk",
-	.help = "Exit status 1 when something is wrong; what is wrong stands last, each with its remedy.\n"
+	.help = "Before the very first experiment the database need not be there: code and data are looked "
+		"at, "
+		"and nothing is made.\n"
+		"Exit status 1 when something is wrong; what is wrong stands last, each with its remedy.\n"
 		"Wrong are: columns that look renamed and are not judged yet, or hold several types ('schema "
 		"check'); a key of --params that is no column but like one which --params lacks, or that a "
 		"frozen table rejects, and one that is required and missing; tracked files with uncommitted "

@@ -98,10 +98,9 @@ static int rename_one(struct ctl *ctl, xt_client *client, const struct relation 
 	const char *near = renamed.merged ? NULL : relation_near(table, renamed.name, ctl->args[0]);
 	if (near && !relation_find(table, renamed.name))
 		ctl_note(ctl,
-			 "column '%s' is new beside '%s'; if that is meant, '%s schema rename DB %s %s "
-			 "--table %s' "
-			 "makes them one",
-			 renamed.name, near, ctl->program, renamed.name, near, table->name);
+			 "column '%s' is new beside '%s'; if that is meant, '%s schema rename %s %s %s "
+			 "--table %s' makes them one",
+			 renamed.name, near, ctl->program, ctl_db(ctl), renamed.name, near, table->name);
 	if (ctl->options.json) {
 		putc('{', f);
 		put_json_text(f, "table", table->name);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chosen.h"
 #include "relation.h"
 #include "sql.h"
 #include "value.h"
@@ -43,9 +44,9 @@ static int note_new(struct ctl *ctl, xt_client *client, const char *near)
 	const struct relation_column *c = status == CTL_OK ? column_of(&now, ctl->args[0]) : NULL;
 	char *undo = c ? sql_format("ALTER TABLE %n DROP COLUMN %n", now.name, c->name) : NULL;
 	if (undo)
-		ctl_note(ctl, "column '%s' is new%s%s%s to take it back: %s sql DB --write '%s'", c->name,
+		ctl_note(ctl, "column '%s' is new%s%s%s to take it back: %s sql %s --write '%s'", c->name,
 			 near ? ": did you mean '" : "", near ? near : "", near ? "'?" : ";", ctl->program,
-			 undo);
+			 ctl_db(ctl), undo);
 	free(undo);
 	relation_done(&now);
 	return status;
@@ -79,7 +80,8 @@ static int set(struct ctl *ctl, xt_client *client, const xt_set_options *how, xt
 		status = ctl_interrupted() ? CTL_INTERRUPTED : ctl_error(ctl, "nothing was set");
 	} else if (status == CTL_OK) {
 		int r = xt_set(client, key, value, how, &changed);
-		status = r == XT_OK ? ctl_print_count(ctl, "changed", changed) : ctl_fail(ctl, client, r);
+		status = r == XT_OK ? ctl_print_count(ctl, "changed", changed)
+				    : chosen_fail(ctl, client, how->track_id, r);
 		if (status == CTL_OK && is_new)
 			status = note_new(ctl, client, near);
 	}

@@ -70,17 +70,22 @@ static int describe(struct ctl *ctl, xt_client *client)
 	const struct describe_options *o = ctl->own;
 	struct relation rel = {0};
 	char *where = NULL;
+	bool none = false;
 	struct describe d = {.ctl = ctl, .client = client, .rel = &rel};
 
 	int status = read_quantiles(ctl, o->quantiles, &d);
 	if (status == CTL_OK)
 		status = relation_open(ctl, client, &rel);
 	if (status == CTL_OK)
-		status = where_make(&rel, ctl->options.track_id, &ctl->options.filter, &where);
+		status = where_make(&rel, &where);
 	if (status == CTL_OK)
 		status = find_columns(&d, o);
 	d.where = where;
 	if (status == CTL_OK)
+		status = where_tell_none(&rel, client, where, &none);
+	if (status == CTL_OK && none && ctl->options.format == FORMAT_TABLE)
+		fputs("no row is selected\n", ctl->out.file);
+	else if (status == CTL_OK)
 		status = describe_columns(&d);
 	free(d.columns);
 	free(d.by);
@@ -115,7 +120,7 @@ static int print_ends(struct ctl *ctl, xt_client *client, bool largest)
 
 	int status = relation_open(ctl, client, &rel);
 	if (status == CTL_OK)
-		status = where_make(&rel, ctl->options.track_id, &ctl->options.filter, &where);
+		status = where_make(&rel, &where);
 	e.where = where;
 	if (status == CTL_OK && !(e.x = relation_column(&rel, ctl->args[0])))
 		status = CTL_FAILED;

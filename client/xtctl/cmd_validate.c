@@ -55,7 +55,7 @@ static int find_columns(struct validation *v)
 
 static int make_conditions(struct validation *v)
 {
-	int status = where_make(&v->rel, NULL, &v->ctl->options.filter, &v->where);
+	int status = where_make(&v->rel, &v->where);
 
 	if (status != CTL_OK)
 		return status;
@@ -115,8 +115,8 @@ static void take_counts(void *data, const xt_value *row)
 	if (failed > 0)
 		findings_add(&v->found, 100.0 * (double)failed > v->opt->max_failed * (double)v->rows,
 			     "failed_executions", v->rel.name, NULL, (uint64_t)failed,
-			     "the execution failed in %s; '%s errors DB' tells more",
-			     say_share(text, failed, v->rows), v->ctl->program);
+			     "the execution failed in %s; '%s errors %s' tells more",
+			     say_share(text, failed, v->rows), v->ctl->program, ctl_db(v->ctl));
 	if (!v->failures_known)
 		findings_add(&v->found, false, "no_error_column", v->rel.name, NULL, 0,
 			     "there is no column 'error' or 'error_type', so nobody can tell what failed");
@@ -202,24 +202,25 @@ static void take_runs(void *data, const xt_value *row)
 
 	if (rejects > 0)
 		findings_add(&v->found, true, "rejected_rows", v->rel.name, NULL, (uint64_t)rejects,
-			     "%s rows of runs of this table could not be stored; '%s runs DB' shows whose",
-			     text_count(n, (uint64_t)rejects), v->ctl->program);
+			     "%s rows of runs of this table could not be stored; '%s runs %s' shows whose",
+			     text_count(n, (uint64_t)rejects), v->ctl->program, ctl_db(v->ctl));
 	if (crashed > 0)
 		findings_add(&v->found, false, "crashed_runs", v->rel.name, NULL, (uint64_t)crashed,
-			     "%s %s crashed, and may lack inputs; '%s runs DB --status crashed' names them",
-			     text_count(n, (uint64_t)crashed), crashed == 1 ? "run" : "runs",
-			     v->ctl->program);
+			     "%s %s crashed, and may lack inputs; '%s runs %s --status crashed' names them",
+			     text_count(n, (uint64_t)crashed), crashed == 1 ? "run" : "runs", v->ctl->program,
+			     ctl_db(v->ctl));
 	if (failed > 0)
 		findings_add(&v->found, false, "failed_runs", v->rel.name, NULL, (uint64_t)failed,
-			     "%s %s failed, and may lack inputs; '%s runs DB --status failed' names them",
-			     text_count(n, (uint64_t)failed), failed == 1 ? "run" : "runs", v->ctl->program);
+			     "%s %s failed, and may lack inputs; '%s runs %s --status failed' names them",
+			     text_count(n, (uint64_t)failed), failed == 1 ? "run" : "runs", v->ctl->program,
+			     ctl_db(v->ctl));
 	if (workers > 0)
 		findings_add(
 			&v->found, false, "crashed_workers", v->rel.name, NULL, (uint64_t)workers,
-			"%s %s of runs of this table crashed, and may have left inputs out; '%s runs DB' "
+			"%s %s of runs of this table crashed, and may have left inputs out; '%s runs %s' "
 			"shows whose",
 			text_count(n, (uint64_t)workers), workers == 1 ? "worker" : "workers",
-			v->ctl->program);
+			v->ctl->program, ctl_db(v->ctl));
 	if (running > 0)
 		findings_add(&v->found, false, "running_runs", v->rel.name, NULL, (uint64_t)running,
 			     "%s %s still running", text_count(n, (uint64_t)running),
@@ -270,7 +271,9 @@ static int look(struct validation *v)
 		status = count_rows(v);
 	if (status == CTL_OK && v->rows > 0 && v->n_params > 0)
 		status = count_combinations(v);
-	if (status != CTL_OK || v->rows == 0)
+	if (status == CTL_OK && v->rows == 0)
+		return where_tell_none(&v->rel, v->client, v->where, NULL);
+	if (status != CTL_OK)
 		return status;
 	if (v->input)
 		status = validate_inputs(v);

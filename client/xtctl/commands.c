@@ -104,15 +104,16 @@ static void try_all(struct near *near, const struct command *const *list)
 static const char *synonym(const struct command *group, const char *word)
 {
 	static const char *const synonyms[][2] = {
-		{"list", "show"},     {"ls", "show"},	      {"start", "up"},	       {"stop", "down"},
-		{"query", "sql"},     {"rm", "delete"},	      {"list", "ls"},	       {"tables", "ls"},
-		{"verify", "check"},  {"restore", "backup"},  {"vacuum", "compact"},   {"show", "get"},
-		{"check", "verify"},  {"clear", "delete"},    {"explain", "why"},      {"prune", "gc"},
-		{"info", "stats"},    {"describe", "stats"},  {"top", "stats"},	       {"bottom", "stats"},
-		{"hist", "plot"},     {"histogram", "plot"},  {"scatter", "plot"},     {"follow", "watch"},
-		{"save", "export"},   {"load", "import"},     {"merge", "copy"},       {"report", "export"},
-		{"lint", "inspect"},  {"ready", "preflight"}, {"doctor", "preflight"}, {"anova", "compare"},
-		{"ttest", "compare"}, {"failures", "errors"},
+		{"list", "show"},      {"ls", "show"},	       {"start", "up"},		{"stop", "down"},
+		{"query", "sql"},      {"rm", "delete"},       {"list", "ls"},		{"tables", "ls"},
+		{"verify", "check"},   {"restore", "backup"},  {"vacuum", "compact"},	{"show", "get"},
+		{"check", "verify"},   {"clear", "delete"},    {"explain", "why"},	{"prune", "gc"},
+		{"info", "stats"},     {"describe", "stats"},  {"top", "stats"},	{"bottom", "stats"},
+		{"hist", "plot"},      {"histogram", "plot"},  {"scatter", "plot"},	{"follow", "watch"},
+		{"save", "export"},    {"load", "import"},     {"merge", "copy"},	{"report", "export"},
+		{"lint", "inspect"},   {"ready", "preflight"}, {"doctor", "preflight"}, {"anova", "compare"},
+		{"ttest", "compare"},  {"failures", "errors"}, {"histogram", "hist"},	{"boxplot", "box"},
+		{"points", "scatter"}, {"barplot", "bar"},
 	};
 
 	for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++) {

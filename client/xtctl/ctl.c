@@ -141,18 +141,20 @@ int ctl_no_memory(const struct ctl *ctl)
 
 /* What can be done about an error of the daemon, by its code. */
 static const struct remedy {
-	const char *code, *command, *does;
+	const char *code, *command;
+	bool db; /* the database follows */
+	const char *does;
 } remedies[] = {
-	{"no_such_table", "ls DB", "lists the tables"},
-	{"no_such_column", "columns DB", "lists a table's columns"},
-	{"no_such_run", "ls DB runs", "lists the runs"},
-	{"run_running", "delete --force", "deletes it all the same"},
-	{"timed_out", "sql --timeout SECONDS", "gives a statement more time"},
-	{"disk_full", "status DB", "tells when there is room again; down and restart take --force"},
+	{"no_such_table", "ls", true, "lists the tables"},
+	{"no_such_column", "columns", true, "lists a table's columns"},
+	{"no_such_run", "runs", true, "lists the runs"},
+	{"run_running", "delete --force", false, "deletes it all the same"},
+	{"timed_out", "sql --timeout SECONDS", false, "gives a statement more time"},
+	{"unknown_method", "restart", true, "helps where the daemon is of an older version"},
+	{"disk_full", "status", true, "tells when there is room again; down and restart take --force"},
 };
 
-/* Whether a file could not be made there, since there is no directory for it. */
-static bool lacks_directory(const char *path)
+bool ctl_lacks_directory(const char *path)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
 	char *directory = slash && slash > path ? strndup(path, (size_t)(slash - path)) : NULL;
@@ -169,7 +171,7 @@ int ctl_fail(const struct ctl *ctl, const xt_client *client, int status)
 
 	if (ctl_interrupted())
 		return CTL_INTERRUPTED;
-	if (status == XT_ENODB && lacks_directory(ctl->database))
+	if (status == XT_ENODB && ctl_lacks_directory(ctl->database))
 		return ctl_error(ctl,
 				 "%s: its directory does not exist; check the path, or make it with mkdir -p",
 				 message);
@@ -179,15 +181,21 @@ int ctl_fail(const struct ctl *ctl, const xt_client *client, int status)
 	bool asks = message[0] && message[strlen(message) - 1] == '?'; /* the remedy is in it already */
 	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]) && !asks; i++)
 		if (strcmp(remedies[i].code, xt_error_code(client)) == 0)
-			return ctl_error(ctl, "%s; '%s %s' %s", message, ctl->program, remedies[i].command,
-					 remedies[i].does);
+			return ctl_error(ctl, "%s; '%s %s%s%s' %s", message, ctl->program,
+					 remedies[i].command, remedies[i].db ? " " : "",
+					 remedies[i].db ? ctl_db(ctl) : "", remedies[i].does);
 	if (strstr(message, "no such function"))
 		return ctl_error(ctl,
-				 "%s; where this program is newer than the daemon, '%s restart DB' helps",
-				 message, ctl->program);
+				 "%s; where this program is newer than the daemon, '%s restart %s' helps",
+				 message, ctl->program, ctl_db(ctl));
 	if (ctl_no_table(client) && !asks)
-		return ctl_error(ctl, "%s; '%s ls DB' lists the tables", message, ctl->program);
+		return ctl_error(ctl, "%s; '%s ls %s' lists the tables", message, ctl->program, ctl_db(ctl));
 	return ctl_error(ctl, "%s", message);
+}
+
+const char *ctl_db(const struct ctl *ctl)
+{
+	return ctl->database_word ? ctl->database_word : ctl->database ? ctl->database : "DB";
 }
 
 bool ctl_can_ask(void)

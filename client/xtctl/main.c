@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "complete.h"
 #include "help.h"
+#include "shell.h"
 
 /* ---- which command ---------------------------------------------------- */
 
@@ -172,6 +173,18 @@ static void find_table(struct ctl *ctl)
 	ctl->table_named = ctl->options.table || (env && env[0]);
 }
 
+/* The database for hints; NULL: out of memory. */
+static char *word_of(const char *database)
+{
+	size_t size = SHELL_BYTES(strlen(database));
+	char *word = malloc(size);
+
+	if (word && shell_word(word, size, database) == 0)
+		return word;
+	free(word);
+	return NULL;
+}
+
 /* The line as the command takes it: its part, options, database, table. */
 static int read_line(struct ctl *ctl, const struct option_set *set, int argc, char **argv, char ***ret_args)
 {
@@ -185,6 +198,8 @@ static int read_line(struct ctl *ctl, const struct option_set *set, int argc, ch
 	if (ctl->command->apart)
 		return check_count(ctl);
 	int status = find_database(ctl);
+	if (status == CTL_OK && ctl->database)
+		ctl->database_word = word_of(ctl->database);
 	find_table(ctl);
 	return status;
 }
@@ -218,6 +233,7 @@ static int run_command(struct ctl *ctl, int argc, char **argv)
 		status = c->run(ctl);
 	}
 	options_done(&ctl->options, &set);
+	free(ctl->database_word);
 	free(own);
 	free(args);
 	return status;

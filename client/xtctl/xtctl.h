@@ -54,7 +54,8 @@ struct ctl {
 	bool xt;		       /* called by its second name: the seed's commands run as written */
 	const struct command *command; /* which one */
 	const char *database;	       /* its path */
-	char **args;		       /* what follows the database, n_args of them */
+	char *database_word; /* owned by main.c: the same as a shell takes it; NULL: out of memory */
+	char **args;	     /* what follows the database, n_args of them */
 	size_t n_args;
 	struct options options; /* the shared ones */
 	const void *own;	/* the command's own: the struct that its descriptor tells the size of */
@@ -119,6 +120,13 @@ bool ctl_is_no_database(const char *word);
 
 /* Asks on the terminal. True for yes, and when there is no terminal to ask on. */
 bool ctl_confirm(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether a file could not be made there, since there is no directory for it. */
+bool ctl_lacks_directory(const char *path);
+
+/* The database as it stands in a command line that is shown to be copied: in quotes where a shell needs them.
+ */
+const char *ctl_db(const struct ctl *ctl);
 
 /* Whether there is a terminal to ask on. */
 bool ctl_can_ask(void);

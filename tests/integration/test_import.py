@@ -203,7 +203,7 @@ def test_runs_and_times_of_the_file(put):
     assert sqlite("i.db", "SELECT track_id, status, rows FROM xt_runs ORDER BY 1") == [("one", "finished", 2), ("two", "finished", 1)]
     # Again: nothing is doubled, unless that is wanted.
     said = refused("import", "i.db", "a.csv")
-    assert "run 'one' is in the database already" in said and "'xtctl delete DB one --table events' takes away" in said
+    assert "run 'one' is in the database already" in said and "'xtctl delete i.db one --table events' takes away" in said
     assert len(rows()) == 3
     ok("import", "i.db", "a.csv", "--force")
     assert len(rows()) == 6

@@ -109,7 +109,8 @@ def test_only_one_run(served, client):
     client.store(clean(12), track_id="good")
     assert not [k for k, v in found("inspect", served.db, "--track-id", "good").items() if v[0]]
     assert found("inspect", served.db, "--track-id", "bad")["negative_values", "latency"] == (True, 12)
-    assert found("inspect", served.db, "--track-id", "nobody") == {("no_rows", None): (True, 0)}
+    assert "there is no run 'nobody'" in run("inspect", served.db, "--track-id", "nobody").stderr
+    assert found("inspect", served.db, "--where", "input_id=99") == {("no_rows", None): (True, 0)}
 
 
 def test_only_some_rows(served, client):

@@ -64,10 +64,20 @@ def log(*pairs, table="metrics", db=DB, params=()):
 # ---- databases -----------------------------------------------------------------
 
 
-def test_missing_database(here):
-    p = run("preflight", "none.db")
-    assert p.returncode == 1 and p.stderr.startswith("xtctl: no database") and not p.stdout
-    assert run("preflight", "none.db", "--json").returncode == 1 and not (here / "none.db").exists()
+def test_before_there_is_a_database(repo):
+    """Code and data are looked at; nothing is made, and no daemon started."""
+    before = sorted(Path(".").iterdir())
+    found = codes("--table", "predictions", "--params", "lr", db="none.db")
+    assert found["first_experiment"]["message"] == "there is no database 'none.db' yet: this is the first experiment"
+    assert {"head", "code_not_tracked"} <= set(found) and "room" not in found and not wrong(db="none.db")
+    Path(git("ls-files").splitlines()[0]).write_text("changed\n")
+    assert wrong(db="none.db")
+    assert sorted(Path(".").iterdir()) == before
+
+
+def test_a_mistyped_directory(here):
+    p = run("preflight", "nowhere/none.db")
+    assert p.returncode == 1 and "its directory does not exist" in p.stderr and not p.stdout
 
 
 def test_first_experiment(served, here):
@@ -171,7 +181,7 @@ def test_the_seeds_example(repo):
     assert not {"no_raw_response", "no_error_column", "no_input_column", "missing_parameter"} & set(found)
     (renamed,) = [f for f in ask("--table", "predictions", "--params", names(After)) if f["wrong"]]
     assert renamed["code"] == "unknown_parameter" and renamed["column"] == "params_learning_rate"
-    assert "'xtctl schema rename DB params_learning_rate params_lr --table predictions'" in renamed["message"]
+    assert "'xtctl schema rename benchmark.db params_learning_rate params_lr --table predictions'" in renamed["message"]
     commit(repo / "model.py", "threshold = 0.7\n", "model: other")
     (repo / "data.dvc").write_text("md5: 9\n")
     found = codes(*before)
@@ -211,7 +221,7 @@ def test_a_key_that_means_another(predictions, key, meant):
     rest = [k for k in ("model", "learning_rate", "temperature") if k != meant]
     assert keys(key, *rest) == [("unknown_parameter", True, meant)]
     text = run("preflight", DB, "--table", "predictions", "--params", ",".join([key, *rest])).stdout
-    assert f"did you mean '{meant}'" in text and f"schema rename DB {meant} {key} --table predictions" in text
+    assert f"did you mean '{meant}'" in text and f"schema rename {DB} {meant} {key} --table predictions" in text
     # Each of the two remedies ends it.
     assert not [k for k in keys(key, meant, *rest) if k[1]]
     ok("schema", "rename", DB, meant, key, "--table", "predictions")
@@ -821,7 +831,7 @@ def test_a_run_that_goes_on(served, others, here):
     p = others("busy")
     assert wrong(**db) == [("running_run", None)] == wrong("--table", "predictions", **db) == wrong("--table", "PREDICTIONS", **db)
     message = codes(**db)["running_run"]["message"]
-    assert "'busy'" in message and "'xtctl show DB busy'" in message and f"process {p.pid}" in message
+    assert "'busy'" in message and f"'xtctl show {db['db']} busy'" in message and f"process {p.pid}" in message
     assert wrong("--table", "metrics", **db) == []
     p.communicate(timeout=TIMEOUT)
     assert wrong(**db) == []
@@ -869,7 +879,7 @@ def test_runs_that_ended_badly(served, client, here):
         client.change("run_finish", track_id=name, status=status)
     found = [f for f in ask(db=served.db) if f["code"] == "crashed_run"]
     assert ["'bad'" in f["message"] for f in found] == [True] and not found[0]["wrong"]
-    assert "'xtctl delete DB bad'" in found[0]["message"]
+    assert f"'xtctl delete {served.db} bad'" in found[0]["message"]
     client.change("run_start", track_id="again", table="t", params={})
     client.change("run_finish", track_id="again", status="finished")
     assert "crashed_run" not in codes(db=served.db)
@@ -938,7 +948,7 @@ def test_on_a_terminal(predictions):
     assert p.wait(TIMEOUT) == 1
     os.close(ours)
     lines = said.decode().replace("\r", "").splitlines()
-    whole = "'xtctl schema rename DB learning_rate lr --table predictions'"
+    whole = "'xtctl schema rename benchmark.db learning_rate lr --table predictions'"
     assert any(whole in line for line in lines), lines
     assert all(len(line) <= 60 or line.startswith("       '") for line in lines), lines
     assert all(line.startswith(("note:  ", "wrong: ", "       ")) for line in lines[:-1]), lines

@@ -28,13 +28,14 @@ def finish(c, run):
 # ---- noticing ----------------------------------------------------------------
 
 
-def test_a_rename_is_told_at_once(client):
+def test_a_rename_is_told_at_once(served, client):
     """The seed's example: params_learning_rate becomes params_lr."""
     client.store([{"params_learning_rate": 0.1, "acc": 0.5}] * 3, track_id="one")
     client.store({"params_lr": 0.1, "acc": 0.6}, track_id="two")
     assert similar(client) == ["params_lr"]
     (w,) = [w for w in client.named("warning")]
-    assert "'params_learning_rate'" in w["message"] and "xtctl schema rename DB params_learning_rate params_lr" in w["message"]
+    assert "'params_learning_rate'" in w["message"] and f"xtctl schema rename {served.db} params_learning_rate params_lr" in w["message"]
+    assert w["message"].endswith(f"if not: xtctl schema accept {served.db} params_lr")
     assert w["table"] == "events"
     assert suspects(client) == [["params_lr", "params_learning_rate"]]
     client.store({"params_lr": 0.2, "acc": 0.6}, track_id="two")

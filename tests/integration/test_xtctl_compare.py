@@ -623,7 +623,7 @@ def test_a_limit_that_cannot_be_judged_is_no_pass(table):
 
 
 @pytest.mark.parametrize("rule, sentence", [
-    ("v", "neither > nor <"), ("w>5%", "'w', which --metric does not name"), ("v>", "'' is no amount"),
+    ("v", "neither > nor <"), ("v", "put it in quotes, or the shell takes > and < for files"), ("w>5%", "'w', which --metric does not name"), ("v>", "'' is no amount"),
     ("v>fast", "'fast' is no amount"), ("v>5%%", "'5%%' is no amount"), ("v>nan", "is no amount"), ("v>=5%", "is no amount")])
 def test_bad_rules(rule, sentence, table):
     db = table("g TEXT, v REAL", [("a", 1.0), ("b", 1.0)])

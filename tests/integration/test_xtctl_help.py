@@ -371,6 +371,8 @@ def test_zsh(filled, tmp_path):
     (["columns", "x.db", "--n", "3"], "no option '--n' here"),
     (["head", "x.db", "--tabl", "t"], "did you mean '--table'?"),
     (["schema", "rename", "x.db", "a"], "NEW is missing"),
+    (["plot", "histogram", "x.db", "a"], "did you mean 'plot hist'?"),
+    (["plot", "boxplot", "x.db", "a"], "did you mean 'plot box'?"),
     (["plot", "pie", "x.db"], "'xtctl plot --help' lists them"),
 ])
 def test_mistaken_names(args, says):

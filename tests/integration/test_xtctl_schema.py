@@ -28,7 +28,7 @@ def renamed(client, served):
 def test_a_new_name_that_may_be_mistyped(renamed):
     """How it is mended is told, word for word."""
     p = run("rename", renamed, "acc", "params_lrr")
-    assert p.returncode == 0 and "note: column 'params_lrr' is new beside 'params_lr'; if that is meant, 'xtctl schema rename DB " in p.stderr
+    assert p.returncode == 0 and "note: column 'params_lrr' is new beside 'params_lr'; if that is meant, 'xtctl schema rename " in p.stderr
     assert "note" not in run("rename", renamed, "params_learning_rate", "params_learning_rates").stderr
 
 
@@ -39,7 +39,7 @@ def test_check_until_it_is_renamed(renamed):
     assert found["ok"] is False
     (f,) = found["findings"]
     assert (f["code"], f["table"], f["column"]) == ("renamed_column", "events", "params_lr")
-    assert "'xtctl schema rename DB params_learning_rate params_lr --table events'" in f["message"]
+    assert f"'xtctl schema rename {renamed} params_learning_rate params_lr --table events'" in f["message"]
     out = ok("rename", renamed, "params_learning_rate", "params_lr")
     assert "'params_lr' now" in out and "2 values moved" in out
     assert json.loads(ok("check", renamed, "--json")) == {"ok": True, "findings": []}

@@ -53,6 +53,19 @@ static void test_blanks(void **state)
 	condition_done(&c);
 }
 
+static void test_operators_of_other_languages(void **state)
+{
+	(void)state;
+	refused("latency=>0.05", "did you mean >=, as in 'latency>=0.05'?");
+	refused("latency =< 0.05", "did you mean <=, as in 'latency <= 0.05'?");
+	refused("a==beta", "did you mean =, as in 'a=beta'?");
+	refused("a<>1", "did you mean !=, as in 'a!=1'?");
+	refused("a=<", "did you mean <=");
+	parsed("a=</b>", "a", "IS", XT_T_TEXT);
+	parsed("a:=\">=1\"", "a", "IS", XT_T_TEXT);
+	parsed("a=x==y", "a", "IS", XT_T_TEXT);
+}
+
 static void test_json(void **state)
 {
 	(void)state;
@@ -79,6 +92,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_operators),
 		cmocka_unit_test(test_blanks),
+		cmocka_unit_test(test_operators_of_other_languages),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_what_is_none),
 	};

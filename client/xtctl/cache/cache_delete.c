@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cached.h"
+#include "chosen.h"
 
 #define PIECE 1024 /* keys that are deleted at once: the library's most */
 
@@ -154,6 +155,15 @@ static int read_keys(struct job *job)
 	return CTL_OK;
 }
 
+/* A run may be called so. */
+static int check_last(struct job *job)
+{
+	bool is_one;
+	int r = has_run(job->client, job->track_id, &is_one);
+
+	return r != XT_OK ? ctl_fail(job->ctl, job->client, r) : is_one ? CTL_OK : chosen_no_last(job->ctl);
+}
+
 static int read_words(struct job *job)
 {
 	struct ctl *ctl = job->ctl;
@@ -221,6 +231,8 @@ static int run(struct ctl *ctl, xt_client *client)
 		status = CTL_FAILED;
 	if (status == CTL_OK)
 		status = read_words(job);
+	if (status == CTL_OK && chosen_is_last(job->track_id))
+		status = check_last(job);
 	if (status == CTL_OK)
 		status = confirm(job);
 	if (status == CTL_OK)
@@ -254,7 +266,7 @@ static bool is_meant(struct ctl *ctl, const char *track_id, const char *count, b
 				   one ? "result" : "results", one ? "is left" : "are left",
 				   one ? "it" : "them");
 	ctl_note(ctl, "%s cached %s of it %s; '%s cache delete %s --track-id %s' deletes %s", count,
-		 one ? "result" : "results", one ? "stays" : "stay", ctl->program, ctl->database, track_id,
+		 one ? "result" : "results", one ? "stays" : "stay", ctl->program, ctl_db(ctl), track_id,
 		 one ? "it" : "them");
 	return false;
 }

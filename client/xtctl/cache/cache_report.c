@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "cached.h"
+#include "chosen.h"
 #include "facts.h"
 
 #define LEAST_VALUES 2	/* of a parameter, so that its hit rates can be compared … */
@@ -109,7 +110,7 @@ static int choose_table(struct report *r)
 	}
 	if (status != XT_OK && ctl_no_table(r->client))
 		return ctl_error(r->ctl, "no table '%s'; '%s ls %s' lists them", r->ctl->table,
-				 r->ctl->program, r->ctl->database);
+				 r->ctl->program, ctl_db(r->ctl));
 	if (status != XT_OK)
 		return ctl_fail(r->ctl, r->client, status);
 	if (!find_column(r, "cache"))
@@ -120,7 +121,7 @@ static int choose_table(struct report *r)
 	if (r->ctl->options.by && !find_column(r, r->ctl->options.by))
 		return ctl_error(r->ctl,
 				 "table '%s' has no column '%s'; '%s columns %s --table %s' lists them",
-				 r->table, r->ctl->options.by, r->ctl->program, r->ctl->database, r->table);
+				 r->table, r->ctl->options.by, r->ctl->program, ctl_db(r->ctl), r->table);
 	return CTL_OK;
 }
 
@@ -404,9 +405,16 @@ static int report(struct ctl *ctl, xt_client *client)
 				     : o->track_id ? 1
 						   : 0};
 
+	char *run = NULL;
+
 	int status = choose_table(&r);
 	if (status == CTL_OK)
+		status = chosen_run(ctl, client, r.table, false, &run);
+	if (run)
+		r.args[0] = xt_text(run);
+	if (status == CTL_OK)
 		status = print(&r);
+	free(run);
 	report_done(&r);
 	return status;
 }

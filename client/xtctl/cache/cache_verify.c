@@ -145,14 +145,14 @@ static int check_whole(struct check *c, const struct cache_facts *before)
 		return ctl_error(ctl,
 				 "the cache '%s' is damaged, or was set aside while it was read: '%s cache "
 				 "verify %s' again tells more",
-				 before->path, ctl->program, ctl->database);
+				 before->path, ctl->program, ctl_db(ctl));
 	status = count_missing(c, before, &missing);
 	if (status != CTL_OK)
 		return status;
 	if (missing > 0)
 		return ctl_error(
 			ctl, "%s entries cannot be found: '%s' is damaged; '%s cache reset %s' sets it aside",
-			text_count(count, missing), before->path, ctl->program, ctl->database);
+			text_count(count, missing), before->path, ctl->program, ctl_db(ctl));
 	return CTL_OK;
 }
 
@@ -177,8 +177,8 @@ static int conclude(const struct check *c, int status)
 		ctl,
 		"%s of %s entries are damaged; '%s cache delete %s KEY' deletes one, '%s cache reset "
 		"%s' sets all of them aside",
-		text_count(bad, c->bad), text_count(entries, c->entries), ctl->program, ctl->database,
-		ctl->program, ctl->database);
+		text_count(bad, c->bad), text_count(entries, c->entries), ctl->program, ctl_db(ctl),
+		ctl->program, ctl_db(ctl));
 }
 
 static int verify(struct ctl *ctl, xt_client *client)

@@ -132,7 +132,7 @@ static int no_function(struct ctl *ctl, xt_client *client, const char *function)
 		return ctl_error(ctl, "no entry of function '%s' is in the cache; there are entries of %s",
 				 function, list);
 	return ctl_error(ctl, "no entry of function '%s' is in the cache; '%s cache ls %s' lists what is",
-			 function, ctl->program, ctl->database);
+			 function, ctl->program, ctl_db(ctl));
 }
 
 /* ---- printing --------------------------------------------------------- */

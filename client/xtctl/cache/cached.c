@@ -118,7 +118,7 @@ int key_find_one(struct ctl *ctl, xt_client *client, const char *word, uint8_t r
 		return CTL_FAILED;
 	return facts.entries == 0 ? ctl_error(ctl, "no key begins with '%s': the cache is empty", word)
 				  : ctl_error(ctl, "no key begins with '%s'; '%s cache ls %s' lists them",
-					      word, ctl->program, ctl->database);
+					      word, ctl->program, ctl_db(ctl));
 }
 
 void cached_put_json(struct ctl *ctl, const void *json, size_t n)

@@ -17,7 +17,7 @@ static int condition(const struct relation *r, const struct values *v, char **re
 {
 	char *where;
 
-	int status = where_make(r, r->ctl->options.track_id, &r->ctl->options.filter, &where);
+	int status = where_make(r, &where);
 	if (status != CTL_OK)
 		return status;
 	*ret = sql_format("%n IS NOT NULL AND %s", v->by->name, where);

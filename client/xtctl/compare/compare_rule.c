@@ -39,9 +39,11 @@ static int rule_read(const struct ctl *ctl, const struct values *v, const char *
 	const char *sign = above > below ? above : below;
 
 	if (!sign)
-		return ctl_usage(
-			ctl, "--fail-on '%s' has neither > nor <; one is 'latency>+5%%' or 'accuracy<-0.01'",
-			text);
+		return ctl_usage(ctl,
+				 "--fail-on '%s' has neither > nor <; one is 'latency>+5%%' or "
+				 "'accuracy<-0.01': put it in "
+				 "quotes, or the shell takes > and < for files",
+				 text);
 	size_t n = (size_t)(sign - text);
 	while (n > 0 && text[n - 1] == ' ')
 		n--;

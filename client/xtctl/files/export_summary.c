@@ -456,10 +456,10 @@ static void put_title(const struct summary *s)
 	fputs("# Summary of `", s->out->file);
 	text_put(s->out->file, s->table->name, strlen(s->table->name), SIZE_MAX);
 	fputs("`\n", s->out->file);
-	if (o->track_id || o->filter.n > 0) {
+	if (s->table->run || o->filter.n > 0) {
 		fputs("\nOnly", s->out->file);
-		if (o->track_id)
-			fprintf(s->out->file, " of run `%s`", o->track_id);
+		if (s->table->run)
+			fprintf(s->out->file, " of run `%s`", s->table->run);
 		for (size_t i = 0; i < o->filter.n; i++)
 			fprintf(s->out->file, " %s `%s`", i > 0 ? "and" : "where", o->filter.items[i]);
 		fputs(".\n", s->out->file);

@@ -107,9 +107,9 @@ static int begin(const struct feed *f, struct feed_run *run)
 		if (run->id && f->new_runs)
 			return ctl_error(f->ctl,
 					 "run '%s' is in the database already, and its rows may be there "
-					 "too; '%s delete DB %s --table %s' takes away what a broken import "
+					 "too; '%s delete %s %s --table %s' takes away what a broken import "
 					 "left in this table, then --force adds all the same",
-					 track_id, f->ctl->program, track_id, f->ctl->table);
+					 track_id, f->ctl->program, ctl_db(f->ctl), track_id, f->ctl->table);
 		run->joined = true;
 		r = xt_run_join(&run->run, f->client, track_id, &options);
 	} else if (r == XT_OK) {

@@ -125,7 +125,7 @@ static int draw_it(struct ctl *ctl, xt_client *client, int draw(struct plot *p))
 
 	int status = relation_open(ctl, client, &p.rel);
 	if (status == CTL_OK)
-		status = where_make(&p.rel, ctl->options.track_id, &ctl->options.filter, &p.where);
+		status = where_make(&p.rel, &p.where);
 	if (status == CTL_OK)
 		status = find_columns(&p);
 	if (status == CTL_OK)

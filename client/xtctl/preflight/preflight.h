@@ -40,7 +40,7 @@ struct preflight_table {
 
 struct preflight {
 	struct ctl *ctl;
-	xt_client *client;
+	xt_client *client; /* NULL: there is no database yet */
 	const struct preflight_options *opt;
 	struct findings found;
 	struct preflight_table *tables; /* owned: all of the database */

@@ -228,7 +228,7 @@ static const struct relation_column *find_meant(const struct check *c, const cha
 
 static void say_unknown(struct check *c, const char *key)
 {
-	const char *table = c->rel->name, *program = c->p->ctl->program;
+	const char *table = c->rel->name, *program = c->p->ctl->program, *db = ctl_db(c->p->ctl);
 	const struct relation_column *meant = find_meant(c, key);
 	const char *prefix = meant && has_prefix(meant->name) && !has_prefix(key) ? PREFIX : "";
 
@@ -237,13 +237,13 @@ static void say_unknown(struct check *c, const char *key)
 		findings_add(
 			&c->p->found, true, "unknown_parameter", table, meant->name, 1,
 			"table '%s' has no column '%s%s'; did you mean '%s'? If it was renamed: '%s "
-			"schema rename DB %s %s%s --table %s'; if both are logged, let --params name both",
-			table, prefix, key, meant->name, program, meant->name, prefix, key, table);
+			"schema rename %s %s %s%s --table %s'; if both are logged, let --params name both",
+			table, prefix, key, meant->name, program, db, meant->name, prefix, key, table);
 	} else if (c->frozen) {
 		findings_add(&c->p->found, true, "unknown_parameter", table, NULL, 1,
 			     "table '%s' has no column '%s' and is frozen, so rows with it are rejected; '%s "
-			     "schema thaw DB --table %s' lets it in",
-			     table, key, program, table);
+			     "schema thaw %s --table %s' lets it in",
+			     table, key, program, db, table);
 	} else {
 		findings_add(&c->p->found, false, "new_parameter", table, NULL, 1,
 			     "'%s' is new in table '%s', and like no other column: its first row adds it",
@@ -333,8 +333,8 @@ static void say_missing(struct check *c)
 		if (m->required && m->param)
 			findings_add(&c->p->found, true, "missing_parameter", table, name, 1,
 				     "--params lacks '%s', which table '%s' requires, so rows are rejected; "
-				     "'%s schema require DB %s --drop --table %s' if that is over",
-				     name, table, c->p->ctl->program, name, table);
+				     "'%s schema require %s %s --drop --table %s' if that is over",
+				     name, table, c->p->ctl->program, ctl_db(c->p->ctl), name, table);
 		else if (m->last)
 			findings_add(&c->p->found, false, "missing_parameter", table, name, 1,
 				     "--params lacks '%s', which run '%s', the last one, had", name, c->run);

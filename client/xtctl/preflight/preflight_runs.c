@@ -59,7 +59,7 @@ static bool is_gone(uint64_t pid)
 static bool take_running(const xt_value *row, void *data)
 {
 	struct run *r = data;
-	const char *program = r->p->ctl->program;
+	const char *program = r->p->ctl->program, *db = ctl_db(r->p->ctl);
 	char *run = schema_text(&row[0]), *table = schema_text(&row[1]), *start = schema_text(&row[2]);
 	uint64_t pid = schema_number(&row[4]);
 	char process[80] = "", in[300] = "";
@@ -79,14 +79,14 @@ static bool take_running(const xt_value *row, void *data)
 			findings_add(&r->p->found, true, "running_run", table, NULL, 1,
 				     "run '%s'%s has not ended (since %s), though its process %" PRIu64
 				     " is gone: ask again in a minute, when the daemon has settled that; "
-				     "'%s show DB %s' tells more",
-				     run, in, start ? start : "?", pid, program, run);
+				     "'%s show %s %s' tells more",
+				     run, in, start ? start : "?", pid, program, db, run);
 		else
 			findings_add(
 				&r->p->found, true, "running_run", table, NULL, 1,
 				"run '%s' goes on%s (since %s%s): let it end, or end it, so that the two "
-				"do not mix; '%s show DB %s' tells more",
-				run, in, start ? start : "?", process, program, run);
+				"do not mix; '%s show %s %s' tells more",
+				run, in, start ? start : "?", process, program, db, run);
 	}
 	r->p->found.failed = r->p->found.failed || !run;
 	free(run);
@@ -98,7 +98,7 @@ static bool take_running(const xt_value *row, void *data)
 static bool take_ended(const xt_value *row, void *data)
 {
 	struct run *r = data;
-	const char *program = r->p->ctl->program;
+	const char *program = r->p->ctl->program, *db = ctl_db(r->p->ctl);
 	char *run = schema_text(&row[0]), *table = schema_text(&row[1]), *start = schema_text(&row[2]),
 	     *status = schema_text(&row[4]);
 
@@ -106,10 +106,10 @@ static bool take_ended(const xt_value *row, void *data)
 	if (run && status && r->told < MOST_TOLD) {
 		r->told++;
 		findings_add(&r->p->found, false, "crashed_run", table, NULL, 1,
-			     "run '%s' of %s %s%s%s%s, and none finished since: '%s show DB %s' says why, "
-			     "'%s delete DB %s' takes its rows out",
+			     "run '%s' of %s %s%s%s%s, and none finished since: '%s show %s %s' says why, "
+			     "'%s delete %s %s' takes its rows out",
 			     run, start ? start : "?", status, table ? ", in table '" : "",
-			     table ? table : "", table ? "'" : "", program, run, program, run);
+			     table ? table : "", table ? "'" : "", program, db, run, program, db, run);
 	}
 	r->p->found.failed = r->p->found.failed || !run || !status;
 	free(run);
@@ -142,14 +142,14 @@ int preflight_runs(struct preflight *p)
 	int r = schema_rows(p->client, running_sql, &p->only, 1, take_running, &running);
 	if (r == XT_OK && (more = running.all - running.told - running.own) > 0)
 		findings_add(&p->found, true, "running_run", p->only, NULL, more,
-			     "%s more runs go on; '%s runs DB --status running' lists them",
-			     text_count(count, more), p->ctl->program);
+			     "%s more runs go on; '%s runs %s --status running' lists them",
+			     text_count(count, more), p->ctl->program, ctl_db(p->ctl));
 	if (r == XT_OK)
 		r = schema_rows(p->client, ended_sql, &p->only, 1, take_ended, &ended);
 	if (r == XT_OK && (more = ended.all - ended.told) > 0)
 		findings_add(&p->found, false, "crashed_run", p->only, NULL, more,
-			     "%s more runs ended badly; '%s runs DB --status crashed' lists some",
-			     text_count(count, more), p->ctl->program);
+			     "%s more runs ended badly; '%s runs %s --status crashed' lists some",
+			     text_count(count, more), p->ctl->program, ctl_db(p->ctl));
 	return r == XT_OK ? CTL_OK : ctl_fail(p->ctl, p->client, r);
 }
 

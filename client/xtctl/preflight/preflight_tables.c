@@ -118,14 +118,16 @@ static void say_types(struct preflight *p, const struct relation *rel)
 			names_add(&texts, rel->columns[i].name);
 	if (texts.n > 0)
 		findings_add(&p->found, false, "text_for_number", rel->name, NULL, texts.n,
-			     "table '%s' has text in %s%s, which by %s should be numbers; '%s inspect DB "
+			     "table '%s' has text in %s%s, which by %s should be numbers; '%s inspect %s "
 			     "--table %s' looks at the values",
 			     rel->name, texts.text ? texts.text : "", names_more(more, &texts),
-			     texts.n == 1 ? "its name" : "their names", p->ctl->program, rel->name);
+			     texts.n == 1 ? "its name" : "their names", p->ctl->program, ctl_db(p->ctl),
+			     rel->name);
 	names_done(&texts);
 }
 
-static int look_at_table(struct preflight *p, const struct preflight_table *t, struct names *open)
+static int look_at_table(struct preflight *p, const struct preflight_table *t, struct names *open,
+			 const char **ret_open)
 {
 	struct rules rules = {0};
 	const char *name = t->rel.name;
@@ -140,8 +142,10 @@ static int look_at_table(struct preflight *p, const struct preflight_table *t, s
 		if (has_executions(&t->rel))
 			say_lacks(p, &t->rel);
 		say_types(p, &t->rel);
-		if (!rules.frozen)
+		if (!rules.frozen) {
 			names_add(open, name);
+			*ret_open = name;
+		}
 	}
 	names_done(&rules.required);
 	return r == XT_OK ? CTL_OK : ctl_fail(p->ctl, p->client, r);
@@ -151,6 +155,7 @@ int preflight_tables(struct preflight *p)
 {
 	struct names open = {0};
 	char more[NAMES_BYTES], count[COUNT_BYTES];
+	const char *one = NULL; /* of the open tables */
 	size_t told = 0, left = 0;
 	int status = CTL_OK;
 
@@ -158,7 +163,7 @@ int preflight_tables(struct preflight *p)
 		if (!p->tables[i].looked_at)
 			continue;
 		if (told++ < MOST_TABLES)
-			status = look_at_table(p, &p->tables[i], &open);
+			status = look_at_table(p, &p->tables[i], &open, &one);
 		else
 			left++;
 	}
@@ -167,12 +172,12 @@ int preflight_tables(struct preflight *p)
 			     "%s more %s not told of; --table names one", text_count(count, left),
 			     left == 1 ? "table is" : "tables are");
 	if (status == CTL_OK && open.n > 0)
-		findings_add(
-			&p->found, false, "not_frozen", NULL, NULL, open.n,
-			"%s%s %s new columns; '%s schema freeze DB --table TABLE' keeps mistyped keys out "
-			"while an experiment runs",
-			open.text ? open.text : "", names_more(more, &open), open.n == 1 ? "takes" : "take",
-			p->ctl->program);
+		findings_add(&p->found, false, "not_frozen", NULL, NULL, open.n,
+			     "%s%s %s new columns; '%s schema freeze %s --table %s' keeps mistyped keys out "
+			     "while an experiment runs",
+			     open.text ? open.text : "", names_more(more, &open),
+			     open.n == 1 ? "takes" : "take", p->ctl->program, ctl_db(p->ctl),
+			     open.n == 1 ? one : "TABLE");
 	names_done(&open);
 	return status;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "sql.h"
+#include "where.h"
 
 /* The columns of one answer. Both lists are owned, their columns borrowed. */
 struct columns {
@@ -144,17 +145,23 @@ static char *make_sql(const struct ends *e, const struct columns *c)
 
 int ends_print(const struct ends *e)
 {
+	struct format_options how = ctl_how_to_print(e->ctl);
 	struct columns c = {0};
 	xt_cursor *cursor = NULL;
+	uint64_t rows = 0;
 
 	int status = find_columns(e, &c);
 	if (status == CTL_OK) {
 		char *sql = make_sql(e, &c);
 		int r = ctl_summarise(e->client, sql, &cursor);
 		free(sql);
-		status = r == XT_OK ? ctl_print(e->ctl, e->client, cursor) : ctl_fail(e->ctl, e->client, r);
+		status = r == XT_OK ? ctl_print_rows(e->ctl, &e->ctl->out, &how, e->client, cursor, NULL,
+						     NULL, &rows)
+				    : ctl_fail(e->ctl, e->client, r);
 	}
 	xt_cursor_close(cursor);
+	if (status == CTL_OK && rows == 0)
+		status = where_tell_none(e->rel, e->client, e->where, NULL);
 	free(c.by);
 	free(c.shown);
 	return status;

@@ -94,7 +94,7 @@ static int make_statements(struct follow *f, const struct relation *rel)
 	FILE *list = open_memstream(&columns, &size);
 	int status = list ? check_kind(f, &ours) : ctl_no_memory(f->ctl);
 	if (status == CTL_OK)
-		status = where_make(rel, f->ctl->options.track_id, &f->ctl->options.filter, &conditions);
+		status = where_make(rel, &conditions);
 	if (status == CTL_OK)
 		status = put_columns(f, rel, list);
 	if (list && fclose(list) != 0)
@@ -139,7 +139,7 @@ static int find_table(struct follow *f)
 		f->table = other;
 		f->ctl->table = other;
 	}
-	status = relation_open(f->ctl, f->client, &rel);
+	status = relation_open_early(f->ctl, f->client, &rel);
 	if (status == CTL_OK)
 		status = make_statements(f, &rel);
 	relation_done(&rel);

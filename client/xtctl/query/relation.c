@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "chosen.h"
 #include "near.h"
 
 /* ---- reading it ------------------------------------------------------- */
@@ -41,7 +42,7 @@ static int read_columns(struct relation *r, xt_client *client)
 	return status == XT_DONE ? XT_OK : status;
 }
 
-int relation_open(const struct ctl *ctl, xt_client *client, struct relation *ret)
+static int find(const struct ctl *ctl, xt_client *client, struct relation *ret)
 {
 	*ret = (struct relation){.ctl = ctl, .name = strdup(ctl->table)};
 	int r = ret->name ? read_columns(ret, client) : XT_ENOMEM;
@@ -57,6 +58,25 @@ int relation_open(const struct ctl *ctl, xt_client *client, struct relation *ret
 	return r == XT_OK ? CTL_OK : ctl_fail(ctl, client, r);
 }
 
+static int open_for(const struct ctl *ctl, xt_client *client, bool may_come, struct relation *ret)
+{
+	int status = find(ctl, client, ret);
+
+	if (status == CTL_OK && ctl->options.track_id)
+		status = relation_column(ret, "track_id") ? CTL_OK : CTL_FAILED;
+	return status == CTL_OK ? chosen_run(ctl, client, ret->name, may_come, &ret->run) : status;
+}
+
+int relation_open(const struct ctl *ctl, xt_client *client, struct relation *ret)
+{
+	return open_for(ctl, client, false, ret);
+}
+
+int relation_open_early(const struct ctl *ctl, xt_client *client, struct relation *ret)
+{
+	return open_for(ctl, client, true, ret);
+}
+
 void relation_done(struct relation *r)
 {
 	for (size_t i = 0; i < r->n; i++) {
@@ -66,6 +86,7 @@ void relation_done(struct relation *r)
 	}
 	free(r->columns);
 	free(r->name);
+	free(r->run);
 	*r = (struct relation){0};
 }
 
@@ -111,8 +132,8 @@ const struct relation_column *relation_column(const struct relation *r, const ch
 	if ((near = nearest(r, name)))
 		ctl_error(r->ctl, "no column '%s' in table '%s'; did you mean '%s'?", name, r->name, near);
 	else
-		ctl_error(r->ctl, "no column '%s' in table '%s'; '%s columns DB' lists them", name, r->name,
-			  r->ctl->program);
+		ctl_error(r->ctl, "no column '%s' in table '%s'; '%s columns %s' lists them", name, r->name,
+			  r->ctl->program, ctl_db(r->ctl));
 	return NULL;
 }
 

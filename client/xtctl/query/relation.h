@@ -18,11 +18,17 @@ struct relation {
 	char *name;	       /* owned */
 	struct relation_column *columns;
 	size_t n;
+	char *run; /* owned: the one that --track-id names; NULL: of all */
 };
 
 /* Finds the table: --table, XETRACK_TABLE, events; where nobody named one and there is no `events`, the one
- * with the most rows, with a note. CTL_OK, or the failure is reported. relation_done() is due in any case. */
+ * with the most rows, with a note; and the run that --track-id names. CTL_OK, or the failure, such as a run
+ * that there is not, is reported. relation_done() is due in any case. */
 int relation_open(const struct ctl *ctl, xt_client *client, struct relation *ret)
+	__attribute__((warn_unused_result));
+
+/* The same for rows that are waited for: so may the run be, and that it is not there is a note. */
+int relation_open_early(const struct ctl *ctl, xt_client *client, struct relation *ret)
 	__attribute__((warn_unused_result));
 void relation_done(struct relation *r);
 

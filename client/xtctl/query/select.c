@@ -23,9 +23,9 @@ static int put_columns(const struct select *s, const char *list, FILE *f)
 	return CTL_OK;
 }
 
-static int put_select(const struct ctl *ctl, struct select *s, const char *columns, FILE *f)
+static int put_select(struct select *s, const char *columns, FILE *f)
 {
-	int status = where_make(&s->relation, ctl->options.track_id, &ctl->options.filter, &s->where);
+	int status = where_make(&s->relation, &s->where);
 	if (status != CTL_OK)
 		return status;
 	fputs("SELECT ", f);
@@ -62,7 +62,7 @@ int select_make(const struct ctl *ctl, xt_client *client, const struct select_op
 	FILE *f = open_memstream(&ret->sql, &size);
 	if (!f)
 		return ctl_no_memory(ctl);
-	status = put_select(ctl, ret, options->columns, f);
+	status = put_select(ret, options->columns, f);
 	if (fclose(f) != 0)
 		status = ctl_no_memory(ctl);
 	return status;

@@ -1,8 +1,10 @@
 #include "where.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sql.h"
 #include "text.h"
@@ -18,6 +20,30 @@ static const struct {
 	{"!=", "IS NOT"}, {"<=", "<="}, {">=", ">="}, {"=", "IS"}, {"<", "<"}, {">", ">"},
 };
 
+/* What people write for an operator, which would be another one and a text that begins strangely. */
+static const struct {
+	const char *written, *meant;
+} mistakes[] = {{"=>", ">="}, {"=<", "<="}, {"==", "="}, {"<>", "!="}};
+
+/* Refuses `text`, whose key has len bytes, where such a mistake follows. A text that does begin so can be
+ * given as JSON; markup, such as <b>, is no mistake. */
+static int check_operator(const char *text, size_t len, char *error, size_t size)
+{
+	const char *at = text + len;
+	bool markup = at[0] == '=' && at[1] == '<' && (isalpha((unsigned char)at[2]) || strchr("/!?", at[2]));
+
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]) && !(markup && at[2]); i++) {
+		const char *written = mistakes[i].written, *meant = mistakes[i].meant;
+		if (strncmp(at, written, 2) != 0)
+			continue;
+		snprintf(error, size,
+			 "'%.100s': did you mean %s, as in '%.*s%s%.60s'? a text is given by KEY:=JSON", text,
+			 meant, (int)(len < 60 ? len : 60), text, meant, at + 2);
+		return -1;
+	}
+	return 0;
+}
+
 int condition_parse(struct condition *ret, const char *text, char *error, size_t size)
 {
 	size_t len = strcspn(text, "=!<>");
@@ -25,6 +51,8 @@ int condition_parse(struct condition *ret, const char *text, char *error, size_t
 	const char *value = NULL;
 
 	*ret = (struct condition){0};
+	if (len > 0 && !is_json && check_operator(text, len, error, size) < 0)
+		return -1;
 	for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]) && !value; i++) {
 		size_t n = strlen(operators[i].written);
 		if (strncmp(text + len, operators[i].written, n) != 0)
@@ -113,9 +141,9 @@ static int put_condition(const struct relation *r, const char *text, FILE *f)
 	return status;
 }
 
-int where_make(const struct relation *r, const char *track_id, const struct option_list *conditions,
-	       char **ret)
+int where_make(const struct relation *r, char **ret)
 {
+	const struct option_list *conditions = &r->ctl->options.filter;
 	char *text = NULL;
 	size_t size = 0;
 	FILE *f = open_memstream(&text, &size);
@@ -124,10 +152,8 @@ int where_make(const struct relation *r, const char *track_id, const struct opti
 	if (!f)
 		return ctl_no_memory(r->ctl);
 	fputc('1', f);
-	if (track_id) {
-		status = relation_column(r, "track_id") ? CTL_OK : CTL_FAILED;
-		sql_print(f, " AND track_id = %t", track_id);
-	}
+	if (r->run)
+		sql_print(f, " AND track_id = %t", r->run);
 	for (size_t i = 0; status == CTL_OK && i < conditions->n; i++)
 		status = put_condition(r, conditions->items[i], f);
 	if (fclose(f) != 0 && status == CTL_OK)
@@ -137,4 +163,69 @@ int where_make(const struct relation *r, const char *track_id, const struct opti
 	else
 		free(text);
 	return status;
+}
+
+/* ---- rows that there are not ------------------------------------------ */
+
+/* Whether the only condition asks for a text in the quotes that a shell or SQL would have taken. */
+static bool has_quotes(const struct relation *r, struct condition *ret)
+{
+	char why[WHY_BYTES];
+
+	if (r->run || r->ctl->options.filter.n != 1 ||
+	    condition_parse(ret, r->ctl->options.filter.items[0], why, sizeof(why)) < 0)
+		return false;
+	const xt_value *v = &ret->value.is;
+	return strcmp(ret->op, "IS") == 0 && v->type == XT_T_TEXT && v->n >= 2 &&
+	       (v->as.text[0] == '\'' || v->as.text[0] == '"') && v->as.text[v->n - 1] == v->as.text[0];
+}
+
+static void tell_none(const struct relation *r)
+{
+	const struct option_list *conditions = &r->ctl->options.filter;
+	struct condition c = {0};
+	char *all = NULL;
+	size_t size = 0;
+
+	if (has_quotes(r, &c)) {
+		ctl_note(r->ctl, "no row of '%s' has %s = %.*s with the quotes; without them?", r->name,
+			 c.key, (int)c.value.is.n, c.value.is.as.text);
+		condition_done(&c);
+		return;
+	}
+	condition_done(&c);
+	FILE *f = open_memstream(&all, &size);
+	for (size_t i = 0; f && i < conditions->n; i++)
+		fprintf(f, "%s--where '%s'", i > 0 ? " and " : "", conditions->items[i]);
+	if (f && r->run)
+		fprintf(f, "%s--track-id '%s'", conditions->n > 0 ? " and " : "", r->run);
+	if (f && fclose(f) == 0)
+		ctl_note(r->ctl, "no row of '%s' matches %s", r->name, all);
+	free(all);
+}
+
+int where_tell_none(const struct relation *r, xt_client *client, const char *where, bool *ret_none)
+{
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+
+	if (ret_none)
+		*ret_none = false;
+	if (!r->run && r->ctl->options.filter.n == 0)
+		return CTL_OK;
+	char *sql = sql_format("SELECT 1 FROM %n WHERE %s LIMIT 1", r->name, where);
+	int found = ctl_summarise(client, sql, &cursor);
+	free(sql);
+	if (found == XT_OK)
+		found = ctl_next(cursor, &row);
+	xt_cursor_close(cursor);
+	if (found == XT_DONE) {
+		tell_none(r);
+		if (ret_none)
+			*ret_none = true;
+		return CTL_OK;
+	}
+	return found == XT_OK	    ? CTL_OK
+	       : found == XT_ENOMEM ? ctl_no_memory(r->ctl)
+				    : ctl_fail(r->ctl, client, found);
 }

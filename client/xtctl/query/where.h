@@ -20,11 +20,15 @@ int condition_parse(struct condition *ret, const char *text, char *error, size_t
 void condition_done(struct condition *c);
 
 /*
- * The condition of SQL for the rows of a run (track_id; NULL: of all) for which all conditions of the list
- * hold, with names and values in it; "1" for all rows. *ret is owned by the caller. CTL_OK, or the failure,
- * such as a column that there is not, is reported.
+ * The condition of SQL for the rows of the relation's run for which every --where holds, with names and
+ * values in it; "1" for all rows. *ret is owned by the caller. CTL_OK, or the failure, such as a column that
+ * there is not, is reported.
  */
-int where_make(const struct relation *r, const char *track_id, const struct option_list *conditions,
-	       char **ret) __attribute__((warn_unused_result));
+int where_make(const struct relation *r, char **ret) __attribute__((warn_unused_result));
+
+/* For a command that found nothing to show: says in a note that --track-id and --where leave no row of the
+ * table, if that is so. *ret_none, which may be NULL: it is. CTL_OK, or the failure is reported. */
+int where_tell_none(const struct relation *r, xt_client *client, const char *where, bool *ret_none)
+	__attribute__((warn_unused_result));
 
 #endif

@@ -136,9 +136,9 @@ int runs_find(const struct ctl *ctl, xt_client *client, const char *word, char *
 	}
 	bool exact = c.n > 0 && (last || strcmp(c.names[0], word) == 0);
 	if (status == CTL_OK && c.n == 0)
-		status = ctl_error(
-			ctl, last ? "there is no run yet in '%s'" : "no run '%s'; '%s runs DB' lists them",
-			last ? ctl->database : word, ctl->program);
+		status = last ? ctl_error(ctl, "there is no run yet in '%s'", ctl->database)
+			      : ctl_error(ctl, "no run '%s'; '%s runs %s' lists them", word, ctl->program,
+					  ctl_db(ctl));
 	else if (status == CTL_OK && c.n > 1 && !exact)
 		status = ambiguous(ctl, word, &c);
 	if (status == CTL_OK) {
@@ -206,8 +206,8 @@ static int check_key(const struct ctl *ctl, xt_client *client, const char *prefi
 		r = ctl_next(cursor, &row);
 	xt_cursor_close(cursor);
 	if (r == XT_DONE)
-		return ctl_error(ctl, "no run has a parameter '%s'; '%s show DB last' shows those of a run",
-				 key, ctl->program);
+		return ctl_error(ctl, "no run has a parameter '%s'; '%s show %s last' shows those of a run",
+				 key, ctl->program, ctl_db(ctl));
 	return r == XT_OK ? CTL_OK : r == XT_ENOMEM ? ctl_no_memory(ctl) : ctl_fail(ctl, client, r);
 }
 

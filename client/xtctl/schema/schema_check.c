@@ -48,9 +48,9 @@ static bool take_suspect(const xt_value *row, void *data)
 			c->found, true, "renamed_column", table, name, 1,
 			"column '%s' of table '%s' came with run '%s', which has no '%s': if that was "
 			"renamed, '%s "
-			"schema rename DB %s %s --table %s'; if not, '%s schema accept DB %s --table %s'",
-			name, table, run, old, c->found->ctl->program, old, name, table,
-			c->found->ctl->program, name, table);
+			"schema rename %s %s %s --table %s'; if not, '%s schema accept %s %s --table %s'",
+			name, table, run, old, c->found->ctl->program, ctl_db(c->found->ctl), old, name,
+			table, c->found->ctl->program, ctl_db(c->found->ctl), name, table);
 	free(table);
 	free(name);
 	free(old);
@@ -101,8 +101,8 @@ static int check_column(xt_client *client, struct check *c, const struct relatio
 		findings_add(c->found, true, "mixed_types", table->name, column, c->values,
 			     "column '%s' of table '%s' has values of several types: %s; log one type, and "
 			     "mend what is "
-			     "there by '%s sql DB --write'",
-			     column, table->name, c->mix, c->found->ctl->program);
+			     "there by '%s sql %s --write'",
+			     column, table->name, c->mix, c->found->ctl->program, ctl_db(c->found->ctl));
 	return r;
 }
 

@@ -100,7 +100,7 @@ static int read_side(struct ctl *ctl, xt_client *client, struct diff *d, struct 
 		return r == XT_ENOMEM ? ctl_no_memory(ctl) : ctl_fail(ctl, client, r);
 	if (side->rows == 0)
 		return ctl_error(ctl, "run '%s' has no rows in table '%s'; '%s ls %s runs' lists runs",
-				 side->run, d->table->name, ctl->program, ctl->database);
+				 side->run, d->table->name, ctl->program, ctl_db(ctl));
 	return CTL_OK;
 }
 
