@@ -67,7 +67,7 @@ static void check_taken(const struct options *o, uint64_t taken)
 {
 	assert(o->n == -1 || (o->n >= 0 && (taken & OPT_N)));
 	assert(o->timeout_s == 0 || (o->timeout_s >= 1 && o->timeout_s <= 86400 && (taken & OPT_TIMEOUT)));
-	assert(!o->table || (o->table[0] && (taken & OPT_TABLE)));
+	assert(!o->table || (o->table[0] && (taken & (OPT_TABLE | OPT_ONE_TABLE))));
 	assert(!o->track_id || (o->track_id[0] && (taken & OPT_TRACK_ID)));
 	assert(!o->where || (o->where[0] && (taken & OPT_WHERE)));
 	assert(!o->engine || (taken & OPT_ENGINE));

@@ -420,10 +420,9 @@ def test_a_cursor_that_expired_is_opened_again(source, target):
 # ---- several at once
 
 
-def test_another_copy_that_overtakes_with_numbers_of_deleted_rows(source, target, request):
+@in_process  # xtctl's is in test_xtctl_copy.py
+def test_another_copy_that_overtakes_with_numbers_of_deleted_rows(source, target):
     """The last rows of the table are deleted meanwhile, and what the other copy stores has their numbers."""
-    if request.getfixturevalue("copy") == "xtctl":
-        pytest.skip("in test_xtctl_copy.py")
     log(source, *({"i": i} for i in range(10)), track_id="r")
     log(target, *({"i": i} for i in range(20)), track_id="gone")
     counts = []
