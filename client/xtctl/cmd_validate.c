@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "failed.h"
+#include "meaning.h"
 #include "runs.h"
 #include "say.h"
 #include "sql.h"
@@ -227,35 +228,41 @@ static void take_runs(void *data, const xt_value *row)
 			     running == 1 ? "run is" : "runs are");
 }
 
+static int look_at_version(struct validation *v, const struct relation_column *c)
+{
+	char n[COUNT_BYTES];
+	xt_cursor *cursor = NULL;
+	const xt_value *row;
+	int status = CTL_OK;
+
+	char *sql = sql_format("SELECT count(DISTINCT %n) FROM %n WHERE %s", c->name, v->rel.name, v->where);
+	int r = sql ? ctl_query(v->client, sql, NULL, 0, CTL_LONG_MS, &cursor) : XT_ENOMEM;
+	free(sql);
+	if (r == XT_OK)
+		r = ctl_next(cursor, &row);
+	if (r != XT_OK)
+		status = r == XT_ENOMEM ? ctl_no_memory(v->ctl) : ctl_fail(v->ctl, v->client, r);
+	else if (say_integer(&row[0]) > 1)
+		findings_add(&v->found, false, "mixed_versions", v->rel.name, c->name,
+			     (uint64_t)say_integer(&row[0]),
+			     "the rows come from %s different values of '%s': results may not be comparable",
+			     text_count(n, (uint64_t)say_integer(&row[0])), c->name);
+	xt_cursor_close(cursor);
+	return status;
+}
+
 /* Results of different versions of code or data are hardly comparable. */
 static int look_at_versions(struct validation *v)
 {
-	static const char *const names[] = {"code_commit", "git_commit", "git_commit_hash", "data_commit"};
-	char n[COUNT_BYTES];
+	const char *const *const lists[] = {meaning_code_columns, meaning_data_columns};
 	int status = CTL_OK;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && status == CTL_OK; i++) {
-		const struct relation_column *c = relation_find(&v->rel, names[i]);
-		xt_cursor *cursor = NULL;
-		const xt_value *row;
-		if (!c)
-			continue;
-		char *sql = sql_format("SELECT count(DISTINCT %n) FROM %n WHERE %s", c->name, v->rel.name,
-				       v->where);
-		int r = sql ? ctl_query(v->client, sql, NULL, 0, CTL_LONG_MS, &cursor) : XT_ENOMEM;
-		free(sql);
-		if (r == XT_OK)
-			r = ctl_next(cursor, &row);
-		if (r != XT_OK)
-			status = r == XT_ENOMEM ? ctl_no_memory(v->ctl) : ctl_fail(v->ctl, v->client, r);
-		else if (say_integer(&row[0]) > 1)
-			findings_add(&v->found, false, "mixed_versions", v->rel.name, c->name,
-				     (uint64_t)say_integer(&row[0]),
-				     "the rows come from %s different values of '%s': results may not be "
-				     "comparable",
-				     text_count(n, (uint64_t)say_integer(&row[0])), c->name);
-		xt_cursor_close(cursor);
-	}
+	for (size_t i = 0; i < 2; i++)
+		for (const char *const *name = lists[i]; *name && status == CTL_OK; name++) {
+			const struct relation_column *c = relation_find(&v->rel, *name);
+			if (c)
+				status = look_at_version(v, c);
+		}
 	return status;
 }
 

@@ -329,11 +329,12 @@ def test_what_a_function_was_called_with(served, client):
 
 
 def test_rejected_rows_and_versions(served, client):
-    client.store(clean(3, code_commit=lambda i: f"c{i}"), track_id="run-a")
+    client.store(clean(3, code_commit=lambda i: f"c{i}", git_sha=lambda i: f"d{i // 2}", data_version="v1"), track_id="run-a")
     client.store({"input_id": 2**63}, track_id="run-a")
     client.change("run_finish", track_id="run-a", status="finished")
     result = found("validate", served.db)
     assert result["rejected_rows", None] == (True, 1) and result["mixed_versions", "code_commit"] == (False, 3)
+    assert result["mixed_versions", "git_sha"] == (False, 2) and ("mixed_versions", "data_version") not in result
 
 
 # ---- errors ---------------------------------------------------------------------
